@@ -1,0 +1,40 @@
+"""Trainers: each turns hyperparameters into metrics by training once.
+
+To add one, write a function with the signature of `Trainer` in any importable module and name it on the command
+line, `--trainer my_package.my_module:train`. Its module may also offer:
+
+    Settings   frozen dataclass: the trainer's own options (field metadata {"help": …}; `__post_init__` raises
+               ValueError); `train` then takes `settings=`
+    METRICS    tuple of the names that `train` returns
+    PRELOAD    tuple of module names worth importing once before trainings are forked
+    check      (settings, hyp, space) -> list of ("error" | "warning" | "note", message), before a search starts
+    prepare    (settings, cache: Path) -> settings of the trainings, once per study: what they all share
+    validate   (settings, *, device) -> metrics of the settings' weights, without training
+
+Importing the module should be cheap: import heavy libraries inside the functions. The conformance tests of a
+trainer are in tests/trainers/contract.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+class Report(Protocol):
+    """Takes the metrics so far after each epoch; what it raises ends the training and passes through."""
+
+    def __call__(self, metrics: Mapping[str, float], *, step: int) -> None:
+        """Take the metrics of the 0-based epoch `step`."""
+
+
+class Trainer(Protocol):
+    """Trains once with `hyp` on one device, writes files only under `out`, returns the final metrics."""
+
+    def __call__(
+        self, hyp: Mapping[str, float], *, out: Path, seed: int, device: str, report: Report
+    ) -> Mapping[str, float]:
+        """Return the final metrics; raise FloatingPointError when the training diverges."""

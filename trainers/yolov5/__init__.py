@@ -1,0 +1,70 @@
+"""A detector training whose 29 hyperparameters mean what they mean in YOLOv5 release 7.0.
+
+    from trainers.yolov5 import Settings, train
+
+    metrics = train(hyp, out=Path("runs/one"), seed=0, device="cpu", report=print_report, settings=Settings())
+
+Importing this package loads no torch; calling its functions does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from .. import Report
+
+__all__ = ["METRICS", "PRELOAD", "Settings", "check", "prepare", "train", "validate"]
+
+METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95", "box_loss", "obj_loss", "cls_loss")
+PRELOAD = ("trainers.yolov5.loop",)
+
+
+def train(
+    hyp: Mapping[str, float], *, out: Path, seed: int, device: str, report: Report, settings: Settings
+) -> dict[str, float]:
+    """Train once and return the metrics of the last epoch (or the best, as the settings say).
+
+    Args:
+        hyp: Value of every gene.
+        out: Folder to write into: results.csv, weights/best.pt, weights/last.pt, pictures.
+        seed: Everything random derives from it.
+        device: `cpu`, a CUDA index such as `0`, or any torch device name.
+        report: Called after each epoch with the metrics so far.
+        settings: What all trainings of a study share.
+
+    Raises:
+        FloatingPointError: The loss became NaN or infinite.
+        ValueError: The data, the weights or a hyperparameter can't be used.
+    """
+    from . import loop
+
+    return loop.train(hyp, out=out, seed=seed, device=device, report=report, settings=settings)
+
+
+def validate(settings: Settings, *, device: str = "cpu") -> dict[str, float]:
+    """Return the metrics of the settings' weights on the validation images of their dataset."""
+    from . import loop
+
+    return loop.validate(settings, device=device)
+
+
+def check(
+    settings: Settings, hyp: Mapping[str, float], space: Mapping[str, Mapping[str, object]]
+) -> list[tuple[str, str]]:
+    """Return findings before a search starts: ("error" | "warning" | "note", message)."""
+    from . import preflight
+
+    return preflight.check(settings, hyp, space)
+
+
+def prepare(settings: Settings, cache: Path) -> Settings:
+    """Build what all trainings of a study share under `cache`; return the settings they run with."""
+    from . import preflight
+
+    return preflight.prepare(settings, cache)

@@ -1,0 +1,97 @@
+"""What a study fixes for all its trainings: the dataset, the starting weights and the budget."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SIZES = {  # depth and width multiples of the detector
+    "p": (0.33, 0.125),
+    "n": (0.33, 0.25),
+    "s": (0.33, 0.50),
+    "m": (0.67, 0.75),
+    "l": (1.0, 1.0),
+    "x": (1.33, 1.25),
+}
+EMBEDDED = "digits"
+EMBEDDED_WEIGHTS = Path(__file__).parents[1] / "digits.pt"
+_BUDGETS = {  # (epochs, img, batch) where the user gives none
+    True: (3, 160, 16),  # the embedded dataset: a trial of seconds on a CPU
+    False: (10, 640, 16),
+}
+
+
+def _option(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of a training that are not hyperparameters.
+
+    Options left out (zero or empty) that depend on the dataset are decided when the settings are made: an
+    instance always holds concrete values.
+
+    Raises:
+        ValueError: An option has a value that no training can run with.
+    """
+
+    data: str = _option(EMBEDDED, "data.yaml of the dataset, or `digits`: the embedded one")
+    weights: str = _option("", "checkpoint to fine-tune: yolov5*.pt or our own (embedded dataset: its own)")
+    model: str = _option("", f"model size, {' '.join(SIZES)} (default: that of the weights)")
+    epochs: int = _option(0, "epochs of a training (default 10; embedded dataset 3)")
+    img: int = _option(0, "longest image side in pixels, multiple of 32 (default 640; embedded dataset 160)")
+    batch: int = _option(0, "images of a training batch (default 16)")
+    optimizer: str = _option("SGD", "SGD, Adam or AdamW")
+    cos_lr: bool = _option(False, "let the learning rate fall along a cosine instead of a line")
+    label_smoothing: float = _option(0.0, "label smoothing of the class loss, 0 to 1")
+    warmup_floor: int = _option(100, "shortest warm-up in iterations; 0: as long as warmup_epochs says")
+    autoanchor: bool = _option(True, "replace anchors that fit the labels badly")
+    val_every: int = _option(1, "validate every so many epochs; 0: after the last one only")
+    report_epoch: str = _option("last", "epoch whose metrics the training returns: last (as YOLOv5) or best")
+    amp: bool = _option(True, "mixed precision on CUDA")
+    strict: bool = _option(False, "make skipped images and labels an error instead of a warning")
+    cache: str = _option("", "folder of the image caches that trainings share (default: each training's own)")
+
+    def __post_init__(self) -> None:
+        embedded = self.data == EMBEDDED
+        epochs, img, batch = _BUDGETS[embedded]
+        weights = str(EMBEDDED_WEIGHTS) if embedded and not self.model else ""
+        scenario = {"epochs": epochs, "img": img, "batch": batch, "weights": weights}
+        for name, value in scenario.items():
+            object.__setattr__(self, name, getattr(self, name) or value)
+        self._check()
+
+    def _check(self) -> None:
+        if not self.data:
+            raise ValueError("data: expected a data.yaml or `digits`, got nothing")
+        if not self.weights and not self.model:
+            raise ValueError(
+                "weights: none given; name a checkpoint to fine-tune (weights=yolov5s.pt), "
+                "or a model size to train from scratch (model=s)"
+            )
+        _check_choice("model", self.model, ("", *SIZES))
+        _check_choice("optimizer", self.optimizer, ("SGD", "Adam", "AdamW"))
+        _check_choice("report_epoch", self.report_epoch, ("last", "best"))
+        for name, low in (("epochs", 1), ("batch", 1), ("img", 32), ("warmup_floor", 0), ("val_every", 0)):
+            if getattr(self, name) < low:
+                raise ValueError(f"{name}: expected {low} or more, got {getattr(self, name)}")
+        if self.img % 32:
+            lower, upper = self.img // 32 * 32, self.img // 32 * 32 + 32
+            raise ValueError(f"img: expected a multiple of 32, got {self.img}; use {lower} or {upper}")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing: expected 0 to below 1, got {self.label_smoothing}")
+
+    def validates(self, epoch: int) -> bool:
+        """Whether the 0-based epoch ends with a validation; the last one always does."""
+        due = self.val_every > 0 and (epoch + 1) % self.val_every == 0
+        return due or epoch + 1 == self.epochs
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        near = difflib.get_close_matches(value, choices, n=1, cutoff=0.3)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"{name}: expected one of {', '.join(filter(None, choices))}, got {value!r}{hint}")
