@@ -1,0 +1,228 @@
+"""A detection dataset: what its data.yaml says, and every usable image of a part with its labels."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import yaml
+
+from .decode import SUFFIXES, BadFileError, measure
+from .labels import Labels, label_path, read_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+Part = Literal["train", "val"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """A data.yaml with its paths resolved."""
+
+    path: Path  # the data.yaml itself
+    root: Path  # folder that its sources are relative to
+    train: tuple[Path, ...]  # folders of images, or .txt lists of them
+    val: tuple[Path, ...]
+    names: tuple[str, ...]  # of the classes, by number
+    download: str | None  # address of a zip that holds the dataset
+
+    def missing(self) -> list[Path]:
+        """Return the sources that don't exist."""
+        return [source for source in (*self.train, *self.val) if not source.exists()]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The usable images of one part of a dataset and their labels; all tuples run over the images."""
+
+    images: tuple[Path, ...]
+    sizes: NDArray[np.int64]  # (N, 2) native height, width, after EXIF rotation
+    boxes: tuple[NDArray[np.float32], ...]  # (n, 5) class, centre x, centre y, width, height; normalised
+    polygons: tuple[tuple[NDArray[np.float32] | None, ...], ...]  # per box (m, 2) x, y, normalised, or None
+    warnings: tuple[str, ...]  # files skipped and rows dropped, each with its reason
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def load_data(path: Path | str) -> DataConfig:
+    """Read a data.yaml.
+
+    Keys: `path` (root of the dataset, relative to the yaml or else to the working directory; else the
+    yaml's folder), `train`, `val` (a folder, a .txt list, or a list of these, relative to the root), `names`
+    (list or map) or `nc`, and optionally `download` (address of a zip). Other keys are ignored.
+
+    Raises:
+        FileNotFoundError: There is no such yaml; or a source is missing and no `download` says where it is.
+        ValueError: The yaml is broken or lacks a key.
+    """
+    path = Path(path).absolute()
+    if not path.is_file():
+        raise FileNotFoundError(f"no data.yaml at {path}; give the path of an existing one")
+    raw = _mapping(path)
+    root = _root(path, raw)
+    config = DataConfig(
+        path=path,
+        root=root,
+        train=_sources(path, raw, root, "train"),
+        val=_sources(path, raw, root, "val"),
+        names=_names(path, raw),
+        download=None if raw.get("download") in (None, "", "null", "~") else str(raw["download"]),
+    )
+    missing = config.missing()
+    if missing and config.download is None:
+        raise FileNotFoundError(
+            f"{path} names {missing[0]}, which does not exist; paths are relative to its `path`, here {root}"
+        )
+    return config
+
+
+def scan(config: DataConfig, part: Part, *, strict: bool = False) -> Split:
+    """Find the images of a part, read their labels and make sure that the images decode.
+
+    Files with a bad row and images that don't decode are left out with a warning. Threads share the work.
+
+    Raises:
+        ValueError: A label's class isn't among the dataset's; nothing usable is left; or, with `strict`,
+            something had to be skipped.
+        FileNotFoundError: A source doesn't exist.
+    """
+    sources = config.train if part == "train" else config.val
+    paths, unusable = list_images(sources, config.root)
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+        found = list(threads.map(partial(_examine, classes=len(config.names)), paths))
+    usable = [item for item in found if isinstance(item, _Image)]
+    skipped = [*unusable, *(item for item in found if isinstance(item, str))]
+    where = ", ".join(map(str, sources))
+    if not usable:
+        raise ValueError(_summary(f"{part}: no usable image in {where}", skipped))
+    if strict and skipped:
+        raise ValueError(_summary(f"{part}: {len(skipped)} file(s) unusable in {where}", skipped))
+    repeats = [
+        f"{label_path(item.path)}: {item.labels.duplicates} duplicate row(s) dropped"
+        for item in usable
+        if item.labels.duplicates
+    ]
+    return Split(
+        images=tuple(item.path for item in usable),
+        sizes=np.array([item.size for item in usable], np.int64),
+        boxes=tuple(item.labels.boxes for item in usable),
+        polygons=tuple(item.labels.polygons for item in usable),
+        warnings=(*skipped, *repeats),
+    )
+
+
+def list_images(sources: Iterable[Path], root: Path) -> tuple[list[Path], list[str]]:
+    """Return the image paths that folders (searched through) and .txt lists name, and what isn't an image.
+
+    In a list, `./` means the list's own folder; other relative paths are looked for there, then under `root`,
+    then in the working directory.
+    """
+    paths: list[Path] = []
+    for source in sources:
+        if source.is_dir():
+            paths += sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        elif source.is_file():
+            lines = (line.strip() for line in source.read_text(encoding="utf-8-sig").splitlines())
+            paths += [_listed(line, source.parent, root) for line in lines if line]
+        else:
+            raise FileNotFoundError(f"no {source}; expected a folder of images or a .txt list of them")
+    return (
+        [path for path in paths if path.suffix.lower() in SUFFIXES],
+        [f"{path} skipped: no image format" for path in paths if path.suffix.lower() not in SUFFIXES],
+    )
+
+
+class _Image(NamedTuple):
+    path: Path
+    size: tuple[int, int]
+    labels: Labels
+
+
+def _examine(path: Path, *, classes: int) -> _Image | str:
+    """Return the image with its labels, or why it can't be used."""
+    try:
+        labels = read_labels(label_path(path), classes)
+    except BadFileError as error:
+        return f"{path} skipped: its labels {label_path(path)}: {error}"
+    try:
+        return _Image(path, measure(path), labels)
+    except BadFileError as error:
+        return f"{path} skipped: {error}"
+
+
+def _summary(message: str, reasons: Sequence[str]) -> str:
+    shown = "".join(f"\n  {reason}" for reason in reasons[:5])
+    more = f"\n  and {len(reasons) - 5} more" if len(reasons) > 5 else ""
+    return message + shown + more
+
+
+def _listed(line: str, folder: Path, root: Path) -> Path:
+    if line.startswith("./"):
+        return folder / line[2:]
+    candidates = [folder / line, root / line, Path(line).absolute()]
+    return next((path for path in candidates if path.exists()), candidates[0])
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """Read the yaml with every scalar as the text it was written in: a class may be called `on` or `1e3`."""
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise ValueError(f"{path}: expected keys `train`, `val` and `names`, got {type(raw).__name__}")
+    return raw
+
+
+def _root(path: Path, raw: dict[str, Any]) -> Path:
+    root = Path(str(raw.get("path") or ".")).expanduser()
+    beside, here = path.parent / root, Path.cwd() / root
+    return Path(os.path.normpath(here if here.exists() and not beside.exists() else beside))
+
+
+def _sources(path: Path, raw: dict[str, Any], root: Path, part: Part) -> tuple[Path, ...]:
+    value: Any = raw.get(part)
+    entries: list[Any] = value if isinstance(value, list) else [value]
+    if not value or not all(isinstance(entry, str) for entry in entries):
+        raise ValueError(
+            f"{path}: expected `{part}:` with a folder of images, a .txt list of them, or several; "
+            f"got {value!r}"
+        )
+    return tuple(_source(entry, root) for entry in entries)
+
+
+def _source(entry: str, root: Path) -> Path:
+    """Resolve one source; a `../` that leads nowhere is dropped: some exporters write one too many."""
+    candidates = [root / Path(entry).expanduser(), root / entry.removeprefix("../"), Path(entry).absolute()]
+    found = next((candidate for candidate in candidates if candidate.exists()), candidates[0])
+    return Path(os.path.normpath(found))
+
+
+def _names(path: Path, raw: dict[str, Any]) -> tuple[str, ...]:
+    names, count = raw.get("names"), raw.get("nc")
+    if count is not None and not (isinstance(count, str) and count.isdecimal() and int(count) > 0):
+        raise ValueError(f"{path}: expected `nc:` with the number of classes, got {count!r}")
+    if isinstance(names, dict):
+        expected = {str(number) for number in range(len(names))}
+        if set(names) != expected:
+            odd = sorted(set(names) - expected)[0]
+            raise ValueError(f"{path}: `names` must number its {len(names)} classes from 0 on, got {odd!r}")
+        names = [names[str(number)] for number in range(len(names))]
+    if not names:
+        if count is None:
+            raise ValueError(f"{path}: expected `names:` with the classes, or `nc:` with their number")
+        names = [f"class{number}" for number in range(int(count))]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{path}: expected `names:` with one text per class, got {names!r}")
+    if count is not None and int(count) != len(names):
+        raise ValueError(f"{path}: `nc` says {count} classes, `names` holds {len(names)}")
+    return tuple(names)

@@ -1,0 +1,116 @@
+"""Validation batches: images of like shape together, padded to the smallest rectangle that fits them all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from .cache import ImageCache
+    from .dataset import Split
+
+PAD = 114  # grey level around images
+
+
+@dataclass(frozen=True)
+class ValBatch:
+    """Images of one rectangle, and what maps boxes in it back to native pixels: (x - pad) / ratio."""
+
+    images: Tensor  # (B, 3, h, w) uint8 RGB
+    targets: Tensor  # (n, 6) float32: image in batch, class, x, y, w, h normalised to the rectangle
+    indices: list[int]  # of the images in the split
+    native: list[tuple[int, int]]  # height, width before resizing
+    ratio: list[float]  # resized / native height
+    pad: list[tuple[float, float]]  # x, y; may end in .5, where the pixels start half a pixel earlier
+
+
+class ValBatches:
+    """The batches of a split in falling width to height, the same in every pass.
+
+    Args:
+        split: Whose images and labels.
+        cache: Its resized images.
+        img: Their long side in pixels.
+        batch: Images in a batch; the last may hold fewer.
+        device: Where the tensors are wanted.
+        stride: The sides of the rectangles are multiples of it.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        cache: ImageCache,
+        *,
+        img: int,
+        batch: int,
+        device: torch.device | str,
+        stride: int = 32,
+    ) -> None:
+        self.split = split
+        self.cache = cache
+        self.device = torch.device(device)
+        aspect = split.sizes[:, 0] / split.sizes[:, 1]
+        order = np.argsort(aspect, kind="stable")
+        self.batches = [order[start : start + batch].tolist() for start in range(0, len(order), batch)]
+        self.rectangles = [rectangle(aspect[members], img, stride) for members in self.batches]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[ValBatch]:
+        for members, (height, width) in zip(self.batches, self.rectangles, strict=True):
+            yield self._batch(members, height, width)
+
+    def _batch(self, members: list[int], height: int, width: int) -> ValBatch:
+        sizes, native = self.cache.shapes[members], self.split.sizes[members]
+        pads = (np.array([height, width]) - sizes) / 2
+        images = torch.full((len(members), 3, height, width), PAD, dtype=torch.uint8)
+        for place, index in enumerate(members):
+            top, left = (round(pad - 0.1) for pad in pads[place].tolist())
+            picture = self.cache[index]
+            images[place, :, top : top + picture.shape[1], left : left + picture.shape[2]] = picture
+        targets = [
+            np.column_stack((np.full(len(boxes), place), padded(boxes, size, pad, height, width)))
+            for place, (boxes, size, pad) in enumerate(
+                zip((self.split.boxes[index] for index in members), sizes, pads, strict=True)
+            )
+        ]
+        return ValBatch(
+            images=images.to(self.device, non_blocking=True),
+            targets=torch.from_numpy(np.concatenate(targets).astype(np.float32)).to(self.device),
+            indices=members,
+            native=[(int(h), int(w)) for h, w in native],
+            ratio=(sizes[:, 0] / native[:, 0]).tolist(),
+            pad=[(float(x), float(y)) for y, x in pads],
+        )
+
+
+def rectangle(aspect: NDArray[np.float64], img: int, stride: int) -> tuple[int, int]:
+    """Return the (height, width) for images of these height/width ratios, half a stride or more to spare."""
+    low, high = aspect.min(), aspect.max()
+    shape = (high, 1.0) if high < 1 else (1.0, 1 / low) if low > 1 else (1.0, 1.0)
+    height, width = (int(np.ceil(side * img / stride + 0.5)) * stride for side in shape)
+    return height, width
+
+
+def padded(
+    boxes: NDArray[np.float32],  # (n, 5) class, x, y, w, h normalised to the image
+    size: NDArray[np.int64],  # height, width of the image
+    pad: NDArray[np.float64],  # top, left
+    height: int,
+    width: int,
+) -> NDArray[np.float64]:
+    """Return the boxes normalised to a padded rectangle and clipped to it, shape (n, 5)."""
+    scale = size[::-1]
+    centre, half = boxes[:, 1:3] * scale + pad[::-1], boxes[:, 3:5] * scale / 2
+    frame = np.array([width, height])
+    low, high = (np.clip(corner, 0, frame - 1e-3) for corner in (centre - half, centre + half))
+    return np.column_stack((boxes[:, 0], (low + high) / 2 / frame, (high - low) / frame))
