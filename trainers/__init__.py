@@ -1,13 +1,13 @@
 """Trainers: each turns hyperparameters into metrics by training once.
 
-To add one, write a function with the signature of `Trainer` in any importable module and name it on the command
-line, `--trainer my_package.my_module:train`. Its module may also offer:
+To add one, write a function with the signature of `Trainer` in any importable module and name it on the
+command line, `--trainer my_package.my_module:train`. Its module may also offer:
 
     Settings   frozen dataclass: the trainer's own options (field metadata {"help": …}; `__post_init__` raises
                ValueError); `train` then takes `settings=`
     METRICS    tuple of the names that `train` returns
     PRELOAD    tuple of module names worth importing once before trainings are forked
-    check      (settings, hyp, space) -> list of ("error" | "warning" | "note", message), before a search starts
+    check      (settings, hyp, space) -> list of ("error" | "warning" | "note", message), before any training
     prepare    (settings, cache: Path) -> settings of the trainings, once per study: what they all share
     validate   (settings, *, device) -> metrics of the settings' weights, without training
 
