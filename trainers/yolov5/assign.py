@@ -35,8 +35,8 @@ def assign(
 ) -> list[Assignment]:
     """Assign targets to predictions.
 
-    An anchor answers for a target when no side is `threshold` times longer or shorter; it does so in the target's
-    own cell and in the neighbours that begin within half a cell of its centre.
+    An anchor answers for a target when no side is `threshold` times longer or shorter; it does so in the
+    target's own cell and in the neighbours that begin within half a cell of its centre.
 
     Args:
         targets: (t, 6) image, class, centre x, y, width, height; boxes as fractions of the input.
