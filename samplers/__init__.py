@@ -1,0 +1,5 @@
+"""Optuna samplers of hypevo: evolution from fitness-weighted parents."""
+
+from .weighted_parent import WeightedParentSampler
+
+__all__ = ["WeightedParentSampler"]

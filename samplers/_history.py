@@ -1,0 +1,132 @@
+"""History: what a study's trials tell a sampler, kept up to date without rereading finished trials."""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+
+class Candidate(NamedTuple):
+    """A finished trial that may become a parent; candidates sort best first."""
+
+    violation: float  # total constraint violation, 0 = feasible
+    loss: float  # the trial's value, negated where higher is better
+    number: int
+    trial: FrozenTrial
+
+    @property
+    def fitness(self) -> float:
+        """What selection maximises: the value, or the lack of violation of a trial that is not feasible."""
+        return -(self.violation or self.loss)
+
+
+class History:
+    """The trials of one study as a sampler sees them.
+
+    A view of the study and nothing more: however often it was updated on the way, the same trials give the
+    same history.
+
+    Args:
+        study: The study to follow.
+        include_pruned: Whether pruned trials with a value may become parents.
+
+    Attributes:
+        candidates: Possible parents: feasible ones first, then better ones, then earlier ones.
+        failed: Finished trials that are no candidates.
+        running: Trials that have started and not finished.
+        newest: The finished trial of the greatest number that has parameters.
+    """
+
+    def __init__(self, study: Study, *, include_pruned: bool) -> None:
+        self._sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
+        self._usable = (TrialState.COMPLETE, TrialState.PRUNED) if include_pruned else (TrialState.COMPLETE,)
+        self._n_read = 0
+        self._last_number = -1
+        self._pending: list[int] = []  # positions of trials that were unfinished when last read
+        self._names: tuple[str, ...] = ()
+        self._individuals: set[tuple[Any, ...]] = set()  # values under _names of all finished trials
+        self.candidates: list[Candidate] = []
+        self.failed: list[FrozenTrial] = []
+        self.running: list[FrozenTrial] = []
+        self.newest: FrozenTrial | None = None
+
+    def update(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Take in the study's trials, all of them, by number.
+
+        Returns:
+            Whether ``trials`` continue those seen before; if not, start a new history.
+        """
+        if self._n_read and (
+            len(trials) < self._n_read or trials[self._n_read - 1].number != self._last_number
+        ):
+            return False
+        unread = [*self._pending, *range(self._n_read, len(trials))]
+        self._pending = [i for i in unread if not trials[i].state.is_finished()]
+        self.running = [trials[i] for i in self._pending if trials[i].state == TrialState.RUNNING]
+        for i in unread:
+            if trials[i].state.is_finished():
+                self._add(trials[i])
+        if trials:
+            self._n_read, self._last_number = len(trials), trials[-1].number
+        return True
+
+    def best(self, n: int, names: Iterable[str] = ()) -> list[Candidate]:
+        """Return up to ``n`` best candidates that have all parameters ``names``.
+
+        Infeasible ones are among them only where no feasible one has the parameters.
+        """
+        required = frozenset(names)
+        found: list[Candidate] = []
+        for candidate in self.candidates:
+            if len(found) == n or (found and candidate.violation > 0 and found[0].violation == 0):
+                break
+            if required <= candidate.trial.params.keys():
+                found.append(candidate)
+        return found
+
+    def begun(self, number: int) -> list[FrozenTrial]:
+        """Return the trials before ``number`` that run or have failed, by number."""
+        trials = (trial for trial in (*self.failed, *self.running) if trial.number < number)
+        return sorted(trials, key=lambda trial: trial.number)
+
+    def knows(self, params: Mapping[str, Any]) -> bool:
+        """Tell whether a finished or running trial has exactly these values for these parameters."""
+        names = tuple(params)
+        if names != self._names:
+            self._names = names
+            finished = (*(candidate.trial for candidate in self.candidates), *self.failed)
+            self._individuals = {_values(trial, names) for trial in finished}
+        values = tuple(params.values())
+        return values in self._individuals or any(_values(trial, names) == values for trial in self.running)
+
+    def _add(self, trial: FrozenTrial) -> None:
+        value = trial.value if trial.state in self._usable else None
+        if value is None or math.isnan(value):
+            self.failed.append(trial)
+        else:
+            insort(self.candidates, Candidate(_violation(trial), self._sign * value, trial.number, trial))
+        self._individuals.add(_values(trial, self._names))
+        if trial.params and (self.newest is None or trial.number > self.newest.number):
+            self.newest = trial
+
+
+def _violation(trial: FrozenTrial) -> float:
+    """Return the total amount by which a trial exceeds its constraints (each is met at 0 or below)."""
+    constraints: Mapping[str, float] = getattr(trial, "constraints", {})  # Optuna 4 has none
+    total = sum(max(value, 0.0) for value in constraints.values())
+    return math.inf if math.isnan(total) else total
+
+
+def _values(trial: FrozenTrial, names: Sequence[str]) -> tuple[Any, ...]:
+    """Return a trial's values of the named parameters; a missing one equals nothing."""
+    return tuple(trial.params.get(name, math.nan) for name in names)

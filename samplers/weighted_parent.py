@@ -1,0 +1,254 @@
+"""WeightedParentSampler: an Optuna sampler that evolves the best trials so far."""
+
+from __future__ import annotations
+
+import math
+import threading
+import zlib
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from optuna.samplers import BaseSampler, RandomSampler
+
+from ._classic import ClassicStrategy
+from ._genes import Genes
+from ._history import History
+from ._offspring import Offspring
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from optuna.distributions import BaseDistribution
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+
+_MODES = ("classic",)
+_MAX_REDRAWS = 100  # children equal to known individuals; in an exhausted space the last one is taken
+LINEAGE = "lineage"  # user attribute of a trial; the system attribute has the class's name in front
+
+
+class WeightedParentSampler(BaseSampler):
+    """Sampler that mutates fitness-weighted parents, without generations.
+
+    Each trial is a child of the best finished trials, whoever proposed them: this sampler, another one, an
+    enqueued trial or one added by hand. There is no barrier and no population: a child is proposed from what
+    has finished when it is asked for, so parallel workers never wait. The first trial takes the ``defaults``;
+    until a trial has finished, the others mutate them.
+
+    A child of mode ``"classic"`` follows YOLOv5 release 7.0. With fitness ``f`` of the best ``n_parents``
+    trials, the parent is drawn with weights ``f − min(f) + 1e-6`` (or is the weighted mean), and gene ``j``
+    becomes
+
+        ``x_j ← parent_j · clip(1 + gain_j · B_j · N_j · u · sigma)``
+
+    with ``B`` a Bernoulli(``mutation_prob``) and ``N`` a standard normal number per gene and ``u`` one
+    uniform number per child; then it is rounded to ``decimals``, clipped to its range and moved to its grid.
+    A gene at 0 stays at 0. A categorical gene moves to another choice with probability ``gain_j ·
+    mutation_prob · sigma``.
+
+    A proposal is a function of the seed, the trial's number, the finished trials and the parameters of the
+    running ones. So a study may be interrupted and continued in another process without a difference, and
+    workers that share a seed still propose different children. Every proposal records its parents and
+    mutation factors: system attribute ``WeightedParentSampler:lineage``, and in words the user attribute
+    ``lineage``.
+
+    Example:
+        .. code-block:: python
+
+            import optuna
+            from samplers import WeightedParentSampler
+
+
+            def objective(trial: optuna.Trial) -> float:
+                lr = trial.suggest_float("lr", 1e-5, 1e-1)
+                momentum = trial.suggest_float("momentum", 0.6, 0.98)
+                return -((lr - 0.02) ** 2) - (momentum - 0.9) ** 2
+
+
+            defaults = {"lr": 0.01, "momentum": 0.8}
+            sampler = WeightedParentSampler(mode="classic", defaults=defaults, seed=0)
+            study = optuna.create_study(direction="maximize", sampler=sampler)
+            study.optimize(objective, n_trials=100)
+
+    Args:
+        mode: ``"classic"``, see above.
+        seed: Seed of all proposals; :obj:`None` draws one.
+        defaults: The individual to start from and to mutate while nothing has finished. A parameter without a
+            default is drawn at random until a trial with it has finished.
+        gains: Mutation scale of each parameter, 1 unless given; 0 freezes it at its parent's value.
+        parent: ``"single"`` draws one parent, ``"weighted"`` takes the fitness-weighted mean of all.
+        n_parents: How many of the best trials may be parents.
+        mutation_prob: Probability that a gene mutates.
+        sigma: Scale of a gene's relative change.
+        clip: Least and greatest mutation factor.
+        decimals: Decimals that a float is rounded to, :obj:`None` for no rounding.
+        consider_pruned_trials: Whether pruned trials may become parents, with their last reported value.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        mode: Literal["classic"],
+        seed: int | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        gains: Mapping[str, float] | None = None,
+        parent: Literal["single", "weighted"] = "single",
+        n_parents: int = 5,
+        mutation_prob: float = 0.8,
+        sigma: float = 0.2,
+        clip: tuple[float, float] = (0.3, 3.0),
+        decimals: int | None = 5,
+        consider_pruned_trials: bool = False,
+    ) -> None:
+        if mode not in _MODES:
+            raise ValueError(f"`mode` must be one of {_MODES}, got {mode!r}.")
+        if seed is not None and seed < 0:
+            raise ValueError(f"`seed` must be None or at least 0, got {seed}.")
+        for name, gain in (gains or {}).items():
+            if not 0 <= gain < math.inf:
+                raise ValueError(f"`gains` must be finite and at least 0, got {gain} for {name!r}.")
+        self._strategy = ClassicStrategy(
+            parent=parent,
+            n_parents=n_parents,
+            mutation_prob=mutation_prob,
+            sigma=sigma,
+            clip=clip,
+            decimals=decimals,
+        )
+        self._seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) if seed is None else seed
+        self._defaults = dict(defaults or {})
+        self._gains = dict(gains or {})
+        self._consider_pruned_trials = consider_pruned_trials
+        self._forget_histories()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key not in ("_histories", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget_histories()
+
+    def reseed_rng(self) -> None:
+        """Do nothing: random streams belong to trial numbers, so parallel workers never share one."""
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return the parameters that the parents share, with the ranges of the newest finished trial."""
+        self._raise_error_if_multi_objective(study)
+        with self._lock:
+            history = self._history(study, trial.number)
+            parents = [candidate.trial for candidate in history.best(self._strategy.n_parents)]
+            ranges = history.newest.distributions if history.newest else {}
+            if not parents:
+                parents = [t for t in history.begun(trial.number) if t.distributions][:1]
+        if not parents:
+            return {}
+        shared = set.intersection(*(set(parent.distributions) for parent in parents))
+        space = {name: ranges.get(name, parents[0].distributions[name]) for name in sorted(shared)}
+        return {name: distribution for name, distribution in space.items() if not distribution.single()}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return a child of the best finished trials, unlike any known one, and record its lineage."""
+        self._raise_error_if_multi_objective(study)
+        if not search_space:
+            return {}
+        rng = np.random.default_rng([self._seed, trial.number])
+        with self._lock:
+            history = self._history(study, trial.number)
+            offspring = self._offspring(history, trial.number, search_space, rng, distinct=True)
+        if offspring is None:
+            return {}
+        _record(study, trial, offspring)
+        return offspring.params
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Return a value for a parameter that not all parents have: mutated, default or random."""
+        self._raise_error_if_multi_objective(study)
+        key = zlib.crc32(param_name.encode())
+        rng = np.random.default_rng([self._seed, trial.number, key])
+        with self._lock:
+            history = self._history(study, trial.number)
+            space = {param_name: param_distribution}
+            offspring = self._offspring(history, trial.number, space, rng, distinct=False)
+        if offspring is not None:
+            return offspring.params[param_name]
+        random = RandomSampler(seed=int(rng.integers(2**32)))
+        return random.sample_independent(study, trial, param_name, param_distribution)
+
+    def _offspring(
+        self,
+        history: History,
+        number: int,
+        search_space: dict[str, BaseDistribution],
+        rng: np.random.Generator,
+        *,
+        distinct: bool,
+    ) -> Offspring | None:
+        """Propose an individual: a child of the best, else the defaults or a mutant of them, else nothing."""
+        candidates = history.best(self._strategy.n_parents, search_space)
+        if candidates:
+            genes = Genes.of(search_space)
+            parents = np.array([genes.encode(candidate.trial.params) for candidate in candidates])
+            numbers = [candidate.number for candidate in candidates]
+        else:
+            genes = Genes.of({name: d for name, d in search_space.items() if name in self._defaults})
+            if not genes.distributions:
+                return None
+            parents = self._strategy.individual(genes.encode(self._defaults), genes)[np.newaxis]
+            numbers = []
+            params = genes.decode(parents[0])
+            if not any(_agrees(trial, params) for trial in history.begun(number)):
+                return Offspring(params)
+        fitness = np.array([candidate.fitness for candidate in candidates] or [0.0])
+        gains = np.array([self._gains.get(name, 1.0) for name in genes.distributions])
+        for _ in range(_MAX_REDRAWS):
+            child = self._strategy.child(parents, fitness, genes, gains, rng)
+            params = genes.decode(child.vector)
+            if not distinct or not history.knows(params):
+                break
+        mutated = {name: v for name, v in zip(params, child.factors.tolist(), strict=True) if v != 1.0}
+        return Offspring(params, tuple(numbers[i] for i in child.parents if numbers), mutated)
+
+    def _history(self, study: Study, number: int) -> History:
+        """Return the study's history as of the first question of trial ``number``."""
+        known = self._histories.get(study)
+        if known and known[0] == number:
+            return known[1]
+        trials = study.get_trials(deepcopy=False)
+        history = known[1] if known else None
+        if history is None or not history.update(trials):
+            history = History(study, include_pruned=self._consider_pruned_trials)
+            history.update(trials)
+        self._histories[study] = (number, history)
+        return history
+
+    def _forget_histories(self) -> None:
+        """Start without cached histories: they can always be read from the studies again."""
+        self._histories: WeakKeyDictionary[Study, tuple[int, History]] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+
+def _agrees(trial: FrozenTrial, params: Mapping[str, Any]) -> bool:
+    """Tell whether a trial has, or may still get, these parameter values."""
+    return all(trial.params.get(name, value) == value for name, value in params.items())
+
+
+def _record(study: Study, trial: FrozenTrial, offspring: Offspring) -> None:
+    """Store an offspring's lineage with its trial."""
+    storage = study._storage
+    lineage: Mapping[str, Any] = {"parents": list(offspring.parents), "factors": offspring.factors}
+    storage.set_trial_system_attr(trial._trial_id, f"{WeightedParentSampler.__name__}:{LINEAGE}", lineage)
+    storage.set_trial_user_attr(trial._trial_id, LINEAGE, str(offspring))
+    trial.set_user_attr(LINEAGE, str(offspring))  # the running Trial shares this copy's attributes
