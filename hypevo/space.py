@@ -8,8 +8,8 @@ A space file holds `gene: {low: , high: , gain: }` per gene, optionally `type`, 
     dropout: {low: 0.0, high: 0.6, default: 0.1}     # a gene of your own, with your own trainer to read it
     depth: {low: 2, high: 8, type: int, default: 4}
 
-Entries change the default space (`presets/space.yaml`); new names come after its genes, in the file's order. A
-file with the line `inherit: false` starts from an empty space instead, for trainers with hyperparameters of
+Entries change the default space (`presets/space.yaml`); new names come after its genes, in the file's order.
+A file with the line `inherit: false` starts from an empty space instead, for trainers with hyperparameters of
 their own.
 """
 

@@ -1,0 +1,115 @@
+"""evolve.png: fitness over each gene's value, one dot per finished individual. The only door to matplotlib.
+
+Matplotlib is imported when something is drawn, and without pyplot: a search has no use for its state.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hypevo.atomic import write_atomically
+from hypevo.results import Row, best_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from hypevo.space import Space
+
+COLUMNS = 5
+_EDGES = 20
+_DPI = 110
+
+
+def plot_evolve(path: Path, rows: Sequence[Row], space: Space | None = None) -> None:
+    """Draw an evolution and write it as a picture, png or whatever the ending of `path` says.
+
+    Args:
+        path: The picture, replaced as a whole.
+        rows: Finished individuals with the same genes, at least one with a finite fitness.
+        space: Tells frozen genes apart; without one, a gene with a single value in all rows counts as frozen.
+
+    Raises:
+        ValueError: No row has a finite fitness, or matplotlib has no such format.
+        OSError: The picture cannot be written; an older one is as it was.
+    """
+    picture = io.BytesIO()
+    evolve_figure(rows, space).savefig(picture, format=path.suffix.removeprefix(".") or "png", dpi=_DPI)
+    write_atomically(path, picture.getvalue())
+
+
+def evolve_figure(rows: Sequence[Row], space: Space | None = None) -> Figure:
+    """Draw an evolution: one subplot per gene, five a row (see `plot_evolve`).
+
+    Dots are coloured by the logarithm of how many share their cell of a 2-D histogram with 20 edges an axis:
+    dark where the search has looked once, yellow where it keeps coming back. The black cross is the best one.
+    """
+    from matplotlib.figure import Figure
+
+    best = best_of(rows)
+    if best is None:
+        raise ValueError(f"evolve.png: expected a row with a finite fitness; {len(rows)} rows have none")
+    fit = [row for row in rows if math.isfinite(row.fitness)]
+    fitness = np.array([row.fitness for row in fit])  # (n,)
+    lines = math.ceil(len(best.hyp) / COLUMNS)
+    figure = Figure(figsize=(2.3 * COLUMNS, 1.75 * lines + 0.3))
+    figure.subplots_adjust(
+        left=0.055, right=0.985, wspace=0.14, hspace=0.44,
+        bottom=0.32 / figure.get_figheight(), top=1 - 0.32 / figure.get_figheight(),
+    )  # fmt: skip
+    for position, name in enumerate(best.hyp):
+        axes = figure.add_subplot(lines, COLUMNS, position + 1)
+        values = np.array([row.hyp[name] for row in fit])
+        frozen = np.ptp(values) == 0 if space is None or name not in space else not space[name].movable
+        if frozen:
+            axes.axvline(best.hyp[name], color="0.75", linewidth=3, zorder=0)
+        _draw_dots(axes, values, fitness)
+        axes.plot(best.hyp[name], best.fitness, "k+", markersize=11, markeredgewidth=1.6)
+        axes.set_title(f"{name} = {best.hyp[name]:.3g}", fontsize=9, pad=3)
+        axes.tick_params(labelsize=7, length=2, pad=2, labelleft=position % COLUMNS == 0)
+        if position % COLUMNS == 0:
+            axes.set_ylabel("fitness", fontsize=8)
+    return figure
+
+
+def crowding(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Count the points that share each point's cell of a 2-D histogram, edges evenly over both ranges.
+
+    Args:
+        x: (n,) finite values.
+        y: (n,) finite values.
+
+    Returns:
+        (n,) logarithms of the counts, 0 for a point alone.
+    """
+    cells = _bins(x) * _EDGES + _bins(y)
+    counts = np.bincount(cells)
+    logarithms: NDArray[np.float64] = np.log(counts[cells])
+    return logarithms
+
+
+def _bins(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return each value's interval, 0 to 18; all 0 when there is no range."""
+    edges = np.linspace(values.min(), values.max(), _EDGES)
+    return np.clip(np.searchsorted(edges, values, side="right") - 1, 0, _EDGES - 2)
+
+
+def _draw_gene(
+    axes: Axes, values: NDArray[np.float64], fitness: NDArray[np.float64], *, frozen: bool
+) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    if frozen:
+        axes.axvline(float(values[-1]), color="0.6", linewidth=1.5, zorder=0)
+    axes.scatter(values, fitness, c=crowding(values, fitness), s=14, cmap="viridis", alpha=0.8, linewidths=0)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+    axes.grid(color="0.92", linewidth=0.6)
+    axes.set_axisbelow(True)
