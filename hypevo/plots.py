@@ -101,14 +101,22 @@ def _bins(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.clip(np.searchsorted(edges, values, side="right") - 1, 0, _EDGES - 2)
 
 
-def _draw_gene(
-    axes: Axes, values: NDArray[np.float64], fitness: NDArray[np.float64], *, frozen: bool
-) -> None:
+def _draw_dots(axes: Axes, values: NDArray[np.float64], fitness: NDArray[np.float64]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    if frozen:
-        axes.axvline(float(values[-1]), color="0.6", linewidth=1.5, zorder=0)
-    axes.scatter(values, fitness, c=crowding(values, fitness), s=14, cmap="viridis", alpha=0.8, linewidths=0)
+    crowds = crowding(values, fitness)
+    axes.scatter(
+        values,
+        fitness,
+        s=14,
+        c=crowds,
+        cmap="viridis",
+        vmin=0,
+        vmax=max(crowds.max(), math.log(2)),  # a lone dot stays dark where no dot has company
+        alpha=0.8,
+        linewidths=0,
+    )
+    axes.margins(y=0.13)  # room for the cross at the top
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.grid(color="0.92", linewidth=0.6)

@@ -71,8 +71,8 @@ def best_of(rows: Iterable[Row]) -> Row | None:
 def write_evolve_csv(path: Path, rows: Sequence[Row]) -> None:
     """Write a header and a line per row: cells right-aligned in 20 characters, five significant digits.
 
-    Columns are metrics, then genes in the order of the first row. The metrics are YOLOv5's seven when the rows
-    have all seven, else whatever the trainer returned, in order of appearance; what a row lacks is `nan`.
+    Columns are metrics, then genes in the order of the first row. The metrics are YOLOv5's seven when the
+    rows have all seven, else whatever the trainer returned, in order of appearance; what a row lacks is `nan`.
 
     Raises:
         ValueError: There is no row, or rows differ in their genes.
@@ -138,8 +138,8 @@ def plain_float(value: float) -> str:
 def read_evolve_csv(path: Path, fitness: Callable[[Mapping[str, float]], float] | None = None) -> list[Row]:
     """Read the finished individuals of any evolve.csv, YOLOv5's own included.
 
-    Columns are matched by name. Lines that are not whole (torn by a crash or by two writers, or without a value
-    for some gene) are left out with a warning; repeated headers may even change the columns.
+    Columns are matched by name. Lines that are not whole (torn by a crash or by two writers, or without a
+    value for some gene) are left out with a warning; repeated headers may even change the columns.
 
     Args:
         path: The file, at most `MAX_BYTES` long.
