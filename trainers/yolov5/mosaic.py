@@ -1,0 +1,90 @@
+"""The canvas of a training sample, twice the output's side: one image in its middle or four about a point."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from .cache import ImageCache
+    from .dataset import Split
+
+PAD = 114  # grey level where no image is
+
+
+class Placement(NamedTuple):
+    """Where an image lies on a canvas; what reaches over the canvas is cut off."""
+
+    image: int  # index in the split
+    top: int  # pixels
+    left: int
+    height: int
+    width: int
+
+
+class CanvasLabels(NamedTuple):
+    """Labels in canvas pixels, in step with each other."""
+
+    classes: NDArray[np.float32]  # (n,)
+    boxes: NDArray[np.float32]  # (n, 4) left, top, right, bottom
+    polygons: list[NDArray[np.float32] | None]  # n times (m, 2) x, y
+
+
+def mosaic(
+    images: Sequence[int], shapes: NDArray[np.int64], centre: tuple[float, float], img: int
+) -> list[Placement]:
+    """Place four images so that a corner of each touches a common point.
+
+    Args:
+        images: Their indices, in the order top left, top right, bottom left, bottom right.
+        shapes: (N, 2) height, width of all images, none above `img`.
+        centre: x and y of the point, each from 0 to 1 over the middle half of the canvas.
+        img: Side of the output; the canvas has twice as much.
+    """
+    x, y = (int(img / 2 + img * share) for share in centre)
+    placements = []
+    for image, right, below in zip(images, (0, 1, 0, 1), (0, 0, 1, 1), strict=True):
+        height, width = map(int, shapes[image])
+        top, left = (y if below else y - height), (x if right else x - width)
+        placements.append(Placement(image, top, left, height, width))
+    return placements
+
+
+def single(image: int, shapes: NDArray[np.int64], img: int) -> list[Placement]:
+    """Place one image in the middle of the canvas."""
+    height, width = map(int, shapes[image])
+    top, left = (img // 2 + round((img - side) / 2 - 0.1) for side in (height, width))
+    return [Placement(image, top, left, height, width)]
+
+
+def paint(canvas: Tensor, placements: Sequence[Placement], cache: ImageCache) -> None:
+    """Draw the images on a (3, side, side) canvas; what they leave free stays as it is."""
+    side = canvas.shape[-1]
+    for image, top, left, height, width in placements:
+        upper, lower = max(top, 0), min(top + height, side)
+        first, last = max(left, 0), min(left + width, side)
+        pixels = cache[image][:, upper - top : lower - top, first - left : last - left]
+        canvas[:, upper:lower, first:last].copy_(pixels, non_blocking=True)
+
+
+def place_labels(placements: Sequence[Placement], split: Split, side: int) -> CanvasLabels:
+    """Move the images' labels onto the canvas and clip them to it."""
+    classes, boxes = [], []
+    polygons: list[NDArray[np.float32] | None] = []
+    for image, top, left, height, width in placements:
+        size, corner = np.array([width, height], np.float32), np.array([left, top], np.float32)
+        labels = split.boxes[image]
+        centre, half = labels[:, 1:3] * size + corner, labels[:, 3:5] * size / 2
+        classes.append(labels[:, 0])
+        boxes.append(np.concatenate((centre - half, centre + half), axis=1))
+        polygons += [
+            None if polygon is None else np.clip(polygon * size + corner, 0, side)
+            for polygon in split.polygons[image]
+        ]
+    return CanvasLabels(np.concatenate(classes), np.clip(np.concatenate(boxes), 0, side), polygons)
