@@ -72,7 +72,7 @@ def write_evolve_csv(path: Path, rows: Sequence[Row]) -> None:
     """Write a header and a line per row: cells right-aligned in 20 characters, five significant digits.
 
     Columns are metrics, then genes in the order of the first row. The metrics are YOLOv5's seven when the
-    rows have all seven, else whatever the trainer returned, in order of appearance; what a row lacks is `nan`.
+    rows have all of them, else what the trainer returned, in order of appearance. What a row lacks is `nan`.
 
     Raises:
         ValueError: There is no row, or rows differ in their genes.
@@ -113,10 +113,13 @@ def write_hyp_evolved(path: Path, rows: Sequence[Row], best: Row | None = None) 
         raise ValueError(
             f"hyp_evolved.yaml: expected a row with a finite fitness; {len(rows)} rows have none"
         )
+    numbers = [row.number for row in rows]
+    if best.number not in numbers:
+        raise ValueError(f"hyp_evolved.yaml: expected one of the rows; came row {best.number}")
     metrics = _shown_metrics(rows)
     lines = [
         "# hypevo: evolved hyperparameters",
-        f"# Best generation: {[row.number for row in rows].index(best.number)}",
+        f"# Best generation: {numbers.index(best.number)}",
         f"# Last generation: {len(rows) - 1}",
         "# " + ", ".join(f"{column(name):>{_WIDTH}}" for name in metrics),
         "# " + ", ".join(_cell(best.metrics.get(name, math.nan)) for name in metrics),
