@@ -275,7 +275,8 @@ def _imported(name: str) -> Callable[[Mapping[str, float]], Any]:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise InputError(
-            f"fitness {name}: {error}; expected a module importable from the environment or from {Path.cwd()}"
+            f"fitness {name}: {error}; expected a function in a module importable from the environment or from "
+            f"{Path.cwd()}; a metric of this name goes in `backticks`"
         ) from error
     for part in path.split("."):
         found = getattr(found, part, None)

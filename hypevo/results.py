@@ -142,7 +142,7 @@ def read_evolve_csv(path: Path, fitness: Callable[[Mapping[str, float]], float] 
     """Read the finished individuals of any evolve.csv, YOLOv5's own included.
 
     Columns are matched by name. Lines that are not whole (torn by a crash or by two writers, or without a
-    value for some gene) are left out with a warning; repeated headers may even change the columns.
+    value for some gene) are left out with a warning; a repeated header may even change the columns.
 
     Args:
         path: The file, at most `MAX_BYTES` long.
@@ -161,17 +161,15 @@ def read_evolve_csv(path: Path, fitness: Callable[[Mapping[str, float]], float] 
     skipped: list[int] = []
     for number, line in lines:
         cells = tuple(cell.strip() for cell in line.split(","))
-        if _is_header(cells):
-            header = _checked_header(cells, f"{path}, line {number}")
-        elif header is None:
-            raise InputError(f"{path}, line {number}: expected a header that names metrics and genes first")
+        if header is None:
+            header = _first_header(cells, f"{path}, line {number}")
+        elif _is_header(cells, header):
+            header = cells
+        elif number == torn or (values := _values(header, cells)) is None:
+            skipped.append(number)
         else:
-            values = _values(header, cells)
-            if values is None or number == torn:
-                skipped.append(number)
-            else:
-                metrics, hyp = values
-                rows.append(Row(len(rows), metrics, hyp, fitness(metrics)))
+            metrics, hyp = values
+            rows.append(Row(len(rows), metrics, hyp, fitness(metrics)))
     if header is None:
         raise InputError(f"{path}: expected an evolve.csv; the file is empty")
     if skipped:
@@ -208,21 +206,34 @@ def _lines(path: Path) -> tuple[list[tuple[int, str]], int | None]:
     return lines, lines[-1][0] if cut else None
 
 
-def _is_header(cells: Sequence[str]) -> bool:
-    return any(cell.startswith(_METRIC_PREFIXES) for cell in cells)
-
-
-def _checked_header(cells: tuple[str, ...], source: str) -> tuple[str, ...]:
-    genes = [cell for cell in cells if not cell.startswith(_METRIC_PREFIXES)]
-    if not genes:
-        raise InputError(
-            f"{source}: expected columns of genes after the metrics; came {len(cells)} metrics only"
-        )
-    twice = sorted({cell for cell in cells if cells.count(cell) > 1})
-    if twice or "" in cells:
+def _first_header(cells: tuple[str, ...], source: str) -> tuple[str, ...]:
+    if not any(cell.startswith(_METRIC_PREFIXES) for cell in cells):
+        raise InputError(f"{source}: expected a header that names metrics and genes first")
+    if all(cell.startswith(_METRIC_PREFIXES) for cell in cells):
+        raise InputError(f"{source}: expected columns of genes too; came {len(cells)} metrics only")
+    if len(set(cells)) < len(cells) or "" in cells:
+        twice = sorted({cell for cell in cells if cells.count(cell) > 1})
         came = f"{', '.join(twice)} more than once" if twice else "an empty one"
         raise InputError(f"{source}: expected columns with distinct names; came {came}")
     return cells
+
+
+def _is_header(cells: tuple[str, ...], header: tuple[str, ...]) -> bool:
+    """Tell a whole header, the one before or another, from one that was torn or is glued to other cells."""
+    if set(cells) == set(header):
+        return len(cells) == len(header)
+    torn = len(cells) < len(header) and set(cells[:-1]) < set(header)
+    metrics = sum(cell.startswith(_METRIC_PREFIXES) for cell in cells)
+    named = len(set(cells)) == len(cells) and not any(_is_number(cell) for cell in cells)
+    return 0 < metrics < len(cells) and named and not torn
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return not cell
+    return True
 
 
 def _values(header: Sequence[str], cells: Sequence[str]) -> tuple[dict[str, float], dict[str, float]] | None:

@@ -99,6 +99,8 @@ def describe(value: object) -> str:
             return f"the boolean {str(value).lower()}"
         case str():
             return f"the text {value!r}" if len(value) <= 40 else f"a text of {len(value)} characters"
+        case int() if abs(value) > 10**300:
+            return "a number beyond all bounds"
         case int() | float():
             return f"the number {value:g}"
         case dict():

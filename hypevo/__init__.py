@@ -1,0 +1,1 @@
+"""Hyperparameter evolution for object detectors."""

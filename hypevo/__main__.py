@@ -1,0 +1,6 @@
+"""`python -m hypevo`: the same as the `hypevo` command."""
+
+from hypevo.cli import main
+
+if __name__ == "__main__":
+    main()

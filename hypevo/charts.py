@@ -1,0 +1,123 @@
+"""The saved chart view that MLflow's page opens a study with: one link from the terminal to the whole evolution.
+
+MLflow keeps such views in experiment tags, `mlflow.sharedViewState.<key>`. The layout of the state is MLflow's own and
+not documented (seen in 3.15 to 3.17), so it is built in this file alone; without it the link still opens the runs.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+LONGEST = 20_000  # characters MLflow accepts for a view
+
+
+def view_key(study: str) -> str:
+    """The key of a study's view: stable, so that a resumed study replaces its own view."""
+    return hashlib.sha256(f"hypevo:{study}".encode()).hexdigest()[:16]
+
+
+def view_tag(study: str, parent_run: str, genes: Sequence[str], metrics: Sequence[str]) -> tuple[str, str]:
+    """Name and value of the experiment tag that holds the view of a study's trials."""
+    state = json.dumps(_state(parent_run, genes, metrics), separators=(",", ":"))
+    packed = "deflate;" + base64.b64encode(zlib.compress(state.encode(), 9)).decode()
+    if len(packed) > LONGEST:
+        raise ValueError(f"the chart view takes {len(packed)} characters, MLflow accepts {LONGEST}")
+    now = round(time.time() * 1000)
+    view = {"name": f"hypevo: {study}", "createdAt": now, "updatedAt": now, "state": packed}
+    return f"mlflow.sharedViewState.{view_key(study)}", json.dumps(view)
+
+
+def view_path(experiment: str, study: str) -> str:
+    """The part of the address after the server: the experiment's charts in the view of `study`."""
+    mode = "workflowType=machine_learning&compareRunsMode=CHART"
+    return f"/#/experiments/{experiment}/runs?{mode}&viewStateShareKey={view_key(study)}"
+
+
+def _state(parent_run: str, genes: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
+    shown = list(genes)
+    first = shown[0] if shown else "lr0"
+    second = shown[1] if len(shown) > 1 else first
+    validation = [name for name in metrics if not name.startswith(("train/", "val/"))]
+    losses = [name for name in metrics if name.startswith(("train/", "val/"))]
+    charts = [
+        _chart(
+            "parallel", "PARALLEL", "search", displayName="Hyperparameters → fitness",
+            selectedParams=shown[:10], selectedMetrics=["fitness"], showAllRuns=False,
+        ),
+        _chart("bar", "BAR", "search", metricKey="fitness"),
+        *(
+            _chart(
+                f"scatter-{gene}", "SCATTER", "search",
+                xaxis=_axis(gene, "PARAM"), yaxis=_axis("fitness", "METRIC"), tooltipDisplay=[],
+            )
+            for gene in shown[:4]
+        ),
+        _chart(
+            "contour", "CONTOUR", "search",
+            xaxis=_axis(first, "PARAM"), yaxis=_axis(second, "PARAM"), zaxis=_axis("fitness", "METRIC"),
+        ),
+        *(_curve(name, "validation") for name in validation),
+        *(_curve(name, "losses") for name in losses),
+    ]  # fmt: skip
+    sections = {"search": "Search", "validation": "Validation", "losses": "Losses"}
+    return {
+        "searchFilter": f"tags.mlflow.parentRunId = '{parent_run}'",
+        "orderByKey": "metrics.`fitness`",
+        "orderByAsc": False,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": [
+            "metrics.`fitness`",
+            *(f"metrics.`{name}`" for name in validation if name != "fitness"),
+            *(f"params.`{gene}`" for gene in shown[:6]),
+            "tags.`hypevo.state`",
+        ],
+        "columnOrder": [],
+        "columnWidths": {},
+        "runsHiddenMode": "SHOWALL",
+        "compareRunCharts": charts,
+        "compareRunSections": [
+            {
+                "uuid": key,
+                "name": name,
+                "display": True,
+                "isReordered": False,
+                "deleted": False,
+                "isGenerated": False,
+            }
+            for key, name in sections.items()
+        ],
+        "viewMaximized": False,
+        "runListHidden": False,
+        "isAccordionReordered": True,
+        "useGroupedValuesInCharts": True,
+        "hideEmptyCharts": True,
+        "groupBy": None,
+        "groupsExpanded": {},
+        "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
+    }
+
+
+def _chart(uuid: str, kind: str, section: str, **content: Any) -> dict[str, Any]:
+    common = {"runsCountToCompare": 1000, "deleted": False, "isGenerated": False}
+    return {"uuid": uuid, "type": kind, "metricSectionId": section, **common, **content}
+
+
+def _curve(name: str, section: str) -> dict[str, Any]:
+    return _chart(
+        f"curve-{name}", "LINE", section, displayName=name, metricKey=name, lineSmoothness=0, xAxisScaleType="linear",
+        scaleType="linear", range={}, xAxisKey="step", selectedXAxisMetricKey="", yAxisKey="metric",
+        yAxisExpressions=[], ignoreOutliers=False, useGlobalXaxisKey=True, useGlobalLineSmoothing=True,
+    )  # fmt: skip
+
+
+def _axis(key: str, kind: str) -> dict[str, str]:
+    return {"key": key, "type": kind}

@@ -1,0 +1,290 @@
+"""The `hypevo` command: what a user types, and how each answer and each error reaches the terminal.
+
+Nothing heavy is imported here: `hypevo --help` loads neither torch, mlflow nor optuna.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hypevo import options as opt
+from hypevo.protocol import InputError
+from hypevo.settings import EvolveSettings
+
+DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="hypevo",
+    help="Evolve the hyperparameters of a detector training, and know that the winner wins.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console(stderr=True, soft_wrap=True)  # progress and messages; standard output is for results
+
+
+@app.command(context_settings=opt.PASS_ON)
+def evolve(
+    context: typer.Context,
+    data: opt.Data = None,
+    weights: opt.Weights = None,
+    model: opt.Model = None,
+    img: opt.Img = None,
+    epochs: opt.Epochs = None,
+    batch: opt.Batch = None,
+    optimizer: opt.Optimizer = None,
+    trainer: opt.Trainer = "yolov5",
+    hyp: opt.Hyp = "scratch-low",
+    space: opt.Space = None,
+    freeze: opt.Freeze = None,
+    only: opt.Only = None,
+    fitness: opt.Fitness = EvolveSettings.fitness,
+    generations: opt.Generations = None,
+    hours: opt.Hours = None,
+    sampler: opt.Sampler = EvolveSettings.sampler,
+    pruner: opt.Pruner = "none",
+    device: opt.Device = "auto",
+    slots_per_device: opt.SlotsPerDevice = 1,
+    stagger: opt.Stagger = 30.0,
+    seed: opt.Seed = 0,
+    trial_seed: opt.TrialSeed = "fixed",
+    retries: opt.Retries = 2,
+    trial_timeout: opt.TrialTimeout = None,
+    max_failures: opt.MaxFailures = 5,
+    keep_weights: opt.KeepWeights = "best",
+    study: opt.Study = None,
+    storage: opt.Storage = EvolveSettings.storage,
+    out: opt.Out = EvolveSettings.out,
+    cache: opt.Cache = EvolveSettings.cache,
+    experiment: opt.Experiment = EvolveSettings.experiment,
+) -> None:  # fmt: skip
+    """Evolve a study; the same command resumes it.
+
+    Options that are not listed here go to the trainer (--warmup-floor 0, --cos-lr, …).
+
+    Example: hypevo evolve --data coco128.yaml --weights yolov5s.pt --epochs 10 --generations 300
+    """
+    from hypevo.evolve import evolve as run
+    from hypevo.progress import TerminalWatcher
+
+    settings = opt.settings(context)
+    with TerminalWatcher(console) as watcher:
+        summary = run(settings, watcher)
+    from hypevo.summary import show
+
+    show(summary, console)
+    if summary.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if summary.best is None or summary.failed:
+        raise typer.Exit(FAILED)
+
+
+@app.command(context_settings=opt.PASS_ON)
+def check(
+    context: typer.Context,
+    data: opt.Data = None,
+    weights: opt.Weights = None,
+    model: opt.Model = None,
+    img: opt.Img = None,
+    epochs: opt.Epochs = None,
+    batch: opt.Batch = None,
+    optimizer: opt.Optimizer = None,
+    trainer: opt.Trainer = "yolov5",
+    hyp: opt.Hyp = "scratch-low",
+    space: opt.Space = None,
+    freeze: opt.Freeze = None,
+    only: opt.Only = None,
+    fitness: opt.Fitness = EvolveSettings.fitness,
+    device: opt.Device = "auto",
+) -> None:
+    """Look for everything that can be wrong, and train nothing.
+
+    Example: hypevo check --data my/data.yaml --weights yolov5s.pt --hyp my/hyp.yaml
+    """
+    from hypevo.backends.local import LocalBackend
+    from hypevo.preflight import preflight, refuse
+    from hypevo.progress import TerminalWatcher
+
+    settings = opt.settings(context)
+    look = preflight(settings, LocalBackend(settings.trainer))
+    TerminalWatcher(console).found(look.findings)
+    refuse(look.errors)
+    genes = ", ".join(gene.name for gene in look.plan.space.movable)
+    console.print(
+        f"ready: {len(look.plan.space.movable)} genes move ({genes}); device {', '.join(look.devices)}",
+        markup=False,
+    )
+
+
+@app.command(context_settings=opt.PASS_ON)
+def train(
+    context: typer.Context,
+    data: opt.Data = None,
+    weights: opt.Weights = None,
+    model: opt.Model = None,
+    img: opt.Img = None,
+    epochs: opt.Epochs = None,
+    batch: opt.Batch = None,
+    optimizer: opt.Optimizer = None,
+    trainer: opt.Trainer = "yolov5",
+    hyp: opt.Hyp = "scratch-low",
+    space: opt.Space = None,
+    fitness: opt.Fitness = EvolveSettings.fitness,
+    device: opt.Device = "auto",
+    seed: opt.Seed = 0,
+    study: opt.Name = None,
+    out: opt.Out = Path("runs/train"),
+    cache: opt.Cache = EvolveSettings.cache,
+    experiment: opt.Experiment = "hypevo-train",
+) -> None:  # fmt: skip
+    """Train once with a hyp file, in an MLflow run of its own.
+
+    Example: hypevo train --hyp runs/evolve/coco128/hyp_evolved.yaml --data coco128.yaml --weights yolov5s.pt
+    """
+    from hypevo.single import train_once
+
+    settings = opt.settings(context)
+    outcome, folder = train_once(settings, console)
+    if outcome.failure is not None:
+        console.print(
+            f"{outcome.failure}: {outcome.reason}; see {folder / 'log.txt'}", style="bold red", markup=False
+        )
+        raise typer.Exit(INTERRUPTED if outcome.failure == "interrupted" else FAILED)
+    _print_metrics(outcome.metrics)
+    console.print(f"everything is in {folder}", markup=False)
+
+
+@app.command(context_settings=opt.PASS_ON)
+def val(
+    context: typer.Context,
+    weights: opt.Weights = None,
+    data: opt.Data = None,
+    img: opt.Img = None,
+    batch: opt.Batch = None,
+    trainer: opt.Trainer = "yolov5",
+    device: opt.Device = "auto",
+    as_json: opt.Json = False,
+) -> None:
+    """Measure a checkpoint on a dataset.
+
+    Example: hypevo val --weights yolov5n.pt --data coco128.yaml --img 640
+    """
+    from hypevo import trial
+    from hypevo.backends.local import LocalBackend
+    from hypevo.devices import parse_devices
+    from hypevo.resolve import full_name
+
+    chosen = parse_devices(device)[0]
+    options = opt.trainer_options(context)
+    metrics = LocalBackend(full_name(trainer)).call(trial.validate, trainer, options, chosen, device=chosen)
+    if as_json:
+        typer.echo(json.dumps({"metrics": metrics}))
+    else:
+        _print_metrics(metrics)
+
+
+@app.command()
+def status(
+    study: opt.Study = None,
+    storage: opt.Storage = EvolveSettings.storage,
+    as_json: opt.Json = False,
+) -> None:
+    """Say where a study stands: generations, best, failures by kind.
+
+    Example: hypevo status --study coco128
+    """
+    from hypevo.status import study_status
+
+    found = study_status(storage, study)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    table = Table(show_header=False, box=None)
+    for key, value in found.items():
+        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+        table.add_row(key.replace("_", " "), text)
+    Console(soft_wrap=True).print(table)
+
+
+@app.command()
+def export(
+    study: opt.Study = None,
+    storage: opt.Storage = EvolveSettings.storage,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write into; runs/evolve/STUDY by default.")
+    ] = None,
+) -> None:
+    """Write evolve.csv, hyp_evolved.yaml and evolve.png of a study again.
+
+    Example: hypevo export --study coco128 --out results
+    """
+    from hypevo.exports import export_study
+
+    for path in export_study(storage, study, out):
+        typer.echo(path)
+
+
+@app.command()
+def plot(
+    csv: Annotated[Path, typer.Argument(help="Any evolve.csv, YOLOv5's own too.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The picture; evolve.png beside the csv by default.")
+    ] = None,
+    space: opt.Space = None,
+    fitness: opt.Fitness = EvolveSettings.fitness,
+) -> None:
+    """Draw evolve.png from an evolve.csv.
+
+    Example: hypevo plot runs/evolve/coco128/evolve.csv
+    """
+    from hypevo.exports import plot_csv
+
+    typer.echo(plot_csv(csv, out, space, fitness))
+
+
+@app.command()
+def ui(
+    storage: opt.Storage = EvolveSettings.storage,
+    mlflow_port: Annotated[int, typer.Option(help="Port of MLflow's page.")] = 5000,
+    dashboard_port: Annotated[int, typer.Option(help="Port of optuna-dashboard.")] = 8080,
+) -> None:
+    """Open both views of the studies in this folder: MLflow and optuna-dashboard.
+
+    Example: hypevo ui
+    """
+    from hypevo.ui import serve
+
+    serve(storage, mlflow_port, dashboard_port, console)
+
+
+def main() -> NoReturn:
+    """The console script: exit codes 0 done, 1 the work failed, 2 the input is wrong, 130 interrupted."""
+    try:
+        app(standalone_mode=False)
+        code: Any = DONE
+    except InputError as error:
+        console.print(f"error: {error}", style="bold red", markup=False, highlight=False)
+        code = WRONG_INPUT
+    except typer.Exit as exit_:
+        code = exit_.exit_code
+    except typer.Abort:
+        code = INTERRUPTED
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _print_metrics(metrics: Any) -> None:
+    table = Table(box=None)
+    for name in metrics:
+        table.add_column(name, justify="right")
+    table.add_row(*(f"{value:.5g}" for value in metrics.values()))
+    Console(soft_wrap=True).print(table)

@@ -1,0 +1,77 @@
+"""The devices a study may use, and the environment in which a process sees only its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+
+from hypevo.protocol import InputError
+
+
+def parse_devices(text: str) -> tuple[str, ...]:
+    """«auto», «cpu», «mps», «0» or «0,1,2» as a tuple of devices, one slot each.
+
+    «auto» is the first CUDA device that this process may see, else the CPU: one slot, because a study that takes every
+    GPU of a shared machine without being asked would not be welcome.
+
+    Raises:
+        InputError: anything else, or the same device twice.
+    """
+    text = text.strip().lower()
+    if text == "auto":
+        return ("0",) if _cuda_devices() else ("cpu",)
+    if text in ("cpu", "mps"):
+        return (text,)
+    devices = tuple(part.strip().removeprefix("cuda:") for part in text.split(","))
+    if not all(device.isdecimal() for device in devices):
+        raise InputError(
+            f"--device: expected auto, cpu, mps, or CUDA indices such as 0 or 0,1,2; got «{text}»"
+        )
+    if len(set(devices)) < len(devices):
+        raise InputError(
+            f"--device {text}: a device is named twice; use --slots-per-device 2 for two trials on one device"
+        )
+    available = _cuda_devices()
+    absent = [device for device in devices if int(device) >= len(available)]
+    if absent:
+        there = (
+            f"there are {len(available)}, 0 to {len(available) - 1}"
+            if available
+            else "this machine shows no CUDA device"
+        )
+        raise InputError(f"--device {text}: no CUDA device {', '.join(absent)}; {there}")
+    return devices
+
+
+def device_name(device: str) -> str:
+    """The trainer's name of a slot's device: the slot's process sees only its own GPU, so that one is `cuda:0`."""
+    return "cuda:0" if device.isdecimal() else device
+
+
+def environment(device: str, threads: int | None) -> dict[str, str]:
+    """The variables that keep a process on its own device and within its share of CPU threads.
+
+    Index k means the k-th of the devices that this process sees, so a CUDA_VISIBLE_DEVICES set by Slurm is respected.
+    """
+    variables = {} if threads is None else {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    if device.isdecimal():
+        return variables | {"CUDA_VISIBLE_DEVICES": _cuda_devices()[int(device)]}
+    return variables | {"CUDA_VISIBLE_DEVICES": ""}
+
+
+def _cuda_devices(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """What CUDA_VISIBLE_DEVICES lists, else every device of `nvidia-smi`; no torch needed."""
+    if "CUDA_VISIBLE_DEVICES" in environ:
+        return [
+            device.strip()
+            for device in environ["CUDA_VISIBLE_DEVICES"].split(",")
+            if device.strip() not in ("", "-1")
+        ]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    listing = subprocess.run(
+        ["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=60, check=False
+    )
+    return [str(index) for index, line in enumerate(listing.stdout.splitlines()) if line.startswith("GPU")]

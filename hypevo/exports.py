@@ -1,0 +1,89 @@
+"""The files that a study is exported to, written again after every trial: views of the study, never its source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypevo.fitness import parse_fitness
+from hypevo.plots import plot_evolve
+from hypevo.protocol import InputError
+from hypevo.results import STANDARD_COLUMNS, Row, read_evolve_csv, write_evolve_csv, write_hyp_evolved
+from hypevo.space import load_space
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from hypevo.storage import Plan
+
+CSV, HYP, PICTURE = "evolve.csv", "hyp_evolved.yaml", "evolve.png"
+
+
+class Exports:
+    """Writes evolve.csv, hyp_evolved.yaml and evolve.png of one study into its folder."""
+
+    def __init__(self, folder: Path, plan: Plan, metrics: Sequence[str]) -> None:
+        self._folder = folder
+        self._plan = plan
+        self._metrics = metrics
+
+    def write(self, trials: Sequence[FrozenTrial]) -> list[Path]:
+        """Write all three from the finished trials, at least one, in the order in which they finished.
+
+        Raises:
+            OSError: a file cannot be written; the older one is as it was.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        rows = [self.row(trial) for trial in trials]
+        write_evolve_csv(self._folder / CSV, rows)
+        write_hyp_evolved(self._folder / HYP, rows)
+        plot_evolve(self._folder / PICTURE, rows, self._plan.space)
+        return [self._folder / name for name in (CSV, HYP, PICTURE)]
+
+    def row(self, trial: FrozenTrial) -> Row:
+        """A finished trial as a row of the csv."""
+        if trial.value is None:
+            raise ValueError(f"trial {trial.number} has no fitness")
+        hyp = {name: float(value) for name, value in {**self._plan.hyp, **trial.params}.items()}
+        return Row(trial.number, metrics_of(trial, self._metrics), hyp, trial.value)
+
+
+def metrics_of(trial: FrozenTrial, names: Sequence[str] = ()) -> dict[str, float]:
+    """The final metrics of a trial, by name; without `names` YOLOv5's seven, as far as there are any."""
+    return {
+        name: float(trial.user_attrs[name]) for name in names or STANDARD_COLUMNS if name in trial.user_attrs
+    }
+
+
+def export_study(storage: str, study: str | None, folder: Path | None) -> list[Path]:
+    """Write the exports of a stored study; by default into `runs/evolve/STUDY`.
+
+    Raises:
+        InputError: no such study, or nothing has finished in it.
+    """
+    from hypevo.storage import finished, load_plan, load_study
+
+    found = load_study(storage, study)
+    trials = finished(found)
+    if not trials:
+        raise InputError(f"study «{found.study_name}» has no finished trial yet")
+    names = [
+        name for name, value in trials[0].user_attrs.items() if isinstance(value, float) and name != "seconds"
+    ]
+    return Exports(folder or Path("runs/evolve") / found.study_name, load_plan(found), names).write(trials)
+
+
+def plot_csv(csv: Path, picture: Path | None, space: Path | None, fitness: str) -> Path:
+    """Draw evolve.png from any evolve.csv; returns where it is.
+
+    Raises:
+        InputError: the file cannot be read, or holds nothing to draw.
+    """
+    picture = picture or csv.with_name(PICTURE)
+    rows = read_evolve_csv(csv, parse_fitness(fitness, tuple(STANDARD_COLUMNS)))
+    try:
+        plot_evolve(picture, rows, load_space(space) if space is not None else None)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    return picture

@@ -1,0 +1,124 @@
+"""Everything that can be found wrong before any training: space, hyperparameters, fitness, trainer, data, places."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypevo import trial
+from hypevo.backends.local import LocalBackend
+from hypevo.devices import parse_devices
+from hypevo.fitness import Fitness, parse_fitness
+from hypevo.hyp import check_hyp, load_hyp
+from hypevo.protocol import Finding, InputError
+from hypevo.settings import EvolveSettings
+from hypevo.space import Space, load_space
+from hypevo.storage import Plan
+from hypevo.trial import Inspection
+
+LOW_DISK = 2 * 1024**3  # bytes
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What the look beforehand found."""
+
+    plan: Plan
+    fitness: Fitness
+    devices: tuple[str, ...]
+    inspection: Inspection
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> list[str]:
+        """The messages that stop the study."""
+        return [finding.message for finding in self.findings if finding.level == "error"]
+
+
+def preflight(settings: EvolveSettings, backend: LocalBackend) -> Preflight:
+    """Check everything, and write nothing.
+
+    Raises:
+        InputError: something cannot even be read; what is merely wrong with the data is among the findings.
+    """
+    space, hyp = individual(settings)
+    devices = parse_devices(settings.device)
+    findings = _check_place(settings.folder, "--out") or _check_place(settings.cache, "--cache-dir")
+    inspection = backend.call(
+        trial.inspect, settings.trainer, dict(settings.options), hyp, space.to_dict(), device=devices[0]
+    )
+    try:
+        fitness = parse_fitness(settings.fitness, inspection.metrics)
+    except ValueError as error:
+        raise InputError(f"--fitness: {error}") from error
+    plan = Plan(
+        trainer=inspection.trainer,
+        settings=inspection.settings,
+        space=space,
+        hyp=hyp,
+        fitness=fitness.text,
+        trial_seed=settings.trial_seed,
+        seed=settings.seed,
+    )
+    findings += [*inspection.findings, *_frozen_at_zero(plan, settings.sampler)]
+    return Preflight(plan, fitness, devices, inspection, tuple(findings))
+
+
+def individual(settings: EvolveSettings) -> tuple[Space, dict[str, float]]:
+    """The search space and the complete default individual.
+
+    Raises:
+        InputError: a file is missing or wrong.
+    """
+    try:
+        space = load_space(settings.space)
+        if settings.freeze:
+            space = space.freeze(settings.freeze)
+        if settings.only:
+            space = space.only(settings.only)
+        hyp = check_hyp(load_hyp(settings.hyp), space, source=settings.hyp)
+    except (ValueError, OSError) as error:
+        raise InputError(str(error)) from error
+    if not space.movable:
+        raise InputError(
+            "nothing to evolve: every gene of the search space is frozen (gain 0, or low = high)"
+        )
+    return space, hyp
+
+
+def refuse(errors: Sequence[str]) -> None:
+    """Turn a preflight's errors into one.
+
+    Raises:
+        InputError: there are errors.
+    """
+    if errors:
+        raise InputError(errors[0] if len(errors) == 1 else "\n".join(f"- {message}" for message in errors))
+
+
+def _frozen_at_zero(plan: Plan, sampler: str) -> list[Finding]:
+    """The classic operator multiplies, so that a gene at 0 stays there for ever."""
+    if sampler != "classic":
+        return []
+    stuck = [gene.name for gene in plan.space.movable if plan.hyp[gene.name] == 0]
+    if not stuck:
+        return []
+    return [
+        Finding(
+            "note",
+            f"start at 0 and cannot move under the classic sampler, which multiplies: {', '.join(stuck)}. "
+            f"Give them a start above 0 in --hyp, or use --sampler adaptive",
+        )
+    ]
+
+
+def _check_place(folder: Path, option: str) -> list[Finding]:
+    """Whether a folder can be made and filled; it is not made yet."""
+    there = next(place for place in (folder.resolve(), *folder.resolve().parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write into {there}; choose another place with {option}")
+    free = shutil.disk_usage(there).free
+    return [Finding("warning", f"only {free / 1024**3:.1f} GiB free in {there}")] if free < LOW_DISK else []

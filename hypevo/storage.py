@@ -1,0 +1,248 @@
+"""Optuna's side of a study: open its storage, let one driver in, create it or check that it is the same one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.trial import TrialState
+
+from hypevo.protocol import InputError
+from hypevo.space import Space
+
+DEFAULT = "mlruns/optuna.journal"
+PLAN, PARENT_RUN, EXPERIMENT = "hypevo", "mlflow_parent_run_id", "mlflow_experiment_id"
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What makes a study one study: trials under another plan could not be compared with its own."""
+
+    trainer: str
+    settings: Mapping[str, Any]  # the trainer's own options
+    space: Space
+    hyp: Mapping[str, float]  # the default individual, complete, in the space's order
+    fitness: str
+    trial_seed: str  # «fixed» or «per-trial»
+    seed: int
+
+    def to_json(self) -> str:
+        """The plan as stored in the study."""
+        return json.dumps(
+            {
+                "trainer": self.trainer,
+                "settings": dict(self.settings),
+                "space": self.space.to_dict(),
+                "hyp": dict(self.hyp),
+                "fitness": self.fitness,
+                "trial_seed": self.trial_seed,
+                "seed": self.seed,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """The inverse of `to_json`."""
+        content = json.loads(text)
+        return cls(**(content | {"space": Space.from_dict(content["space"])}))
+
+    def difference(self, other: Plan) -> list[str]:
+        """In sentences, how `other`, asked for now, differs."""
+        said = [f"search space: {sentence}" for sentence in self.space.difference(other.space)]
+        for name in ("trainer", "fitness", "trial_seed", "seed"):
+            said += _change(name.replace("_", "-"), getattr(self, name), getattr(other, name))
+        for title, mine, theirs in (("--", self.settings, other.settings), ("hyp ", self.hyp, other.hyp)):
+            for key in [*mine, *(key for key in theirs if key not in mine)]:
+                said += _change(f"{title}{key}", mine.get(key), theirs.get(key))
+        return said
+
+
+def open_storage(address: str) -> BaseStorage:
+    """A storage from an Optuna URL, or from a path: a journal file.
+
+    Raises:
+        InputError: it cannot be opened, or the journal is damaged.
+    """
+    if "://" in address:
+        engine = (
+            {"connect_args": {"timeout": 100}} if address.startswith("sqlite") else {"pool_pre_ping": True}
+        )
+        try:
+            return RDBStorage(address, engine_kwargs=engine)
+        except Exception as error:
+            raise InputError(f"--storage {address}: cannot be opened: {_line(error)}") from error
+    path = Path(address)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return JournalStorage(JournalFileBackend(str(path), lock_obj=_journal_lock(path)))
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"--storage {address}: not a journal that Optuna can read: {_line(error)}. "
+            f"Move the file away, or choose another with --storage"
+        ) from error
+
+
+def mend(address: str) -> int:
+    """Drop a last line of a journal that a crash cut off, so that it can be read. Returns the bytes dropped.
+
+    Call it only while holding the lock of `single_driver`, before `open_storage`.
+    """
+    path = Path(address)
+    if "://" in address or not path.exists():
+        return 0
+    lock = _journal_lock(path)
+    lock.acquire()  # another study's driver may be writing to the same journal
+    try:
+        with path.open("rb+") as file:
+            content = file.read()
+            kept = content.rfind(b"\n") + 1
+            if kept < len(content):
+                file.truncate(kept)
+    finally:
+        lock.release()
+    return len(content) - kept
+
+
+@contextlib.contextmanager
+def single_driver(address: str, study: str, folder: Path) -> Iterator[None]:
+    """Hold the study: a second driver is refused while this one lives; the lock of a dead one is taken over.
+
+    Raises:
+        InputError: another driver has it; the message says where it runs.
+    """
+    place = folder if "://" in address else Path(address).resolve().parent
+    place.mkdir(parents=True, exist_ok=True)
+    path = place / f".{study}.lock"
+    with path.open("a+") as file:
+        if not _lock(file.fileno()):
+            file.seek(0)
+            owner = file.read().strip() or "by another process"
+            raise InputError(
+                f"study «{study}» is already running {owner}; "
+                f"use --device 0,1,… there for more devices, or --study NAME for another study"
+            )
+        file.truncate(0)
+        file.write(f"on {platform.node()}, pid {os.getpid()}")
+        file.flush()
+        yield  # the lock goes with the open file, however the process ends
+
+
+def open_study(
+    storage: BaseStorage, name: str, plan: Plan, pruner: optuna.pruners.BasePruner
+) -> optuna.Study:
+    """Create the study, or resume it if its plan is the same.
+
+    Raises:
+        InputError: the study exists with another plan; every difference is named.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study = optuna.create_study(
+            storage=storage, study_name=name, direction="maximize", pruner=pruner, load_if_exists=True
+        )
+        stored = study.user_attrs.get(PLAN)
+        if stored is None:
+            if study.get_trials(deepcopy=False):
+                raise InputError(f"study «{name}» was not made by hypevo; choose another name with --study")
+            study.set_metric_names(["fitness"])
+            study.set_user_attr(PLAN, plan.to_json())
+        else:
+            said = Plan.from_json(stored).difference(plan)
+            if said:
+                listed = "\n".join(f"  - {sentence}" for sentence in said)
+                raise InputError(
+                    f"study «{name}» exists with another plan, so that trials could not be compared:\n{listed}\n"
+                    f"Ask for the same as before to resume it, or choose another name with --study"
+                )
+    if not study.get_trials(deepcopy=False):
+        defaults = {gene.name: _typed(gene.type, plan.hyp[gene.name]) for gene in plan.space.movable}
+        study.enqueue_trial(defaults, user_attrs={"origin": "default"})
+    return study
+
+
+def load_study(address: str, name: str | None) -> optuna.Study:
+    """A study that exists, for reading; without a name the only one there is.
+
+    Raises:
+        InputError: no such storage or study.
+    """
+    if "://" not in address and not Path(address).exists():
+        raise InputError(f"--storage {address}: no such file; has a study been run from this folder?")
+    storage = open_storage(address)
+    names = [
+        summary.study_name for summary in optuna.get_all_study_summaries(storage, include_best_trial=False)
+    ]
+    if name is None and len(names) == 1:
+        name = names[0]
+    if name is None or name not in names:
+        wanted = "say which with --study" if name is None else f"no study «{name}»"
+        raise InputError(
+            f"{address}: {wanted}; there {'is' if len(names) == 1 else 'are'} {', '.join(names) or 'none'}"
+        )
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def load_plan(study: optuna.Study) -> Plan:
+    """The plan stored in a study.
+
+    Raises:
+        InputError: the study was not made by hypevo.
+    """
+    if PLAN not in study.user_attrs:
+        raise InputError(f"study «{study.study_name}» was not made by hypevo")
+    return Plan.from_json(study.user_attrs[PLAN])
+
+
+def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """The trials that have a fitness, in the order in which they finished."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return sorted(trials, key=lambda trial: (trial.datetime_complete, trial.number))
+
+
+def _journal_lock(path: Path) -> JournalFileSymlinkLock:
+    """Held for milliseconds at a time, so one that is 10 s old belongs to a process that was killed."""
+    return JournalFileSymlinkLock(str(path), grace_period=10)
+
+
+def _change(name: str, before: Any, now: Any) -> list[str]:
+    return [] if before == now else [f"{name} was {before} and is now {now}"]
+
+
+def _typed(kind: str, value: float) -> float:
+    return int(value) if kind == "int" else value
+
+
+def _line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".split("\n")[0][:300]
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except OSError:
+            return False
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

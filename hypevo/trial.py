@@ -1,0 +1,120 @@
+"""What runs in a trial's own process: resolve the trainer, bind its settings, train, or look and prepare beforehand.
+
+Everything here takes and returns plain data, so that it can be sent between processes and machines.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hypevo.devices import device_name
+from hypevo.protocol import Failure, Finding, InputError, Job, Report
+from hypevo.resolve import resolve
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """What the driver needs to know of a trainer, learned without importing it there."""
+
+    trainer: str  # full name, «module:function»
+    settings: dict[str, Any]  # resolved, plain values
+    metrics: tuple[str, ...]  # the names it returns; empty when it does not say
+    findings: tuple[Finding, ...]
+    has_prepare: bool
+
+
+def train(job: Job, report: Report) -> dict[str, float]:
+    """Run one job to its final metrics."""
+    trainer = resolve(job.trainer)
+    function = trainer.bound(trainer.settings(job.settings))
+    job.out.mkdir(parents=True, exist_ok=True)
+    metrics = function(job.hyp, out=job.out, seed=job.seed, device=device_name(job.device), report=report)
+    if not isinstance(metrics, Mapping):
+        raise TypeError(
+            f"{job.trainer} returned {type(metrics).__name__}, expected a mapping of metric names to numbers"
+        )
+    return {str(name): float(value) for name, value in metrics.items()}
+
+
+def inspect(
+    trainer: str,
+    raw: Mapping[str, Any],
+    hyp: Mapping[str, float],
+    space: Mapping[str, Any],
+    *,
+    check: bool = True,
+) -> Inspection:
+    """Resolve the trainer, build its settings, and run its preflight.
+
+    Raises:
+        InputError: the trainer or one of its options does not exist, or its settings refuse a value.
+    """
+    found = resolve(trainer)
+    settings = found.settings(raw)
+    findings: list[Finding] = []
+    if check and hasattr(found.module, "check"):
+        findings = [Finding(level, message) for level, message in found.module.check(settings, hyp, space)]
+    return Inspection(
+        trainer=found.name,
+        settings=_plain(settings),
+        metrics=tuple(getattr(found.module, "METRICS", ())),
+        findings=tuple(findings),
+        has_prepare=hasattr(found.module, "prepare"),
+    )
+
+
+def prepare(trainer: str, settings: Mapping[str, Any], cache: Path) -> dict[str, Any]:
+    """Build what all trials of a study share; returns the settings that the trials run with."""
+    found = resolve(trainer)
+    bound = found.settings(settings)
+    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        return _plain(found.module.prepare(bound, cache) or bound)
+    except (ValueError, FileNotFoundError) as error:
+        raise InputError(str(error)) from error
+
+
+def validate(trainer: str, raw: Mapping[str, Any], device: str) -> dict[str, float]:
+    """The metrics of a checkpoint on a dataset, from the trainer's `validate(settings, device=)`."""
+    found = resolve(trainer)
+    if not hasattr(found.module, "validate"):
+        raise InputError(f"trainer {found.name} offers no validate(settings, device=)")
+    try:
+        return dict(found.module.validate(found.settings(raw), device=device_name(device)))
+    except (ValueError, FileNotFoundError) as error:
+        raise InputError(str(error)) from error
+
+
+def failure_of(error: BaseException) -> tuple[Failure, str]:
+    """The kind of failure an exception stands for, and one line that says what happened."""
+    line = f"{type(error).__name__}: {error}".strip().split("\n")[0][:500]
+    if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "CUDAOutOfMemoryError"):
+        return Failure.OUT_OF_MEMORY, line
+    if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
+        return Failure.OUT_OF_MEMORY, line  # torch's own words for the host's memory
+    if isinstance(error, FloatingPointError):
+        return Failure.DIVERGED, line
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Failure.DISK_FULL, line
+    frame = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f" ({Path(frame[0].filename).name}:{frame[0].lineno})" if frame else ""
+    return Failure.CRASHED, line + place
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    if settings is None:
+        return {}
+    return {
+        field.name: _text(getattr(settings, field.name))
+        for field in dataclasses.fields(settings)
+        if field.init
+    }
+
+
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
