@@ -69,14 +69,18 @@ class Fitness:
         try:
             value = self.rule(metrics)
         except (KeyError, ZeroDivisionError, OverflowError) as error:
-            reason = f"no metric {error}" if isinstance(error, KeyError) else str(error)
-            _log.warning("fitness %s has no value: %s", self.text, reason)
+            if not isinstance(self.rule, _Expression):
+                _log.warning("fitness %s has no value: %r", self.text, error)
             return math.nan
         try:
             result = float(value)
         except (TypeError, ValueError) as error:
             raise ValueError(f"fitness {self.text}: expected a number; it returned {value!r}") from error
         return result if math.isfinite(result) else math.nan
+
+    def missing(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
+        """Return the metrics it reads that are absent or not finite, to say why a fitness is NaN."""
+        return tuple(name for name in self.names if not math.isfinite(metrics.get(name, math.nan)))
 
 
 def parse_fitness(text: str, metrics: Sequence[str]) -> Fitness:

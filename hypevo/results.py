@@ -222,7 +222,7 @@ def _is_header(cells: tuple[str, ...], header: tuple[str, ...]) -> bool:
     """Tell a whole header, the one before or another, from one that was torn or is glued to other cells."""
     if set(cells) == set(header):
         return len(cells) == len(header)
-    torn = len(cells) < len(header) and set(cells[:-1]) < set(header)
+    torn = set(cells[:-1]) < set(header) and any(name.startswith(cells[-1]) for name in header)
     metrics = sum(cell.startswith(_METRIC_PREFIXES) for cell in cells)
     named = len(set(cells)) == len(cells) and not any(_is_number(cell) for cell in cells)
     return 0 < metrics < len(cells) and named and not torn

@@ -93,6 +93,12 @@ def test_what_has_no_finite_value_is_nan_and_never_wins(text: str, metrics: dict
     assert math.isnan(value(text, metrics))
 
 
+def test_missing_says_why_there_is_no_fitness() -> None:
+    fitness = parse_fitness("precision + recall + mAP_0.5", METRICS)
+    assert fitness.missing({"precision": math.inf, "recall": 0.5}) == ("precision", "mAP_0.5")
+    assert fitness.missing(VALUES) == ()
+
+
 def test_a_metric_that_the_expression_does_not_read_may_be_nan() -> None:
     assert value("recall", {"recall": 0.5, "box_loss": math.nan}) == 0.5
 
@@ -220,7 +226,7 @@ def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "rules_of_a_user"
 
 
-def test_a_function_is_found_in_the_working_directory(rules: str) -> None:
+def test_a_function_is_found_in_the_working_directory(rules: str, caplog: pytest.LogCaptureFixture) -> None:
     fitness = parse_fitness(f" {rules}:squared", METRICS)
     assert fitness(VALUES) == 0.0625
     assert fitness.names == ()
@@ -228,6 +234,7 @@ def test_a_function_is_found_in_the_working_directory(rules: str) -> None:
     assert parse_fitness(f"{rules}:Rules.cubed", METRICS)(VALUES) == 0.015625
     assert math.isnan(fitness({"recall": math.inf}))
     assert math.isnan(fitness({}))
+    assert "has no value: KeyError('recall')" in caplog.text
 
 
 def test_a_function_that_returns_no_number_is_an_error(rules: str) -> None:

@@ -222,13 +222,43 @@ def test_repeated_headers_are_skipped_and_may_change_the_columns(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    "damaged",
+    [
+        "metrics/mAP_0.5,metrics/rec",
+        "metrics/mAP_0.5,metrics/recall,l",
+        "0.5,metrics/mAP_0.5,metrics/recall,lr0",
+        "lr0",
+    ],
+)
+def test_a_damaged_header_in_between_does_not_move_the_columns(tmp_path: Path, damaged: str) -> None:
+    path = tmp_path / "evolve.csv"
+    path.write_text(f"metrics/mAP_0.5,metrics/recall,lr0\n0.5,0.25,1\n{damaged}\n0.75,0.25,2\n")
+    assert [(found.metrics["mAP_0.5"], found.hyp) for found in read_evolve_csv(path)] == [
+        (0.5, {"lr0": 1.0}),
+        (0.75, {"lr0": 2.0}),
+    ]
+
+
+def test_a_header_with_other_genes_takes_over(tmp_path: Path) -> None:
+    path = tmp_path / "evolve.csv"
+    path.write_text(
+        "metrics/recall,lr0,box\n0.5,1,2\nmetrics/recall,lr0,cls\n0.5,3,4\nmetrics/recall,a\n0.5,5\n"
+    )
+    assert [found.hyp for found in read_evolve_csv(path)] == [
+        {"lr0": 1.0, "box": 2.0},
+        {"lr0": 3.0, "cls": 4.0},
+        {"a": 5.0},
+    ]
+
+
+@pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("", "the file is empty"),
         ("\n \n", "the file is empty"),
         ("0.5,0.25\n", "line 1: expected a header that names metrics and genes first"),
         ("lr0: 0.01\n", "line 1: expected a header that names metrics and genes first"),
-        ("metrics/recall,val/box_loss\n", "expected columns of genes after the metrics; came 2 metrics only"),
+        ("metrics/recall,val/box_loss\n", "expected columns of genes too; came 2 metrics only"),
         ("metrics/recall,lr0,lr0\n", "expected columns with distinct names; came lr0 more than once"),
         ("metrics/recall,lr0,\n", "expected columns with distinct names; came an empty one"),
     ],

@@ -138,6 +138,7 @@ def test_without_inheritance_the_space_is_the_files_alone(space_file: SpaceFile)
         ("lr0: {lo: 1}", "lr0: unknown field 'lo'; did you mean 'low'?"),
         ("lr0: {name: x}", "lr0: unknown field 'name'"),
         ("lr0: 0.1", "lr0: expected fields such as {low: 0.1, high: 0.5}; came the number 0.1"),
+        ("lr0: 0x" + "f" * 400, "lr0: expected fields such as {low: 0.1, high: 0.5}; came a number beyond"),
         ("lr0: [1, 2]", "lr0: expected fields such as {low: 0.1, high: 0.5}; came a list"),
         ("lr0: {type: double}", "lr0: expected type float, int, categorical; came 'double'"),
         ("lr0: {type: 3}", "lr0: type: expected float, int or categorical; came the number 3"),
