@@ -65,7 +65,7 @@ def scaled_decay(weight_decay: float, batch: int) -> float:
 
 
 def average_decay(updates: int) -> float:
-    """Decay of the weights' moving average at its 1-based update: a short memory that grows to 10,000 steps."""
+    """Decay of the weights' moving average at its 1-based update: a memory that grows to 10,000 steps."""
     return 0.9999 * (1 - math.exp(-updates / 2000))
 
 
