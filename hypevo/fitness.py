@@ -149,7 +149,7 @@ class _Parser:
 
     def __init__(self, text: str, metrics: Sequence[str]) -> None:
         if len(text) > MAX_LENGTH:
-            raise InputError(f"fitness: expected at most {MAX_LENGTH} characters; came {len(text)}")
+            raise InputError(f"expected at most {MAX_LENGTH} characters; came {len(text)}")
         self.text = text.replace("\N{MINUS SIGN}", "-")
         self.metrics = frozenset(metrics)
         self.names = {**ALIASES, **{name: name for name in metrics}}
@@ -268,7 +268,7 @@ class _Parser:
         """Return an error with the expression below it and a caret under the place."""
         column = self.position if position is None else position
         shown = "".join(" " if character.isspace() else character for character in self.text)
-        return InputError(f"fitness: {problem}\n  {shown}\n  {' ' * column}^")
+        return InputError(f"{problem}\n  {shown}\n  {' ' * column}^")
 
 
 def _imported(name: str) -> Callable[[Mapping[str, float]], Any]:
@@ -279,12 +279,12 @@ def _imported(name: str) -> Callable[[Mapping[str, float]], Any]:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise InputError(
-            f"fitness {name}: {error}; expected a function in a module importable from the environment or from "
+            f"{name}: {error}; expected a function in a module importable from the environment or from "
             f"{Path.cwd()}; a metric of this name goes in `backticks`"
         ) from error
     for part in path.split("."):
         found = getattr(found, part, None)
     if not callable(found):
-        raise InputError(f"fitness {name}: {module_name} has no function {path}; expected one of the metrics")
+        raise InputError(f"{name}: {module_name} has no function {path}; expected one of the metrics")
     function: Callable[[Mapping[str, float]], Any] = found
     return function

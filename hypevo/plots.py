@@ -33,7 +33,7 @@ def plot_evolve(path: Path, rows: Sequence[Row], space: Space | None = None) -> 
 
     Args:
         path: The picture, replaced as a whole.
-        rows: Finished individuals with the same genes, at least one with a finite fitness.
+        rows: Finished individuals, at least one with a finite fitness; the best one's genes are drawn.
         space: Tells frozen genes apart; without one, a gene with a single value in all rows counts as frozen.
 
     Raises:
@@ -57,7 +57,6 @@ def evolve_figure(rows: Sequence[Row], space: Space | None = None) -> Figure:
     if best is None:
         raise ValueError(f"evolve.png: expected a row with a finite fitness; {len(rows)} rows have none")
     fit = [row for row in rows if math.isfinite(row.fitness)]
-    fitness = np.array([row.fitness for row in fit])  # (n,)
     lines = math.ceil(len(best.hyp) / COLUMNS)
     figure = Figure(figsize=(2.3 * COLUMNS, 1.75 * lines + 0.3))
     figure.subplots_adjust(
@@ -66,7 +65,8 @@ def evolve_figure(rows: Sequence[Row], space: Space | None = None) -> Figure:
     )  # fmt: skip
     for position, name in enumerate(best.hyp):
         axes = figure.add_subplot(lines, COLUMNS, position + 1)
-        values = np.array([row.hyp[name] for row in fit])
+        dots = np.array([(row.hyp[name], row.fitness) for row in fit if name in row.hyp])  # (n, 2)
+        values, fitness = dots[:, 0], dots[:, 1]
         frozen = np.ptp(values) == 0 if space is None or name not in space else not space[name].movable
         if frozen:
             axes.axvline(best.hyp[name], color="0.75", linewidth=3, zorder=0)

@@ -113,6 +113,14 @@ def test_individuals_without_fitness_are_left_out() -> None:
         evolve_figure(rows[5:], SPACE)
 
 
+def test_rows_without_a_gene_have_no_dot_in_its_subplot() -> None:
+    rows = evolution(5)
+    rows[0] = Row(0, {}, {"g0": 0.5}, 0.0)
+    first, second = evolve_figure(rows, SPACE).axes[:2]
+    assert len(np.asarray(dots(first).get_offsets())) == 5
+    assert len(np.asarray(dots(second).get_offsets())) == 4
+
+
 def test_crowding_is_the_log_count_of_the_cell() -> None:
     # 20 edges over 0 to 19 make unit cells; the last edge belongs to the last cell.
     x = np.array([0.0, 0.9, 1.0, 18.5, 19.0, 19.0])
