@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainers.yolov5.decode import BadFileError, measure, read
+
+WIDTH, HEIGHT = 40, 24
+
+
+@pytest.fixture
+def picture():
+    """Smooth, so that JPEG hardly changes it, and different in every corner and channel."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    return np.stack((x * 6, y * 10, 255 - x * 3 - y * 5), axis=2).astype(np.uint8)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "webp", "jpg"])
+def test_every_format_gives_rgb_pixels(tmp_path, picture, suffix):
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(picture).save(path, lossless=True, quality=95, subsampling=0)
+    assert measure(path) == (HEIGHT, WIDTH)
+    assert np.abs(read(path).astype(int) - picture).max() <= (4 if suffix == "jpg" else 0)
+
+
+def test_grey_becomes_three_equal_channels(tmp_path, picture):
+    Image.fromarray(picture[..., 0]).save(tmp_path / "a.png")
+    assert np.array_equal(read(tmp_path / "a.png"), np.repeat(picture[..., :1], 3, axis=2))
+
+
+def test_sixteen_bits_are_cut_to_the_upper_eight(tmp_path, picture):
+    Image.fromarray(picture[..., 0].astype(np.uint16) * 256 + 77).save(tmp_path / "a.png")
+    assert np.array_equal(read(tmp_path / "a.png"), np.repeat(picture[..., :1], 3, axis=2))
+
+
+def test_an_alpha_channel_is_dropped(tmp_path, picture):
+    alpha = np.full((HEIGHT, WIDTH, 1), 10, np.uint8)
+    Image.fromarray(np.concatenate((picture, alpha), axis=2)).save(tmp_path / "a.png")
+    assert np.array_equal(read(tmp_path / "a.png"), picture)
+
+
+def test_palette_with_transparency_gives_its_colours(tmp_path):
+    paletted = Image.fromarray(np.full((HEIGHT, WIDTH), 1, np.uint8), mode="P")
+    paletted.putpalette([0, 0, 0, 200, 100, 50])
+    paletted.save(tmp_path / "a.png", transparency=bytes([0, 128]))
+    assert (read(tmp_path / "a.png") == [200, 100, 50]).all()
+
+
+def test_exif_orientation_turns_the_image(tmp_path, picture):
+    exif = Image.Exif()
+    exif[274] = 6  # the camera was turned: rotate by 90° clockwise to see it upright
+    Image.fromarray(picture).save(tmp_path / "a.png", exif=exif)
+    assert measure(tmp_path / "a.png") == (WIDTH, HEIGHT)
+    assert np.array_equal(read(tmp_path / "a.png"), np.rot90(picture, -1))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_truncated_file_is_refused_with_the_reason(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    for use in (measure, read):
+        with pytest.raises(BadFileError, match="not a readable image"):
+            use(path)
+
+
+def test_text_called_jpg_is_refused(tmp_path):
+    (tmp_path / "a.jpg").write_text("not an image")
+    with pytest.raises(BadFileError, match="cannot identify"):
+        measure(tmp_path / "a.jpg")
+
+
+def test_missing_file_is_refused(tmp_path):
+    with pytest.raises(BadFileError, match="no such file"):
+        measure(tmp_path / "a.jpg")
+
+
+def test_one_pixel_image_is_too_small(tmp_path):
+    Image.new("RGB", (1, 1)).save(tmp_path / "a.png")
+    with pytest.raises(BadFileError, match="1x1 pixels, expected at least 10"):
+        measure(tmp_path / "a.png")

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainers.yolov5.decode import BadFileError
+from trainers.yolov5.labels import label_path, read_labels
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text: str | bytes) -> Path:
+        path = tmp_path / "a.txt"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("image", "label"),
+    [
+        ("/d/images/train/a.jpg", "/d/labels/train/a.txt"),
+        ("/images/d/images/a.b.png", "/images/d/labels/a.b.txt"),
+        ("/d/pictures/a.jpg", "/d/pictures/a.txt"),
+        ("/d/images/with space/ü.jpeg", "/d/labels/with space/ü.txt"),
+    ],
+)
+def test_label_lies_in_the_last_images_folder_renamed(image, label):
+    assert label_path(Path(image)) == Path(label)
+
+
+def test_box_rows_are_read_in_order(written):
+    labels = read_labels(written("1 .5 .5 .2 .4\n0 0.25 0.75 1e-1 0.1\n"), 2)
+    assert np.allclose(labels.boxes, [[1, 0.5, 0.5, 0.2, 0.4], [0, 0.25, 0.75, 0.1, 0.1]])
+    assert labels.polygons == (None, None)
+
+
+def test_a_polygon_gives_its_bounding_box_and_its_points(written):
+    labels = read_labels(written("2 0.1 0.2 0.5 0.2 0.3 0.8\n"), 3)
+    assert np.allclose(labels.boxes, [[2, 0.3, 0.5, 0.4, 0.6]])
+    assert np.allclose(labels.polygons[0], [[0.1, 0.2], [0.5, 0.2], [0.3, 0.8]])
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "  \r\n"])
+def test_an_empty_file_means_background(written, text):
+    assert read_labels(written(text), 1).boxes.shape == (0, 5)
+
+
+def test_no_file_means_background(tmp_path):
+    assert read_labels(tmp_path / "none.txt", 1).boxes.shape == (0, 5)
+
+
+def test_windows_line_ends_and_byte_order_mark_are_read(written):
+    labels = read_labels(written(b"\xef\xbb\xbf0 .5 .5 .1 .1\r\n0 .2 .2 .1 .1\r\n"), 1)
+    assert len(labels.boxes) == 2
+
+
+def test_repeated_rows_are_dropped_and_counted(written):
+    labels = read_labels(written("0 .5 .5 .1 .1\n0 .2 .2 .1 .1\n0 0.50 .5 .1 .1\n"), 1)
+    assert np.allclose(labels.boxes[:, 1], [0.5, 0.2])
+    assert labels.duplicates == 1
+
+
+def test_a_class_too_high_names_file_and_line(written):
+    path = written("0 .5 .5 .1 .1\n\n80 .5 .5 .1 .1\n")
+    with pytest.raises(ValueError, match=r"a\.txt, line 3: class 80, but .* 80 classes") as caught:
+        read_labels(path, 80)
+    assert not isinstance(caught.value, BadFileError)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("0 .5 .5 .1", "4 columns"),
+        ("0 .5 .5 .1 .1 .9", "6 columns"),
+        ("0 .1 .1 .2 .2 .3 .3 .4", "8 columns"),
+        ("0 -.1 .5 .1 .1", "holds -0.1, expected coordinates from 0 to 1"),
+        ("0 .5 .5 1.01 .1", "holds 1.01"),
+        ("0 .5 .5 nan .1", "holds nan"),
+        ("0 .1 .1 .2 .2 .3 1.2", "holds 1.2"),
+        ("0.5 .5 .5 .1 .1", "starts with 0.5, expected a class number"),
+        ("-1 .5 .5 .1 .1", "starts with -1"),
+        ("nan .5 .5 .1 .1", "starts with nan"),
+        ("cat .5 .5 .1 .1", "no number"),
+    ],
+)
+def test_a_bad_row_names_line_and_reason(written, row, reason):
+    path = written(f"0 .5 .5 .1 .1\n{row}\n")
+    with pytest.raises(BadFileError, match="line 2") as caught:
+        read_labels(path, 1)
+    assert reason in str(caught.value)
+
+
+def test_a_binary_file_is_refused(written):
+    with pytest.raises(BadFileError, match="not a text file"):
+        read_labels(written(b"\xff\xd8\xff\xe0"), 1)
+
+
+def test_five_hundred_boxes_are_read(written):
+    rows = "".join(f"0 {i / 1000:.3f} .5 .01 .01\n" for i in range(500))
+    assert len(read_labels(written(rows), 1).boxes) == 500
