@@ -95,7 +95,7 @@ def test_class_names_are_the_text_in_the_yaml(make, text, names):
 )
 def test_a_broken_yaml_says_what_is_wrong(make, text, message):
     path = make(text, {"a.png": None})
-    with pytest.raises(ValueError, match="data.yaml") as caught:
+    with pytest.raises(ValueError, match=r"data\.yaml") as caught:
         load_data(path)
     assert message in str(caught.value)
 
