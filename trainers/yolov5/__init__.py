@@ -42,29 +42,29 @@ def train(
         FloatingPointError: The loss became NaN or infinite.
         ValueError: The data, the weights or a hyperparameter can't be used.
     """
-    from . import loop
+    from .loop import train as run
 
-    return loop.train(hyp, out=out, seed=seed, device=device, report=report, settings=settings)
+    return run(hyp, out=out, seed=seed, device=device, report=report, settings=settings)
 
 
 def validate(settings: Settings, *, device: str = "cpu") -> dict[str, float]:
     """Return the metrics of the settings' weights on the validation images of their dataset."""
-    from . import loop
+    from .loop import validate as run
 
-    return loop.validate(settings, device=device)
+    return run(settings, device=device)
 
 
 def check(
     settings: Settings, hyp: Mapping[str, float], space: Mapping[str, Mapping[str, object]]
 ) -> list[tuple[str, str]]:
     """Return findings before a search starts: ("error" | "warning" | "note", message)."""
-    from . import preflight
+    from .preflight import check as run
 
-    return preflight.check(settings, hyp, space)
+    return run(settings, hyp, space)
 
 
 def prepare(settings: Settings, cache: Path) -> Settings:
     """Build what all trainings of a study share under `cache`; return the settings they run with."""
-    from . import preflight
+    from .preflight import prepare as run
 
-    return preflight.prepare(settings, cache)
+    return run(settings, cache)

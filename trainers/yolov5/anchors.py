@@ -87,8 +87,8 @@ def make_anchors(sizes: Sizes, count: int, *, threshold: float, rng: np.random.G
         fitness = _fitness(sizes, child, threshold)
         if fitness > best:
             anchors, best = child, fitness
-    order = anchors.prod(1).argsort(kind="stable")
-    return anchors[order]
+    rising: Sizes = anchors[anchors.prod(1).argsort(kind="stable")]
+    return rising
 
 
 def _cluster(sizes: Sizes, count: int, rng: np.random.Generator) -> Sizes:

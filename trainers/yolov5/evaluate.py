@@ -13,6 +13,7 @@ from torchvision.ops import box_convert
 from .boxes import detect, to_native
 from .loss import LossGains, detection_loss
 from .metrics import Scores, match, score
+from .model import as_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,7 +87,7 @@ def evaluate(
 @torch.inference_mode()
 def _logits(model: Detector, images: Tensor, amp: bool) -> list[Tensor]:
     with torch.autocast(images.device.type, torch.float16, enabled=amp and images.is_cuda):
-        levels: list[Tensor] = model(images.to(memory_format=torch.channels_last).float() / 255)
+        levels: list[Tensor] = model(as_input(images))
     return levels
 
 

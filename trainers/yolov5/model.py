@@ -27,6 +27,11 @@ def published_anchors() -> Tensor:
     return torch.tensor(ANCHORS) / torch.tensor(STRIDES).view(3, 1, 1)
 
 
+def as_input(images: Tensor) -> Tensor:
+    """Turn (B, 3, H, W) bytes into fractions of one, channels last: the convolutions' fastest layout."""
+    return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+
 class Detector(nn.Module):
     """YOLOv5's P5 detector. Layers keep its numbers, so that checkpoints fit by name.
 

@@ -1,4 +1,4 @@
-"""The optimizer, its parameter groups, and the moving average of the weights it makes."""
+"""Gradient descent: parameter groups, the optimizer's steps, the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -8,10 +8,77 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from .schedule import Rates, average_decay
+from .loss import LossGains, detection_loss
+from .model import as_input
+from .schedule import Rates, Schedule, average_decay
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .model import Detector
+
+MAX_GRADIENT = 10.0  # norm of the gradient above which it is scaled down
+
+
+class Descent:
+    """The state of a training between its iterations.
+
+    Args:
+        model: Trained in place.
+        optimizer: Of the model's parameters, its groups from `parameter_groups`.
+        schedule: Rates of every iteration.
+        gains: Hyperparameters of the loss.
+        amp: Half precision on CUDA, the loss scaled so that small gradients survive.
+    """
+
+    def __init__(
+        self,
+        model: Detector,
+        optimizer: torch.optim.Optimizer,
+        schedule: Schedule,
+        gains: LossGains,
+        *,
+        amp: bool = False,
+    ):
+        self.model = model
+        self.average = WeightAverage(model)
+        self.rates = schedule.at(0)
+        self._optimizer = optimizer
+        self._schedule = schedule
+        self._gains = gains
+        self._amp = amp
+        self._scaler = torch.amp.GradScaler("cuda", enabled=amp)
+        self._iteration = 0
+        self._last_step = -1
+
+    def epoch(self, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, float, float]:
+        """Train on each batch once; return the means of the box, objectness and class losses."""
+        self.model.train()
+        self._optimizer.zero_grad()
+        parts = [self._iterate(images, targets) for images, targets in batches]
+        box, obj, cls = torch.stack(parts).mean(0).tolist()
+        return box, obj, cls
+
+    def _iterate(self, images: Tensor, targets: Tensor) -> Tensor:
+        self.rates = self._schedule.at(self._iteration)
+        set_rates(self._optimizer, self.rates)
+        with torch.autocast(images.device.type, torch.float16, enabled=self._amp):
+            levels = self.model(as_input(images))
+        loss, parts = detection_loss(levels, targets, self.model.anchors, self._gains)
+        torch.autograd.backward(self._scaler.scale(loss))
+        if self._iteration - self._last_step >= self.rates.accumulate:
+            self._step()
+            self._last_step = self._iteration
+        self._iteration += 1
+        return parts
+
+    def _step(self) -> None:
+        self._scaler.unscale_(self._optimizer)
+        nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._optimizer.zero_grad()
+        self.average.update()
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -17,6 +17,13 @@ SIZES = {  # depth and width multiples of the detector
 }
 EMBEDDED = "digits"
 EMBEDDED_WEIGHTS = Path(__file__).parents[1] / "digits.pt"
+GENES = (  # hyperparameters that a training reads; `anchors` may be left out, `iou_t` has no effect
+    *("lr0", "lrf", "momentum", "weight_decay", "warmup_epochs", "warmup_momentum", "warmup_bias_lr"),
+    *("box", "cls", "cls_pw", "obj", "obj_pw", "iou_t", "anchor_t", "fl_gamma"),
+    *("hsv_h", "hsv_s", "hsv_v", "degrees", "translate", "scale", "shear", "perspective"),
+    *("flipud", "fliplr", "mosaic", "mixup", "copy_paste", "anchors"),
+)
+OPTIONAL_GENES = ("anchors", "iou_t")
 _BUDGETS = {  # (epochs, img, batch) where the user gives none
     True: (3, 160, 16),  # the embedded dataset: a trial of seconds on a CPU
     False: (10, 640, 16),
@@ -44,6 +51,7 @@ class Settings:
     epochs: int = _option(0, "epochs of a training (default 10; embedded dataset 3)")
     img: int = _option(0, "longest image side in pixels, multiple of 32 (default 640; embedded dataset 160)")
     batch: int = _option(0, "images of a training batch (default 16)")
+    val_batch: int = _option(0, "images of a validation batch (default twice the training batch)")
     optimizer: str = _option("SGD", "SGD, Adam or AdamW")
     cos_lr: bool = _option(False, "let the learning rate fall along a cosine instead of a line")
     label_smoothing: float = _option(0.0, "label smoothing of the class loss, 0 to 1")
@@ -62,6 +70,7 @@ class Settings:
         scenario = {"epochs": epochs, "img": img, "batch": batch, "weights": weights}
         for name, value in scenario.items():
             object.__setattr__(self, name, getattr(self, name) or value)
+        object.__setattr__(self, "val_batch", self.val_batch or 2 * self.batch)
         self._check()
 
     def _check(self) -> None:
@@ -75,7 +84,8 @@ class Settings:
         _check_choice("model", self.model, ("", *SIZES))
         _check_choice("optimizer", self.optimizer, ("SGD", "Adam", "AdamW"))
         _check_choice("report_epoch", self.report_epoch, ("last", "best"))
-        for name, low in (("epochs", 1), ("batch", 1), ("img", 32), ("warmup_floor", 0), ("val_every", 0)):
+        lowest = {"epochs": 1, "batch": 1, "val_batch": 1, "img": 32, "warmup_floor": 0, "val_every": 0}
+        for name, low in lowest.items():
             if getattr(self, name) < low:
                 raise ValueError(f"{name}: expected {low} or more, got {getattr(self, name)}")
         if self.img % 32:

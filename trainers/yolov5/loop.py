@@ -1,0 +1,189 @@
+"""One training from start to end, and one validation."""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from .anchors import fit_anchors, label_sizes
+from .augment import TrainBatches
+from .data import open_data, open_validation
+from .evaluate import Evaluation, evaluate
+from .loss import LossGains
+from .optimizer import Descent, make_optimizer
+from .rectangles import ValBatches
+from .results import ResultsTable, write_curves
+from .schedule import Schedule, scaled_decay
+from .settings import GENES, OPTIONAL_GENES
+from .weights import load_checkpoint, save_checkpoint, start_detector
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .. import Report
+    from .data import Data, Part
+    from .model import Detector
+    from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    hyp: Mapping[str, float], *, out: Path, seed: int, device: str, report: Report, settings: Settings
+) -> dict[str, float]:
+    """Train once; `trainers.yolov5.train` says what the arguments mean."""
+    require_genes(hyp)
+    place = torch_device(device)
+    torch.manual_seed(seed)
+    data = open_data(settings, Path(settings.cache) if settings.cache else out / "cache")
+    model = starting_model(settings, hyp, data, seed).to(place).to(memory_format=torch.channels_last)
+    gains = loss_gains(settings, hyp, data)
+    batches = training_batches(settings, hyp, data, seed, place)
+    validation = validation_batches(settings, data.val, place)
+    descent = start_descent(settings, hyp, model, gains, len(batches))
+    table = ResultsTable(out / "results.csv")
+    best: Evaluation | None = None
+    for epoch in range(settings.epochs):
+        losses = descent.epoch(batches.epoch(epoch))
+        metrics = dict(zip(("train/box_loss", "train/obj_loss", "train/cls_loss"), losses, strict=True))
+        metrics["lr"] = descent.rates.lr
+        require_finite(metrics, epoch)
+        if settings.validates(epoch):
+            last = evaluate(descent.average.model, validation, gains=gains, amp=settings.amp)
+            require_finite(last.metrics, epoch)
+            metrics = last.metrics | metrics
+            if best is None or fitness(last) >= fitness(best):
+                best = last
+                save_checkpoint(out / "weights" / "best.pt", descent.average.model, data.config.names)
+        table.append(epoch, metrics)
+        report(metrics, step=epoch)
+    save_checkpoint(out / "weights" / "last.pt", descent.average.model, data.config.names)
+    write_curves(out / "pr_curve.csv", last.scores, data.config.names)
+    return best.metrics if best and settings.report_epoch == "best" else last.metrics
+
+
+def validate(settings: Settings, *, device: str) -> dict[str, float]:
+    """Measure the settings' weights; `trainers.yolov5.validate` says what the arguments mean."""
+    place = torch_device(device)
+    checkpoint = load_checkpoint(Path(settings.weights))
+    with tempfile.TemporaryDirectory() as temporary:
+        config, val = open_validation(settings, Path(settings.cache or temporary))
+        classes = len(config.names)
+        if checkpoint.classes != classes:
+            raise ValueError(
+                f"weights: {settings.weights} knows {checkpoint.classes} classes, {settings.data} has {classes}"
+            )
+        anchors = checkpoint.anchors.shape[1]
+        model, _, _ = start_detector(checkpoint, size=settings.model, classes=classes, anchors=anchors)
+        batches = validation_batches(settings, val, place)
+        return evaluate(model.to(place), batches, amp=settings.amp).metrics
+
+
+def require_genes(hyp: Mapping[str, float]) -> None:
+    """Raise ValueError unless every gene that a training reads has a finite value."""
+    missing = [gene for gene in GENES if gene not in hyp and gene not in OPTIONAL_GENES]
+    if missing:
+        raise ValueError(f"hyp: expected a value for every hyperparameter, {', '.join(missing)} missing")
+    broken = [gene for gene in GENES if not math.isfinite(hyp.get(gene, 0.0))]
+    if broken:
+        raise ValueError(f"hyp: {broken[0]} is {hyp[broken[0]]}, expected a finite number")
+
+
+def require_finite(metrics: Mapping[str, float], epoch: int) -> None:
+    """Raise FloatingPointError when the training has diverged."""
+    broken = [name for name, value in metrics.items() if not math.isfinite(value)]
+    if broken:
+        raise FloatingPointError(f"epoch {epoch}: {broken[0]} is {metrics[broken[0]]}, the training diverged")
+
+
+def torch_device(device: str) -> torch.device:
+    """Turn `cpu`, a CUDA index or a torch device name into a device of this machine.
+
+    Raises:
+        ValueError: There is no such device.
+    """
+    place = torch.device(f"cuda:{device}" if device.isdecimal() else device)
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device: {device} asked for, but PyTorch sees {torch.cuda.device_count()} CUDA devices here; "
+            f"use device cpu or another index"
+        )
+    return place
+
+
+def starting_model(settings: Settings, hyp: Mapping[str, float], data: Data, seed: int) -> Detector:
+    """Build the detector that training starts from, its anchors fitted to the labels."""
+    checkpoint = load_checkpoint(Path(settings.weights)) if settings.weights else None
+    known = checkpoint.anchors.shape[1] if checkpoint else 3
+    anchors = round(hyp.get("anchors", 0)) or 3
+    model, copied, total = start_detector(
+        checkpoint, size=settings.model, classes=len(data.config.names), anchors=anchors
+    )
+    if checkpoint:
+        log.info("%d of %d tensors from %s", copied, total, settings.weights)
+    fresh = anchors != known
+    if settings.autoanchor or fresh:
+        rng = np.random.default_rng(seed)
+        split = data.train.split
+        sizes = label_sizes(split.boxes, split.sizes, settings.img, rng)
+        fitted = fit_anchors(model.anchors, sizes, threshold=hyp["anchor_t"], rng=rng, fresh=fresh)
+        model.anchors.copy_(fitted)
+    return model
+
+
+def loss_gains(settings: Settings, hyp: Mapping[str, float], data: Data) -> LossGains:
+    """Scale the loss's hyperparameters to this dataset and image size."""
+    classes = len(data.config.names)
+    return LossGains.scaled(hyp, classes=classes, img=settings.img, label_smoothing=settings.label_smoothing)
+
+
+def training_batches(
+    settings: Settings, hyp: Mapping[str, float], data: Data, seed: int, place: torch.device
+) -> TrainBatches:
+    """Augmented batches of the training images."""
+    img, batch, part = settings.img, settings.batch, data.train
+    return TrainBatches(part.split, part.cache, hyp, img=img, batch=batch, seed=seed, device=place)
+
+
+def validation_batches(settings: Settings, part: Part, place: torch.device) -> ValBatches:
+    """Rectangles of the validation images."""
+    return ValBatches(part.split, part.cache, img=settings.img, batch=settings.val_batch, device=place)
+
+
+def start_descent(
+    settings: Settings, hyp: Mapping[str, float], model: Detector, gains: LossGains, batches: int
+) -> Descent:
+    """Optimizer and schedule of a training with so many batches in an epoch."""
+    schedule = Schedule(
+        epochs=settings.epochs,
+        batches=batches,
+        batch=settings.batch,
+        lr0=hyp["lr0"],
+        lrf=hyp["lrf"],
+        momentum=hyp["momentum"],
+        warmup_epochs=hyp["warmup_epochs"],
+        warmup_momentum=hyp["warmup_momentum"],
+        warmup_bias_lr=hyp["warmup_bias_lr"],
+        warmup_floor=settings.warmup_floor,
+        cosine=settings.cos_lr,
+    )
+    optimizer = make_optimizer(
+        settings.optimizer,
+        model,
+        lr=hyp["lr0"],
+        momentum=hyp["momentum"],
+        weight_decay=scaled_decay(hyp["weight_decay"], settings.batch),
+    )
+    on_cuda = next(model.parameters()).is_cuda
+    return Descent(model, optimizer, schedule, gains, amp=settings.amp and on_cuda)
+
+
+def fitness(evaluation: Evaluation) -> float:
+    """What picks the best epoch: 0.1 mAP@0.5 + 0.9 mAP@0.5:0.95."""
+    return 0.1 * evaluation.scores.map50 + 0.9 * evaluation.scores.map50_95
