@@ -58,7 +58,9 @@ class ValBatches:
         self.cache = cache
         self.device = torch.device(device)
         aspect = split.sizes[:, 0] / split.sizes[:, 1]
-        order = np.argsort(aspect, kind="stable")
+        # Not stable: YOLOv5 leaves equal shapes in the order that NumPy's quicksort gives, and who shares a
+        # rectangle with whom moves mAP by up to .01 on COCO128.
+        order = np.argsort(aspect)
         self.batches = [order[start : start + batch].tolist() for start in range(0, len(order), batch)]
         self.rectangles = [rectangle(aspect[members], img, stride) for members in self.batches]
 
