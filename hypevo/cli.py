@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hypevo import options as opt
-from hypevo.protocol import InputError
+from hypevo.protocol import InputError, WorkError
 from hypevo.settings import EvolveSettings
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -42,7 +42,7 @@ def evolve(
     batch: opt.Batch = None,
     optimizer: opt.Optimizer = None,
     trainer: opt.Trainer = "yolov5",
-    hyp: opt.Hyp = "scratch-low",
+    hyp: opt.Hyp = None,
     space: opt.Space = None,
     freeze: opt.Freeze = None,
     only: opt.Only = None,
@@ -98,7 +98,7 @@ def check(
     batch: opt.Batch = None,
     optimizer: opt.Optimizer = None,
     trainer: opt.Trainer = "yolov5",
-    hyp: opt.Hyp = "scratch-low",
+    hyp: opt.Hyp = None,
     space: opt.Space = None,
     freeze: opt.Freeze = None,
     only: opt.Only = None,
@@ -135,7 +135,7 @@ def train(
     batch: opt.Batch = None,
     optimizer: opt.Optimizer = None,
     trainer: opt.Trainer = "yolov5",
-    hyp: opt.Hyp = "scratch-low",
+    hyp: opt.Hyp = None,
     space: opt.Space = None,
     fitness: opt.Fitness = EvolveSettings.fitness,
     device: opt.Device = "auto",
@@ -268,18 +268,14 @@ def ui(
 def main() -> NoReturn:
     """The console script: exit codes 0 done, 1 the work failed, 2 the input is wrong, 130 interrupted."""
     try:
-        app(standalone_mode=False)
-        code: Any = DONE
+        app()
     except InputError as error:
         console.print(f"error: {error}", style="bold red", markup=False, highlight=False)
-        code = WRONG_INPUT
-    except typer.Exit as exit_:
-        code = exit_.exit_code
-    except typer.Abort:
-        code = INTERRUPTED
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    sys.exit(code)
+        sys.exit(WRONG_INPUT)
+    except WorkError as error:
+        console.print(f"failed: {error}", style="bold red", markup=False, highlight=False)
+        sys.exit(FAILED)
+    sys.exit(DONE)
 
 
 def _print_metrics(metrics: Any) -> None:

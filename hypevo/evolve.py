@@ -236,10 +236,8 @@ class Driver:
     def _end(self, active: _Active, outcome: Outcome) -> None:
         fitness = self._fitness(outcome.metrics) if outcome.failure is None else None
         if fitness is not None and not math.isfinite(fitness):
-            bad = [
-                name for name in self._fitness.names if not math.isfinite(outcome.metrics.get(name, math.nan))
-            ]
-            reason = f"no fitness: {', '.join(bad) or 'the result'} is missing or not finite"
+            bad = ", ".join(self._fitness.missing(outcome.metrics)) or "the result"
+            reason = f"no fitness: {bad} is missing or not finite"
             outcome, fitness = replace(outcome, failure=Failure.DIVERGED, reason=reason), None
         again = (
             outcome.failure is not None and outcome.failure.lost and active.attempt <= self._settings.retries
@@ -271,9 +269,9 @@ class Driver:
                 last = f"{outcome.failure}: {outcome.reason}"
                 self._stopped = f"{self._failures_in_a_row} trials failed in a row; the last one {last}"
 
-    def _export(self) -> None:
+    def _export(self, *, last: bool = False) -> None:
         try:
-            self._ledger.export()
+            self._ledger.export(last=last)
         except OSError as error:
             self._watcher.said(
                 f"exports not written ({error}); the study has everything, the next trial tries again"
@@ -283,6 +281,7 @@ class Driver:
         failed = self._failures_in_a_row >= self._settings.max_failures
         state = "interrupted" if self._interrupted else "stopped" if self._stopped else "complete"
         status = "KILLED" if self._interrupted else "FAILED" if failed else "FINISHED"
+        self._export(last=True)
         undelivered = self._ledger.close(state=state, status=status)
         return Summary(
             study=self._ledger.study.study_name,

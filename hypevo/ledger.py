@@ -152,6 +152,12 @@ class Ledger:
             if self._settings.keep_weights != "all":
                 shutil.rmtree(record.folder / "weights", ignore_errors=True)
         self.tracker.update(record)
+        best = self.best
+        if best is not None and best.value is not None:
+            metrics = {column(name): value for name, value in metrics_of(best, self._metrics).items()}
+            self.tracker.progress(
+                self.done, {"fitness": best.value, "best_trial": float(best.number), **metrics}
+            )
 
     def finish(self, trial: Trial, record: Record, outcome: Outcome, fitness: float | None) -> None:
         """Write down how a trial ended."""
@@ -160,27 +166,22 @@ class Ledger:
 
     # -- after the work ------------------------------------------------------------------------------------
 
-    def export(self) -> None:
-        """Write the exports again, if anything has finished.
+    def export(self, *, last: bool = False) -> None:
+        """Write the exports again, if anything has finished; `last` when no more trials follow.
 
         Raises:
             OSError: a file cannot be written; the older one is as it was.
         """
         trials = finished(self.study)
         if trials:
-            self.tracker.attach(self._exports.write(trials))
+            self.tracker.attach(self._exports.write(trials, last=last))
 
     def close(self, *, state: str, status: str) -> int:
         """End the parent run; returns how many trials MLflow has not got yet."""
         best = self.best
-        metrics: dict[str, float] = {"trials": float(self.done)}
-        if best is not None and best.value is not None:
-            weights = self._record(best.number).folder / "weights"
-            if state != "interrupted":
-                self.tracker.attach(sorted(weights.glob("*")), "weights")
-            metrics |= {"fitness": best.value, "best_trial": float(best.number)}
-            metrics |= {column(name): value for name, value in metrics_of(best, self._metrics).items()}
-        return self.tracker.close(status, state, metrics)
+        if best is not None and state != "interrupted":
+            self.tracker.attach(sorted((self._record(best.number).folder / "weights").glob("*")), "weights")
+        return self.tracker.close(status, state)
 
     def _keep_weights(self) -> None:
         """Keep on disk the weights that the policy says."""

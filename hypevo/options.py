@@ -30,7 +30,7 @@ Batch = Annotated[int | None, _option("Images in a batch; 16.", TRAINING)]
 Optimizer = Annotated[str | None, _option("SGD, Adam or AdamW.", TRAINING)]
 Trainer = Annotated[str, _option("What trains: «yolov5», or your own module:function.", TRAINING)]
 
-Hyp = Annotated[str, _option("A YOLOv5 hyp file, or scratch-low, scratch-med, scratch-high, voc.", SEARCH)]
+Hyp = Annotated[str | None, _option("A YOLOv5 hyp file, or scratch-low (default), -med, -high, voc.", SEARCH)]
 Space = Annotated[
     Path | None, _option("Space file: «gene: {low: , high: , gain: }» over the default.", SEARCH)
 ]

@@ -75,11 +75,14 @@ def individual(settings: EvolveSettings) -> tuple[Space, dict[str, float]]:
     """
     try:
         space = load_space(settings.space)
-        if settings.freeze:
-            space = space.freeze(settings.freeze)
         if settings.only:
             space = space.only(settings.only)
-        hyp = check_hyp(load_hyp(settings.hyp), space, source=settings.hyp)
+        if settings.freeze:
+            space = space.freeze(settings.freeze)
+        if settings.hyp is None:
+            hyp = check_hyp({}, space)
+        else:
+            hyp = check_hyp(load_hyp(settings.hyp), space, source=settings.hyp)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
     if not space.movable:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 
 from rich.console import Console
@@ -23,7 +22,6 @@ class TerminalWatcher:
         self._epochs: int | None = None
         self._slots = 1
         self._total: int | None = None
-        self._began: dict[int, float] = {}
         self._durations: deque[float] = deque(maxlen=_RECENT)
         self._trials: dict[int, TaskID] = {}
         self._bar: TaskID | None = None
@@ -71,7 +69,6 @@ class TerminalWatcher:
 
     def started(self, number: int, *, device: str, attempt: int) -> None:
         """Add a line for a trial."""
-        self._began[number] = time.monotonic()
         again = f" (attempt {attempt})" if attempt > 1 else ""
         self._trials[number] = self._progress.add_task(
             f"  trial {number} on {device}{again}", total=self._epochs, text="starting"
@@ -96,7 +93,7 @@ class TerminalWatcher:
     ) -> None:
         """Turn a trial's line into one that stays."""
         self._progress.remove_task(self._trials.pop(number))
-        seconds = time.monotonic() - self._began.pop(number)
+        seconds = outcome.seconds
         if fitness is not None:
             self._durations.append(seconds)
             star = " [bold green]★ best[/]" if best is not None and fitness >= best else ""

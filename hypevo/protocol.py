@@ -16,6 +16,10 @@ class InputError(ValueError):
     """What the user gave is wrong; the message says what was expected, what came and what to do."""
 
 
+class WorkError(RuntimeError):
+    """The work itself failed, outside any trial; the message says how."""
+
+
 class Report(Protocol):
     """Given to the trainer, which calls it after each epoch.
 

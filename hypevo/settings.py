@@ -26,7 +26,7 @@ class EvolveSettings:
 
     trainer: str = BUILT_IN
     options: Mapping[str, Any] = field(default_factory=dict)
-    hyp: str = "scratch-low"
+    hyp: str | None = None  # a file or a preset; None: each gene's default
     space: Path | None = None
     freeze: tuple[str, ...] = ()
     only: tuple[str, ...] = ()

@@ -34,6 +34,7 @@ from hypevo.results import column
 EXPERIMENT = "hypevo"
 PARENT, TRIAL, STUDY, STATE = "mlflow.parentRunId", "hypevo.trial", "hypevo.study", "hypevo.state"
 WEIGHTS = "weights"
+_STEP = "epoch"  # logged with every step: the last one tells how far a run has come
 _PRIVATE = ("epochs.jsonl", "trial.json")  # the folder's bookkeeping: already in the run as metrics and tags
 _FAILURES = (MlflowException, OSError)  # what a server or an artifact store that is away raises
 
@@ -95,6 +96,7 @@ class Tracker:
         self._open: set[int] = set()  # trials whose run says RUNNING
         self._last_step: dict[str, int] = {}  # run id -> last epoch logged
         self._pending: dict[int, Record] = {}
+        self._progress: dict[int, dict[str, float]] = {}  # step of the study -> metrics of the parent run
         self._files: dict[Path, str | None] = {}
         self._changed = threading.Condition()
         self._closing = False
@@ -166,6 +168,12 @@ class Tracker:
             self._files.update(dict.fromkeys(files, folder))
             self._changed.notify()
 
+    def progress(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Log metrics of the study itself, soon; a step that the parent run has already is left out."""
+        with self._changed:
+            self._progress[step] = dict(metrics)
+            self._changed.notify()
+
     def add_view(self, name: str, value: str) -> bool:
         """Save a chart view with the experiment; False if MLflow refuses it."""
         try:
@@ -174,7 +182,7 @@ class Tracker:
             return False
         return True
 
-    def close(self, status: str, state: str, metrics: Mapping[str, float]) -> int:
+    def close(self, status: str, state: str) -> int:
         """Deliver what is left and end the parent run. Returns how many trials could not be delivered."""
         undelivered = self.drain()
         with suppress(*_FAILURES):
@@ -183,9 +191,7 @@ class Tracker:
             ):  # interrupted: the next start opens them again
                 self._client.set_tag(self._runs[number], STATE, Failure.INTERRUPTED.value)
                 self._client.set_terminated(self._runs[number], status_of(Failure.INTERRUPTED))
-            now = round(time.time() * 1000)
-            values = [Metric(key, value, now, 0) for key, value in metrics.items()]
-            self._client.log_batch(self.parent, metrics=values, tags=[RunTag(STATE, state)])
+            self._client.set_tag(self.parent, STATE, state)
             self._client.set_terminated(self.parent, status)
         return undelivered
 
@@ -204,15 +210,20 @@ class Tracker:
         pause = 1.0
         while True:
             with self._changed:
-                while not (self._pending or self._files or self._closing):
+                while not (self._pending or self._progress or self._files or self._closing):
                     self._changed.wait()
                 record = self._pending.pop(next(iter(self._pending))) if self._pending else None
-                files, self._files = ({}, self._files) if record else (self._files, {})
-                if record is None and not files:
-                    return
+                files, progress = {}, {}
+                if record is None:  # trials first
+                    files, self._files = self._files, {}
+                    progress, self._progress = self._progress, {}
+                    if not files and not progress:
+                        return
             try:
                 if record is not None:
                     self._deliver(record)
+                for step in sorted(progress):
+                    self._log_progress(step, progress[step])
                 for path, folder in files.items():
                     if path.exists():
                         self._client.log_artifact(self.parent, str(path), folder)
@@ -222,6 +233,7 @@ class Tracker:
                     if record is not None:
                         self._pending.setdefault(record.number, record)
                     self._files = {**files, **self._files}
+                    self._progress = {**progress, **self._progress}
                     if self._closing and time.monotonic() > self._deadline:
                         return
                     self._changed.wait(pause)
@@ -234,8 +246,8 @@ class Tracker:
         epochs = [epoch for epoch in record.epochs if epoch.step > self._logged(run)]
         for epoch in epochs:
             values = {
-                "epoch": float(epoch.step),
-                **{column(name): value for name, value in epoch.metrics.items()},
+                _STEP: float(epoch.step),
+                **{_key(name): value for name, value in epoch.metrics.items()},
             }
             self._client.log_batch(
                 run, metrics=[Metric(k, v, epoch.time_ms, epoch.step) for k, v in values.items()]
@@ -251,13 +263,20 @@ class Tracker:
             self._finish(run, record, result)
             self._open.discard(record.number)
 
+    def _log_progress(self, step: int, metrics: Mapping[str, float]) -> None:
+        if step > self._logged(self.parent):
+            now = round(time.time() * 1000)
+            values = {_STEP: float(step), **metrics}
+            self._client.log_batch(self.parent, metrics=[Metric(k, v, now, step) for k, v in values.items()])
+            self._last_step[self.parent] = step
+
     def _finish(self, run: str, record: Record, result: Result) -> None:
         final = dict(result.metrics) | ({} if result.fitness is None else {"fitness": result.fitness})
         reported = record.epochs[-1].metrics if record.epochs else {}
         if any(reported.get(name) != value for name, value in final.items()):
             step = self._logged(run) + 1
             self._client.log_batch(
-                run, metrics=[Metric(column(k), v, result.time_ms, step) for k, v in final.items()]
+                run, metrics=[Metric(_key(k), v, result.time_ms, step) for k, v in final.items()]
             )
         for path in sorted(record.folder.rglob("*")):
             inside = path.relative_to(record.folder)
@@ -322,7 +341,7 @@ class Tracker:
     def _logged(self, run: str) -> int:
         """The last epoch that a run holds; -1 for none."""
         if run not in self._last_step:
-            history = self._client.get_metric_history(run, "epoch")
+            history = self._client.get_metric_history(run, _STEP)
             self._last_step[run] = max((metric.step for metric in history), default=-1)
         return self._last_step[run]
 
@@ -362,6 +381,11 @@ def status_of(failure: Failure | None) -> str:
     if failure is None:
         return "FINISHED"
     return "KILLED" if failure in (Failure.PRUNED, Failure.INTERRUPTED) else "FAILED"
+
+
+def _key(name: str) -> str:
+    """A metric's name in MLflow: metrics and losses under their prefixes, the rest as it is."""
+    return name if name in ("fitness", "lr") else column(name)
 
 
 def _dataset(source: str) -> list[DatasetInput]:

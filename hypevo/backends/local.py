@@ -22,7 +22,7 @@ from typing import Any
 from hypevo import trial
 from hypevo.backends import preload
 from hypevo.devices import environment
-from hypevo.protocol import Failure, InputError, Job, Outcome
+from hypevo.protocol import Failure, InputError, Job, Outcome, WorkError
 
 OnReport = Callable[[int, dict[str, float]], None]
 LOG = "log.txt"
@@ -69,7 +69,7 @@ class LocalBackend:
 
         Raises:
             InputError: as the function raised it.
-            RuntimeError: the function failed otherwise, or its process died.
+            WorkError: the function failed otherwise, or its process died.
         """
         child = _Child(self._context, _call, (function, args), environment(device, threads), None)
         try:
@@ -79,13 +79,13 @@ class LocalBackend:
                     return content[0]
                 if kind == "input":
                     raise InputError(content[0])
-                raise RuntimeError(content[1])
+                raise WorkError(f"{function.__name__}: {content[1]}")
         except KeyboardInterrupt:
             child.stop(Failure.INTERRUPTED)
             raise
         finally:
             child.join()
-        raise RuntimeError(f"{function.__name__} ended without an answer: {child.death()}")
+        raise WorkError(f"{function.__name__} ended without an answer: {child.death()}")
 
     def close(self) -> None:
         """Kill whatever still runs, and wait until it is gone."""
