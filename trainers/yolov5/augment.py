@@ -70,6 +70,8 @@ class TrainBatches:
         batch: Images in a batch; the last of an epoch may hold fewer.
         seed: With the epoch and the image it decides everything random.
         device: Where the augmentation runs and the tensors lie.
+        together: Samples rendered in one go; by default one on a CPU, whose cache holds the float canvas of
+            one, and a batch on a GPU, which wants few large operations. The result is the same.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class TrainBatches:
         batch: int,
         seed: int,
         device: torch.device | str,
+        together: int | None = None,
     ) -> None:
         self.split = split
         self.cache = cache
@@ -90,8 +93,8 @@ class TrainBatches:
         self.batch = batch
         self.seed = seed
         self.device = torch.device(device)
-        # A CPU's cache holds one float canvas, not a batch of them; a GPU wants few large operations.
-        together = 1 if self.device.type == "cpu" else min(batch, len(split))
+        if together is None:
+            together = 1 if self.device.type == "cpu" else min(batch, len(split))
         side = 2 * img + 2 * RIM
         self._canvases = torch.empty(together, 3, side, side, device=self.device)
 
@@ -103,9 +106,9 @@ class TrainBatches:
 
         A target is image in batch, class, x, y, w, h; the last four normalised.
         """
-        order = np.random.default_rng([self.seed, epoch, 0]).permutation(len(self.split))
+        order = self.order(epoch)
         for start in range(0, len(order), self.batch):
-            samples = [self.sample(epoch, image) for image in order[start : start + self.batch].tolist()]
+            samples = [self.sample(epoch, image) for image in order[start : start + self.batch]]
             images = torch.empty(len(samples), 3, self.img, self.img, dtype=torch.uint8, device=self.device)
             targets = []
             for first in range(0, len(samples), len(self._canvases)):
@@ -115,6 +118,11 @@ class TrainBatches:
                 labels[:, 0] += first
                 targets.append(labels)
             yield images, torch.from_numpy(np.concatenate(targets)).to(self.device, non_blocking=True)
+
+    def order(self, epoch: int) -> list[int]:
+        """Return the images in the order in which an epoch shows them."""
+        order: list[int] = np.random.default_rng([self.seed, epoch, 0]).permutation(len(self.split)).tolist()
+        return order
 
     def sample(self, epoch: int, image: int) -> Sample:
         """Draw one sample. Each random number has its place, so a gene never changes another one's luck."""

@@ -137,7 +137,7 @@ def clip_edges(
     inside = (here >= 0) & (here <= img)
     enter = np.where(parallel, np.where(inside, -np.inf, np.inf), np.minimum(low, high))
     leave = np.where(parallel, np.where(inside, np.inf, -np.inf), np.maximum(low, high))
-    return enter.max(axis=1).clip(min=0), leave.min(axis=1).clip(max=1)
+    return enter.max(axis=1).clip(0, 2), leave.min(axis=1).clip(-1, 1)  # beyond 0…1 only where it misses
 
 
 def visible(
@@ -158,8 +158,10 @@ def visible(
 def _project(
     points: NDArray[np.float32], matrices: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Map (n, m, 2) points by (n, 3, 3) matrices; return them, and their (n, m) homogeneous coordinates."""
+    """Map (n, m, 2) points by (n, 3, 3) matrices; return them, and their (n, m) homogeneous coordinates.
+
+    Points behind the viewer have no image; they are returned as zeros.
+    """
     mapped = points @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
     depth = mapped[..., 2]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return mapped[..., :2] / depth[..., None], depth
+    return mapped[..., :2] / np.where(depth < _NEAREST, np.inf, depth)[..., None], depth
