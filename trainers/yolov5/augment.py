@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .cache import ImageCache
-    from .dataset import Split
+    from .split import Split
 
 GENES = (
     "hsv_h",

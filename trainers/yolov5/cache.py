@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from .dataset import Split
+    from .split import Split
 
 Shrink = Literal["bilinear", "area"]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -14,11 +15,14 @@ import yaml
 
 from .decode import SUFFIXES, BadFileError, measure
 from .labels import Labels, label_path, read_labels
+from .split import Split, read_split, save_split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
+__all__ = ["DataConfig", "Split", "list_images", "load_data", "scan"]
+
+_RULES = 1  # number of the rules by which files are accepted: raise it when they change
 
 Part = Literal["train", "val"]
 
@@ -37,20 +41,6 @@ class DataConfig:
     def missing(self) -> list[Path]:
         """Return the sources that don't exist."""
         return [source for source in (*self.train, *self.val) if not source.exists()]
-
-
-@dataclass(frozen=True)
-class Split:
-    """The usable images of one part of a dataset and their labels; all tuples run over the images."""
-
-    images: tuple[Path, ...]
-    sizes: NDArray[np.int64]  # (N, 2) native height, width, after EXIF rotation
-    boxes: tuple[NDArray[np.float32], ...]  # (n, 5) class, centre x, centre y, width, height; normalised
-    polygons: tuple[tuple[NDArray[np.float32] | None, ...], ...]  # per box (m, 2) x, y, normalised, or None
-    warnings: tuple[str, ...]  # files skipped and rows dropped, each with its reason
-
-    def __len__(self) -> int:
-        return len(self.images)
 
 
 def load_data(path: Path | str) -> DataConfig:
@@ -85,10 +75,17 @@ def load_data(path: Path | str) -> DataConfig:
     return config
 
 
-def scan(config: DataConfig, part: Part, *, strict: bool = False) -> Split:
+def scan(config: DataConfig, part: Part, *, strict: bool = False, memory: Path | None = None) -> Split:
     """Find the images of a part, read their labels and make sure that the images decode.
 
     Files with a bad row and images that don't decode are left out with a warning. Threads share the work.
+
+    Args:
+        config: The dataset.
+        part: Which images.
+        strict: Whether a skipped file is an error.
+        memory: Folder that keeps results: while the files stay as they are (by size and time), later scans
+            read none of them.
 
     Raises:
         ValueError: A label's class isn't among the dataset's; nothing usable is left; or, with `strict`,
@@ -96,28 +93,23 @@ def scan(config: DataConfig, part: Part, *, strict: bool = False) -> Split:
         FileNotFoundError: A source doesn't exist.
     """
     sources = config.train if part == "train" else config.val
-    paths, unusable = list_images(sources, config.root)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-        found = list(threads.map(partial(_examine, classes=len(config.names)), paths))
-    usable = [item for item in found if isinstance(item, _Image)]
-    skipped = [*unusable, *(item for item in found if isinstance(item, str))]
+    images, no_images = list_images(sources, config.root)
+    classes = len(config.names)
+    kept = memory / f"{_fingerprint(images, classes)}.labels.npz" if memory else None
+    if kept and kept.exists():
+        split = read_split(kept)
+    else:
+        split = _examined(images, classes)
+        if kept:
+            save_split(kept, split)
+    split = replace(split, warnings=(*no_images, *split.warnings), skipped=len(no_images) + split.skipped)
     where = ", ".join(map(str, sources))
-    if not usable:
-        raise ValueError(_summary(f"{part}: no usable image in {where}", skipped))
-    if strict and skipped:
-        raise ValueError(_summary(f"{part}: {len(skipped)} file(s) unusable in {where}", skipped))
-    repeats = [
-        f"{label_path(item.path)}: {item.labels.duplicates} duplicate row(s) dropped"
-        for item in usable
-        if item.labels.duplicates
-    ]
-    return Split(
-        images=tuple(item.path for item in usable),
-        sizes=np.array([item.size for item in usable], np.int64),
-        boxes=tuple(item.labels.boxes for item in usable),
-        polygons=tuple(item.labels.polygons for item in usable),
-        warnings=(*skipped, *repeats),
-    )
+    if not len(split):
+        raise ValueError(_summary(f"{part}: no usable image in {where}", split.warnings))
+    if strict and split.skipped:
+        message = f"{part}: {split.skipped} file(s) unusable in {where}"
+        raise ValueError(_summary(message, split.warnings[: split.skipped]))
+    return split
 
 
 def list_images(sources: Iterable[Path], root: Path) -> tuple[list[Path], list[str]]:
@@ -141,10 +133,44 @@ def list_images(sources: Iterable[Path], root: Path) -> tuple[list[Path], list[s
     )
 
 
+def _fingerprint(images: Iterable[Path], classes: int) -> str:
+    """Identify images and labels by path, size and time of change, and what is said of them by the rules."""
+    digest = hashlib.sha256(f"{_RULES} {classes}".encode())
+    for image in images:
+        for path in (image, label_path(image)):
+            try:
+                status = path.stat()
+                state = f"{status.st_size} {status.st_mtime_ns}"
+            except OSError:
+                state = "missing"
+            digest.update(f"\0{path}\0{state}".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:20]
+
+
 class _Image(NamedTuple):
     path: Path
     size: tuple[int, int]
     labels: Labels
+
+
+def _examined(images: Iterable[Path], classes: int) -> Split:
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+        found = list(threads.map(partial(_examine, classes=classes), images))
+    usable = [item for item in found if isinstance(item, _Image)]
+    skipped = [item for item in found if isinstance(item, str)]
+    repeats = [
+        f"{label_path(item.path)}: {item.labels.duplicates} duplicate row(s) dropped"
+        for item in usable
+        if item.labels.duplicates
+    ]
+    return Split(
+        images=tuple(item.path for item in usable),
+        sizes=np.array([item.size for item in usable], np.int64).reshape(-1, 2),
+        boxes=tuple(item.labels.boxes for item in usable),
+        polygons=tuple(item.labels.polygons for item in usable),
+        warnings=(*skipped, *repeats),
+        skipped=len(skipped),
+    )
 
 
 def _examine(path: Path, *, classes: int) -> _Image | str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .cache import ImageCache
-    from .dataset import Split
+    from .split import Split
 
 PAD = 114  # grey level where no image is
 

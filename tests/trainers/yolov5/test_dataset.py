@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trainers.yolov5 import dataset
 from trainers.yolov5.dataset import load_data, scan
 
 
@@ -175,3 +176,36 @@ def test_lists_hold_absolute_and_relative_paths(make, tmp_path, monkeypatch):
     assert [len(boxes) for boxes in split.boxes] == [1, 0, 1, 1]
     assert any("notes.md skipped: no image format" in warning for warning in split.warnings)
     assert any("none.png skipped: no such file" in warning for warning in split.warnings)
+
+
+def test_a_kept_scan_reads_no_file_again(make, tmp_path, monkeypatch):
+    images = {"a.png": BOX * 2, "b ü.png": "0 .1 .1 .9 .2 .5 .8\n", "c.png": None, "d.png": "0\n"}
+    config = load_data(make(PLAIN, images))
+    first = scan(config, "train", memory=tmp_path / "cache")
+    monkeypatch.setattr(dataset, "measure", None)  # calling it would fail
+    second = scan(config, "train", memory=tmp_path / "cache")
+    assert (second.images, second.warnings, second.skipped) == (first.images, first.warnings, 1)
+    assert np.array_equal(second.sizes, first.sizes)
+    for one, other in zip(first.boxes, second.boxes, strict=True):
+        assert np.array_equal(one, other)
+        assert one.dtype == other.dtype
+    for one, other in zip(first.polygons, second.polygons, strict=True):
+        assert [None if o is None else o.tolist() for o in one] == [
+            None if o is None else o.tolist() for o in other
+        ]
+
+
+def test_a_kept_scan_is_not_used_for_changed_labels_or_classes(make, tmp_path):
+    config = load_data(make(PLAIN, {"a.png": BOX}))
+    scan(config, "train", memory=tmp_path / "cache")
+    (tmp_path / "set" / "labels" / "a.txt").write_text(BOX + "0 .1 .1 .1 .1\n")
+    assert len(scan(config, "train", memory=tmp_path / "cache").boxes[0]) == 2
+    (tmp_path / "set" / "labels" / "a.txt").unlink()
+    assert len(scan(config, "train", memory=tmp_path / "cache").boxes[0]) == 0
+
+
+def test_strict_also_judges_a_kept_scan(make, tmp_path):
+    config = load_data(make(PLAIN, {"a.png": BOX, "b.png": "0 2 .5 .2 .2\n"}))
+    scan(config, "train", memory=tmp_path / "cache")
+    with pytest.raises(ValueError, match=r"1 file\(s\) unusable"):
+        scan(config, "train", strict=True, memory=tmp_path / "cache")

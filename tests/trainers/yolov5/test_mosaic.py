@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainers.yolov5.dataset import Split
 from trainers.yolov5.mosaic import Placement, mosaic, place_labels, single
+from trainers.yolov5.split import Split
 
 IMG = 64
 SHAPES = np.array([[64, 48], [32, 64], [64, 64], [20, 64], [63, 64]])
