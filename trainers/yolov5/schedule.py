@@ -70,4 +70,4 @@ def average_decay(updates: int) -> float:
 
 
 def _ramp(start: float, end: float, done: float) -> float:
-    return start + (end - start) * done
+    return start * (1 - done) + end * done

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import os
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+
+from trainers.yolov5.model import Detector
+from trainers.yolov5.weights import Checkpoint, load_checkpoint, save_checkpoint, start_detector, transfer
+
+
+class Touch:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (os.system, (f"touch {self.path}",))
+
+
+@pytest.fixture(scope="module")
+def official(data_folder):
+    return load_checkpoint(data_folder / "yolov5n.pt")
+
+
+def test_official_file_loads_every_tensor(official):
+    model, copied, total = start_detector(official, size="", classes=80, anchors=3)
+    assert copied == total
+    assert sum(parameter.numel() for parameter in model.parameters()) == 1_872_157
+    assert (official.size, official.classes, official.names[0]) == ("n", 80, "person")
+    assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in official.state.items())
+
+
+@pytest.mark.parametrize(
+    ("classes", "anchors", "left_out"),
+    [
+        (10, 3, 6),  # weight and bias of three output convolutions
+        (80, 5, 7),  # and the anchors
+    ],
+)
+def test_other_classes_or_anchors_keep_what_fits(official, classes, anchors, left_out):
+    _, copied, total = start_detector(official, size="", classes=classes, anchors=anchors)
+    assert total - copied == left_out
+
+
+def test_another_anchor_count_starts_the_output_layer_fresh_even_where_shapes_agree():
+    model = Detector("p", 7, anchors=3)  # 3 * (5 + 7) channels
+    state = {**model.state_dict(), "model.24.anchors": torch.ones(3, 4, 2)}
+    _, copied, total = start_detector(Checkpoint(state, ()), size="", classes=7, anchors=3)
+    assert total - copied == 7
+
+
+def test_own_file_round_trips_in_half_precision(tmp_path):
+    model = Detector("p", 10, anchors=4)
+    model.anchors.copy_(torch.rand(3, 4, 2))
+    save_checkpoint(tmp_path / "weights" / "last.pt", model, [f"digit {i}" for i in range(10)])
+    checkpoint = load_checkpoint(tmp_path / "weights" / "last.pt")
+    assert (checkpoint.size, checkpoint.classes, checkpoint.names[9]) == ("p", 10, "digit 9")
+    for name, tensor in model.state_dict().items():
+        expected = tensor.half().float() if tensor.is_floating_point() else tensor
+        assert torch.equal(checkpoint.state[name], expected), name
+    assert [path.name for path in (tmp_path / "weights").iterdir()] == ["last.pt"]
+
+
+def test_plain_state_dict_loads(tmp_path):
+    torch.save(Detector("s", 2).state_dict(), tmp_path / "plain.pt")
+    checkpoint = load_checkpoint(tmp_path / "plain.pt")
+    assert (checkpoint.size, checkpoint.classes) == ("s", 2)
+
+
+def test_moving_average_goes_before_the_weights(tmp_path):
+    first, second = Detector("p", 2), Detector("p", 2)
+    torch.save({"model": first.state_dict(), "ema": second.state_dict()}, tmp_path / "both.pt")
+    bias = load_checkpoint(tmp_path / "both.pt").state["model.24.m.0.bias"]
+    assert torch.equal(bias, second.state_dict()["model.24.m.0.bias"])
+
+
+def test_transfer_counts_tensors():
+    source, target = Detector("p", 3), Detector("p", 5)
+    copied, total = transfer(source.state_dict(), target)
+    assert (copied, total) == (len(source.state_dict()) - 6, len(target.state_dict()))
+
+
+def test_malicious_pickle_is_refused_by_name_and_does_not_run(tmp_path):
+    torch.save({"model": Touch(tmp_path / "touched")}, tmp_path / "evil.pt")
+    with pytest.raises(ValueError, match=r"evil\.pt wants to import \w+\.system.*nothing was run"):
+        load_checkpoint(tmp_path / "evil.pt")
+    assert not (tmp_path / "touched").exists()
+
+
+def test_names_beside_the_allowed_modules_are_refused(tmp_path):
+    """A class called models.yolo.Model passes as a stand-in; models.yolov9.Model is nobody we know."""
+    payload = b"\x80\x02cmodels.yolov9\nModel\n)\x81."
+    with zipfile.ZipFile(tmp_path / "other.pt", "w") as file:
+        file.writestr("archive/data.pkl", payload)
+        file.writestr("archive/version", "3\n")
+        file.writestr("archive/byteorder", "little")
+    with pytest.raises(ValueError, match=r"wants to import models\.yolov9\.Model"):
+        load_checkpoint(tmp_path / "other.pt")
+
+
+def test_numpy_values_in_a_training_checkpoint_do_no_harm(tmp_path):
+    content = {"model": Detector("p", 2).state_dict(), "best_fitness": np.float64(0.5), "r": np.ones(3)}
+    torch.save(content, tmp_path / "trained.pt")
+    assert load_checkpoint(tmp_path / "trained.pt").classes == 2
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.pt does not exist"):
+        load_checkpoint(tmp_path / "nowhere.pt")
+
+
+def make_text(path):
+    path.write_text("not a checkpoint")
+
+
+def make_foreign_zip(path):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a.txt", "x")
+
+
+def make_cut_file(path):
+    torch.save(Detector("p", 2).state_dict(), path)
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def make_cut_pickle(path):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("archive/data.pkl", b"\x80\x02}")
+        file.writestr("archive/version", "3\n")
+
+
+@pytest.mark.parametrize("make", [make_text, make_foreign_zip, make_cut_file, make_cut_pickle])
+def test_what_is_no_checkpoint_says_so(tmp_path, make):
+    make(tmp_path / "bad.pt")
+    with pytest.raises(ValueError, match=r"bad\.pt is (damaged or )?no checkpoint"):
+        load_checkpoint(tmp_path / "bad.pt")
+
+
+@pytest.mark.parametrize("content", [{"a": torch.ones(1)}, [1, 2], {"model": 3}])
+def test_a_file_without_detector_says_so(tmp_path, content):
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match="holds no YOLOv5 detector"):
+        load_checkpoint(tmp_path / "other.pt")
