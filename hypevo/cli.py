@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -212,6 +213,85 @@ def status(
         text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
         table.add_row(key.replace("_", " "), text)
     Console(soft_wrap=True).print(table)
+
+
+@app.command(context_settings=opt.PASS_ON)
+def confirm(
+    context: typer.Context,
+    study: opt.Study = None,
+    top: Annotated[int, typer.Option(help="Candidates: so many of the best trials.")] = 1,
+    seeds: Annotated[
+        int, typer.Option(help="Fresh seeds; each trains the baseline and every candidate.")
+    ] = 5,
+    epochs: opt.Epochs = None,
+    device: opt.Device = "auto",
+    storage: opt.Storage = EvolveSettings.storage,
+    out: opt.Out = EvolveSettings.out,
+    cache: opt.Cache = EvolveSettings.cache,
+    as_json: opt.Json = False,
+) -> None:
+    """Train the winner and the default again with fresh seeds, and say if it really wins.
+
+    Options that are not listed here go to the trainer, over those of the study.
+
+    Example: hypevo confirm --study coco128 --seeds 5 --epochs 100
+    """
+    from hypevo.confirm import ConfirmSettings
+    from hypevo.confirm import confirm as run
+
+    chosen = ConfirmSettings(
+        study=study, storage=storage, top=top, seeds=seeds, options=opt.trainer_options(context), device=device,
+        out=Path(out), cache=Path(cache),
+    )  # fmt: skip
+    verdicts = run(chosen, console)
+    if as_json:
+        typer.echo(json.dumps([{**asdict(verdict), "wins": verdict.wins} for verdict in verdicts]))
+        return
+    for verdict in verdicts:
+        typer.echo(str(verdict))
+
+
+@app.command("import", context_settings=opt.PASS_ON)
+def import_(
+    context: typer.Context,
+    csv: Annotated[Path, typer.Argument(help="An evolve.csv, YOLOv5's own too.")],
+    data: opt.Data = None,
+    weights: opt.Weights = None,
+    model: opt.Model = None,
+    img: opt.Img = None,
+    epochs: opt.Epochs = None,
+    batch: opt.Batch = None,
+    optimizer: opt.Optimizer = None,
+    trainer: opt.Trainer = "yolov5",
+    hyp: opt.Hyp = None,
+    space: opt.Space = None,
+    freeze: opt.Freeze = None,
+    only: opt.Only = None,
+    fitness: opt.Fitness = EvolveSettings.fitness,
+    seed: opt.Seed = 0,
+    study: opt.Study = None,
+    storage: opt.Storage = EvolveSettings.storage,
+    out: opt.Out = EvolveSettings.out,
+    as_json: opt.Json = False,
+) -> None:
+    """Bring an evolve.csv into a study; `hypevo evolve` with the same options goes on from there.
+
+    Example: hypevo import old/evolve.csv --data coco128.yaml --weights yolov5s.pt
+    """
+    from hypevo.backends.local import LocalBackend
+    from hypevo.history import import_csv
+    from hypevo.preflight import preflight, refuse
+
+    settings = opt.settings(context)
+    look = preflight(settings, LocalBackend(settings.trainer))
+    refuse(look.errors)
+    found = import_csv(csv, settings, look.plan)
+    for sentence in found.skipped:
+        console.print(f"left out: {sentence}", style="yellow", markup=False)
+    if as_json:
+        typer.echo(json.dumps(asdict(found)))
+    else:
+        console.print(f"{found.trials} trials are now in study «{found.study}»", markup=False)
 
 
 @app.command()

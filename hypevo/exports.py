@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from hypevo.storage import Plan
 
-CSV, HYP, PICTURE = "evolve.csv", "hyp_evolved.yaml", "evolve.png"
+CSV, HYP, CONFIRMED, PICTURE = "evolve.csv", "hyp_evolved.yaml", "hyp_confirmed.yaml", "evolve.png"
 
 
 class Exports:

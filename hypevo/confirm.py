@@ -1,0 +1,271 @@
+"""Does the winner really win? Baseline and the best trials, trained again with fresh seeds, compared pair by pair.
+
+The best of many noisy results is lucky as well as good, so its own fitness says too much. Here each candidate is
+trained with the same fresh seeds as the default hyperparameters, and the differences decide: mean ± half-width of a
+Student-t interval over the seeds, at 95 % for all candidates together (Bonferroni).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from rich.console import Console
+from scipy.stats import t as student
+
+from hypevo import trial as child
+from hypevo.atomic import write_atomically
+from hypevo.backends.local import LocalBackend
+from hypevo.devices import parse_devices
+from hypevo.exports import CONFIRMED
+from hypevo.fitness import Fitness, parse_fitness
+from hypevo.preflight import refuse
+from hypevo.protocol import InputError, Job, Outcome
+from hypevo.provenance import provenance
+from hypevo.record import Record
+from hypevo.results import Row, write_hyp_evolved
+from hypevo.storage import Plan, finished, load_plan, load_study
+from hypevo.tracking import Store, Tracker
+
+BASELINE = "baseline"
+FRESH = 10_000  # added to the study's seed: the seeds of a confirmation are none of the search's
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class ConfirmSettings:
+    """The options of `hypevo confirm`."""
+
+    study: str | None = None
+    storage: str = "mlruns/optuna.journal"
+    top: int = 1  # candidates: so many of the best trials
+    seeds: int = 5
+    options: Mapping[str, Any] | None = None  # of the trainer, over those of the study: more epochs, say
+    device: str = "auto"
+    out: Path = Path("runs/evolve")
+    cache: Path = Path("runs/cache")
+    experiment: str = "hypevo-confirm"
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise InputError(f"--top: expected 1 or more; got {self.top}")
+        if self.seeds < 2:
+            raise InputError(
+                f"--seeds: expected 2 or more, or there is no spread to judge by; got {self.seeds}"
+            )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the fresh seeds say of one candidate."""
+
+    candidate: str
+    gain: float  # mean paired difference of fitness, candidate − baseline
+    half_width: float  # of its interval
+    pairs: int
+    search_fitness: float  # what the search had seen
+    fitness: float  # mean over the fresh seeds
+
+    @property
+    def wins(self) -> bool:
+        """Whether the whole interval lies above zero."""
+        return self.gain - self.half_width > 0
+
+    def __str__(self) -> str:
+        """The verdict in words."""
+        numbers = f"{self.gain:+.4f} ± {self.half_width:.4f}"
+        over = f"over {self.pairs} seeds"
+        if self.wins:
+            return f"{self.candidate}: gain {numbers} {over}"
+        return f"{self.candidate}: no significant gain ({numbers} {over})"
+
+
+@dataclass(frozen=True)
+class _Training:
+    candidate: str
+    hyp: Mapping[str, float]
+    seed: int
+    record: Record
+
+
+def confirm(settings: ConfirmSettings, console: Console) -> list[Verdict]:
+    """Train what has not been trained yet, and judge. Interrupted, the same call goes on where it was.
+
+    Raises:
+        InputError: no such study, nothing finished in it, or its data are gone.
+    """
+    study = load_study(settings.storage, settings.study)
+    plan = load_plan(study)
+    ranked = sorted(finished(study), key=lambda trial: (-(trial.value or -math.inf), trial.number))[
+        : settings.top
+    ]
+    if not ranked:
+        raise InputError(f"study «{study.study_name}» has no finished trial yet")
+    candidates: dict[str, dict[str, float]] = {BASELINE: dict(plan.hyp)}
+    candidates |= {f"trial {trial.number}": {**plan.hyp, **trial.params} for trial in ranked}
+    backend = LocalBackend(plan.trainer)
+    try:
+        options, fitness, metrics = _prepare(settings, plan, backend)
+        folder = settings.out / study.study_name / f"confirm-{_digest(options)}"
+        trainings = [
+            _training(folder, name, hyp, plan.seed + FRESH, index)
+            for index in range(settings.seeds)  # seed by seed, so that pairs are complete early
+            for name, hyp in candidates.items()
+        ]
+        results = _train_all(settings, plan, options, trainings, backend, fitness, folder, console)
+    finally:
+        backend.close()
+    searched = {f"trial {trial.number}": trial.value or math.nan for trial in ranked}
+    verdicts = [_judge(name, results, searched[name], len(searched)) for name in searched]
+    write_atomically(folder / "verdict.json", json.dumps([asdict(verdict) for verdict in verdicts], indent=1))
+    winner = max((verdict for verdict in verdicts if verdict.wins), key=lambda v: v.gain, default=None)
+    if winner is not None:
+        means = {
+            name: fmean(values) for name in metrics if (values := _metric(trainings, winner.candidate, name))
+        }
+        row = Row(0, means, candidates[winner.candidate], winner.fitness)
+        write_hyp_evolved(settings.out / study.study_name / CONFIRMED, [row], row)
+    return verdicts
+
+
+def paired_interval(differences: Sequence[float], comparisons: int = 1) -> tuple[float, float]:
+    """Mean and half-width of a Student-t interval, two-sided, at 95 % for all `comparisons` together.
+
+    Args:
+        differences: one per seed, at least two.
+        comparisons: candidates judged at once.
+    """
+    n = len(differences)
+    quantile = float(student.ppf(1 - (1 - LEVEL) / comparisons / 2, n - 1))
+    return fmean(differences), quantile * stdev(differences) / math.sqrt(n)
+
+
+def _training(folder: Path, name: str, hyp: Mapping[str, float], first_seed: int, index: int) -> _Training:
+    """One training of a candidate; its number stays the same when more candidates or seeds are asked for."""
+    rank = 0 if name == BASELINE else int(name.removeprefix("trial ")) + 1
+    seed = first_seed + index
+    record = Record(folder / f"{name.replace(' ', '-')}-seed-{seed}", rank * 1000 + index)
+    return _Training(name, hyp, seed, record)
+
+
+def _prepare(
+    settings: ConfirmSettings, plan: Plan, backend: LocalBackend
+) -> tuple[dict[str, Any], Fitness, tuple[str, ...]]:
+    """The trainer's options, checked and prepared, and the study's fitness."""
+    wanted = {**plan.settings, **(settings.options or {})}
+    look = backend.call(child.inspect, plan.trainer, wanted, dict(plan.hyp), plan.space.to_dict())
+    refuse([finding.message for finding in look.findings if finding.level == "error"])
+    options: dict[str, Any] = look.settings
+    if look.has_prepare:
+        options = backend.call(child.prepare, plan.trainer, options, settings.cache.resolve())
+    return options, parse_fitness(plan.fitness, look.metrics), look.metrics
+
+
+def _train_all(
+    settings: ConfirmSettings,
+    plan: Plan,
+    options: Mapping[str, Any],
+    trainings: Sequence[_Training],
+    backend: LocalBackend,
+    fitness: Fitness,
+    folder: Path,
+    console: Console,
+) -> dict[tuple[str, int], float]:
+    """The fitness of every (candidate, seed); a failed training has none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tracker = Tracker(folder.parent.name + " confirmed", Store.default())
+    known = folder / "mlflow_run"
+    parent = tracker.open(
+        known.read_text() if known.exists() else None,
+        experiment=settings.experiment,
+        params={
+            "seeds": settings.seeds,
+            "fitness": plan.fitness,
+            **{f"trainer.{k}": v for k, v in options.items()},
+        },
+        tags=provenance(),
+        dataset=options.get("data"),
+    )
+    write_atomically(known, parent)
+    free = list(parse_devices(settings.device))
+    waiting = [training for training in trainings if training.record.result is None]
+    running: dict[Future[Outcome], tuple[_Training, str]] = {}
+    done = len(trainings) - len(waiting)
+    state, status = "interrupted", "KILLED"
+    try:
+        while waiting or running:
+            while free and waiting:
+                training, device = waiting.pop(0), free.pop(0)
+                tags = {"hypevo.candidate": training.candidate, "hypevo.seed": str(training.seed)}
+                training.record.start(training.hyp, {"seed": training.seed, "device": device, "tags": tags})
+                job = Job(
+                    plan.trainer,
+                    training.hyp,
+                    training.record.folder.resolve(),
+                    training.seed,
+                    device,
+                    options,
+                )
+                running[backend.submit(job, _reporter(training.record, tracker))] = training, device
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                training, device = running.pop(future)
+                outcome = future.result()
+                value = None if outcome.failure else fitness(outcome.metrics)
+                training.record.finish(outcome, value)
+                tracker.update(training.record)
+                free.append(device)
+                done += 1
+                shown = (
+                    f"fitness {value:.5f}" if value is not None else f"{outcome.failure}: {outcome.reason}"
+                )
+                console.print(
+                    f"{done}/{len(trainings)} · {training.candidate} · seed {training.seed} · {shown}",
+                    markup=False,
+                    highlight=False,
+                )
+        state, status = "complete", "FINISHED"
+    finally:
+        backend.close()
+        tracker.close(status, state)
+    results: dict[tuple[str, int], float] = {}
+    for training in trainings:
+        result = training.record.result
+        if result is not None and result.fitness is not None and math.isfinite(result.fitness):
+            results[training.candidate, training.seed] = result.fitness
+    return results
+
+
+def _reporter(record: Record, tracker: Tracker) -> Any:
+    def report(step: int, metrics: dict[str, float]) -> None:
+        record.add_epoch(step, metrics)
+        tracker.update(record)
+
+    return report
+
+
+def _judge(name: str, results: Mapping[tuple[str, int], float], searched: float, comparisons: int) -> Verdict:
+    seeds = sorted(
+        {seed for candidate, seed in results if (BASELINE, seed) in results and (name, seed) in results}
+    )
+    if len(seeds) < 2:
+        return Verdict(name, math.nan, math.inf, len(seeds), searched, math.nan)
+    differences = [results[name, seed] - results[BASELINE, seed] for seed in seeds]
+    gain, half_width = paired_interval(differences, comparisons)
+    return Verdict(name, gain, half_width, len(seeds), searched, fmean(results[name, seed] for seed in seeds))
+
+
+def _metric(trainings: Sequence[_Training], candidate: str, name: str) -> list[float]:
+    found = (training.record.result for training in trainings if training.candidate == candidate)
+    return [result.metrics[name] for result in found if result is not None and name in result.metrics]
+
+
+def _digest(options: Mapping[str, Any]) -> str:
+    """Confirmations with other options (more epochs) do not mix."""
+    return hashlib.sha256(json.dumps(dict(options), sort_keys=True).encode()).hexdigest()[:8]
