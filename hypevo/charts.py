@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
+_TELLING = ("lr0", "momentum", "weight_decay", "box", "cls", "obj", "scale", "mosaic")  # shown, where they move
 LONGEST = 20_000  # characters MLflow accepts for a view
 
 
@@ -40,7 +41,7 @@ def view_path(experiment: str, study: str) -> str:
 
 
 def _state(parent_run: str, genes: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
-    shown = list(genes)
+    shown = [gene for gene in _TELLING if gene in genes] or list(genes)
     first = shown[0] if shown else "lr0"
     second = shown[1] if len(shown) > 1 else first
     validation = [name for name in metrics if not name.startswith(("train/", "val/"))]
@@ -48,7 +49,7 @@ def _state(parent_run: str, genes: Sequence[str], metrics: Sequence[str]) -> dic
     charts = [
         _chart(
             "parallel", "PARALLEL", "search", displayName="Hyperparameters → fitness",
-            selectedParams=shown[:10], selectedMetrics=["fitness"], showAllRuns=False,
+            selectedParams=shown[:8], selectedMetrics=["fitness"], showAllRuns=False,
         ),
         _chart("bar", "BAR", "search", metricKey="fitness"),
         *(
