@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .cache import ImageCache, open_cache
 from .dataset import DataConfig, Split, load_data, scan
+from .fetch import locate, obtain
 from .settings import EMBEDDED
 
 if TYPE_CHECKING:
@@ -35,6 +36,25 @@ class Data:
     train: Part
 
 
+def at_hand(settings: Settings, cache: Path) -> Settings:
+    """Return settings that name files: the embedded dataset is written under `cache`, published names are fetched.
+
+    Raises:
+        ConnectionError: Something can't be fetched.
+        FileNotFoundError: There is no such file, here or published.
+        ValueError: What was fetched isn't what was expected.
+    """
+    if settings.data == EMBEDDED:
+        from ..digits import write_digits
+
+        data = write_digits(cache / EMBEDDED)
+    else:
+        data = locate(settings.data)
+        obtain(load_data(data))
+    weights = str(locate(settings.weights)) if settings.weights else ""
+    return replace(settings, data=str(data), weights=weights)
+
+
 def open_data(settings: Settings, cache: Path) -> Data:
     """Read the labels and open the resized images, building their caches under `cache` where they are missing.
 
@@ -42,9 +62,8 @@ def open_data(settings: Settings, cache: Path) -> Data:
         FileNotFoundError: The data.yaml or a folder it names is missing.
         ValueError: The data can't be used.
     """
-    config = load_data(with_dataset(settings, cache).data)
-    train = scan(config, "train", strict=settings.strict)
-    val = train if config.val == config.train else scan(config, "val", strict=settings.strict)
+    config = load_data(settings.data)
+    train, val = scan_parts(config, settings, cache)
     for warning in dict.fromkeys((*train.warnings, *val.warnings)):
         log.warning("%s", warning)
     return Data(
@@ -56,17 +75,16 @@ def open_data(settings: Settings, cache: Path) -> Data:
 
 def open_validation(settings: Settings, cache: Path) -> tuple[DataConfig, Part]:
     """Open the validation images alone; errors as in `open_data`."""
-    config = load_data(with_dataset(settings, cache).data)
-    val = scan(config, "val", strict=settings.strict)
+    config = load_data(settings.data)
+    val = scan(config, "val", strict=settings.strict, memory=cache)
     for warning in val.warnings:
         log.warning("%s", warning)
     return config, Part(val, open_cache(val, cache, img=settings.img, shrink="area"))
 
 
-def with_dataset(settings: Settings, cache: Path) -> Settings:
-    """Give the embedded dataset its data.yaml, writing it under `cache`; others have one."""
-    if settings.data != EMBEDDED:
-        return settings
-    from ..digits import write_digits
-
-    return replace(settings, data=str(write_digits(cache / "digits")))
+def scan_parts(config: DataConfig, settings: Settings, memory: Path | None) -> tuple[Split, Split]:
+    """Scan training and validation images, once where they are the same."""
+    train = scan(config, "train", strict=settings.strict, memory=memory)
+    if config.val == config.train:
+        return train, train
+    return train, scan(config, "val", strict=settings.strict, memory=memory)

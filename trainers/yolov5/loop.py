@@ -13,10 +13,11 @@ import torch
 
 from .anchors import fit_anchors, label_sizes
 from .augment import TrainBatches
-from .data import open_data, open_validation
+from .data import at_hand, open_data, open_validation
 from .evaluate import Evaluation, evaluate
 from .loss import LossGains
 from .optimizer import Descent, make_optimizer
+from .pictures import labelled_mosaic, predicted_mosaic, save_picture
 from .rectangles import ValBatches
 from .results import ResultsTable, write_curves
 from .schedule import Schedule, scaled_decay
@@ -24,7 +25,7 @@ from .settings import GENES, OPTIONAL_GENES
 from .weights import load_checkpoint, save_checkpoint, start_detector
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from .. import Report
     from .data import Data, Part
@@ -41,7 +42,9 @@ def train(
     require_genes(hyp)
     place = torch_device(device)
     torch.manual_seed(seed)
-    data = open_data(settings, Path(settings.cache) if settings.cache else out / "cache")
+    cache = Path(settings.cache) if settings.cache else out / "cache"
+    settings = at_hand(settings, cache)
+    data = open_data(settings, cache)
     model = starting_model(settings, hyp, data, seed).to(place).to(memory_format=torch.channels_last)
     gains = loss_gains(settings, hyp, data)
     batches = training_batches(settings, hyp, data, seed, place)
@@ -65,15 +68,21 @@ def train(
         report(metrics, step=epoch)
     save_checkpoint(out / "weights" / "last.pt", descent.average.model, data.config.names)
     write_curves(out / "pr_curve.csv", last.scores, data.config.names)
+    if settings.pictures:
+        draw_pictures(out, batches, validation, last, data.config.names)
     return best.metrics if best and settings.report_epoch == "best" else last.metrics
 
 
 def validate(settings: Settings, *, device: str) -> dict[str, float]:
     """Measure the settings' weights; `trainers.yolov5.validate` says what the arguments mean."""
+    if not settings.weights:
+        raise ValueError("weights: expected the checkpoint to measure, got none")
     place = torch_device(device)
-    checkpoint = load_checkpoint(Path(settings.weights))
     with tempfile.TemporaryDirectory() as temporary:
-        config, val = open_validation(settings, Path(settings.cache or temporary))
+        cache = Path(settings.cache or temporary)
+        settings = at_hand(settings, cache)
+        checkpoint = load_checkpoint(Path(settings.weights))
+        config, val = open_validation(settings, cache)
         classes = len(config.names)
         if checkpoint.classes != classes:
             raise ValueError(
@@ -182,6 +191,17 @@ def start_descent(
     )
     on_cuda = next(model.parameters()).is_cuda
     return Descent(model, optimizer, schedule, gains, amp=settings.amp and on_cuda)
+
+
+def draw_pictures(
+    out: Path, batches: TrainBatches, validation: ValBatches, last: Evaluation, names: Sequence[str]
+) -> None:
+    """Draw the first training batch with its labels, the first validation batch with labels and detections."""
+    images, targets = next(batches.epoch(0))
+    save_picture(out / "train_batch.jpg", labelled_mosaic(images, targets, names))
+    batch = next(iter(validation))
+    save_picture(out / "val_labels.jpg", labelled_mosaic(batch.images, batch.targets, names))
+    save_picture(out / "val_predictions.jpg", predicted_mosaic(batch, last.detections, names))
 
 
 def fitness(evaluation: Evaluation) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .data import open_data, with_dataset
-from .dataset import DataConfig, Split, load_data, scan
-from .settings import EMBEDDED, GENES, OPTIONAL_GENES
+from .data import at_hand, open_data, scan_parts
+from .dataset import DataConfig, Split, load_data
+from .settings import GENES, OPTIONAL_GENES
 from .weights import Checkpoint, load_checkpoint
 
 if TYPE_CHECKING:
@@ -22,29 +23,29 @@ Finding = tuple[str, str]  # "error" | "warning" | "note", message
 def check(
     settings: Settings, hyp: Mapping[str, float], space: Mapping[str, Mapping[str, object]]
 ) -> list[Finding]:
-    """Look for trouble in seconds; `trainers.yolov5.check` says what the arguments mean."""
+    """Look for trouble; `trainers.yolov5.check` says what the arguments mean."""
     findings = [*_genes(hyp, space), *_optimizer(settings, hyp)]
-    checkpoint: Checkpoint | None = None
-    if settings.weights:
+    with tempfile.TemporaryDirectory() as cache:
         try:
-            checkpoint = load_checkpoint(Path(settings.weights))
-        except (OSError, ValueError) as error:
-            findings.append(("error", str(error)))
-    if settings.data != EMBEDDED:
-        try:
-            config = load_data(Path(settings.data))
-            train = scan(config, "train", strict=settings.strict)
-            val = train if config.val == config.train else scan(config, "val", strict=settings.strict)
+            settings = at_hand(settings, Path(cache))
+            checkpoint = load_checkpoint(Path(settings.weights)) if settings.weights else None
+            config = load_data(settings.data)
+            train, val = scan_parts(config, settings, memory=None)
         except (OSError, ValueError) as error:
             return [*findings, ("error", str(error))]
-        findings += [*_images(train, val), *_outlines(train, hyp, space), *_warmup(settings, hyp, len(train))]
-        findings += _transfer(config, checkpoint)
-    return findings
+    return [
+        *findings,
+        *_images(train, val),
+        *_outlines(train, hyp, space),
+        *_warmup(settings, hyp, len(train)),
+        *_transfer(config, checkpoint),
+    ]
 
 
 def prepare(settings: Settings, cache: Path) -> Settings:
-    """Write the embedded dataset and the image caches; `trainers.yolov5.prepare` says what the arguments mean."""
-    settings = with_dataset(replace(settings, cache=str(cache.absolute())), cache)
+    """Write what all trainings share; `trainers.yolov5.prepare` says what the arguments mean."""
+    cache = cache.absolute()
+    settings = replace(at_hand(settings, cache), cache=str(cache))
     open_data(settings, cache)
     return settings
 

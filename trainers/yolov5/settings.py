@@ -59,6 +59,7 @@ class Settings:
     autoanchor: bool = _option(True, "replace anchors that fit the labels badly")
     val_every: int = _option(1, "validate every so many epochs; 0: after the last one only")
     report_epoch: str = _option("last", "epoch whose metrics the training returns: last (as YOLOv5) or best")
+    pictures: bool = _option(True, "draw the first training and validation batch at the end")
     amp: bool = _option(True, "mixed precision on CUDA")
     strict: bool = _option(False, "make skipped images and labels an error instead of a warning")
     cache: str = _option("", "folder of the image caches that trainings share (default: each training's own)")

@@ -61,7 +61,7 @@ def test_importing_the_trainer_loads_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_writes_tables_and_weights(trained, settings):
+def test_writes_tables_weights_and_pictures(trained, settings):
     out, metrics = trained
     with (out / "results.csv").open() as file:
         rows = [{name.strip(): float(value) for name, value in row.items()} for row in csv.DictReader(file)]
@@ -70,6 +70,8 @@ def test_writes_tables_and_weights(trained, settings):
     assert rows[-1]["val/obj_loss"] == pytest.approx(metrics["obj_loss"], rel=1e-4)
     assert {path.name for path in (out / "weights").iterdir()} == {"best.pt", "last.pt"}
     assert (out / "pr_curve.csv").read_text().startswith("recall,mean,0,1")
+    pictures = {path.name for path in out.glob("*.jpg")}
+    assert pictures == {"train_batch.jpg", "val_labels.jpg", "val_predictions.jpg"}
 
 
 def test_written_weights_score_what_the_training_returned(trained, settings):
@@ -106,8 +108,9 @@ def test_validation_may_wait_for_the_last_epoch(settings, tmp_path):
         seed=0,
         device="cpu",
         report=lambda metrics, *, step: reports.append(metrics),
-        settings=replace(settings, val_every=0),
+        settings=replace(settings, val_every=0, pictures=False),
     )
+    assert not list(tmp_path.glob("*.jpg"))
     assert ["mAP_0.5" in metrics for metrics in reports] == [False, True]
 
 

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from trainers.yolov5 import Settings, check, prepare
+from trainers.yolov5.model import Detector
+from trainers.yolov5.settings import GENES
+from trainers.yolov5.weights import save_checkpoint
+
+HYP = dict.fromkeys(GENES, 0.0) | {"lr0": 0.01, "warmup_epochs": 3.0, "anchor_t": 4.0}
+BOX = "0 0.5 0.5 0.4 0.4\n"
+OUTLINE = "0 0.3 0.3 0.7 0.3 0.5 0.7\n"
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Writes a dataset of two images with the given label rows and returns settings for it."""
+
+    def write(rows: str = BOX, **options) -> Settings:
+        for folder in ("images", "labels"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+        for name in "ab":
+            Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "images" / f"{name}.png")
+            (tmp_path / "labels" / f"{name}.txt").write_text(rows)
+        (tmp_path / "data.yaml").write_text("train: images\nval: images\nnames: [cat, dog]\n")
+        defaults = {"data": str(tmp_path / "data.yaml"), "model": "p", "img": 64, "warmup_floor": 0}
+        return Settings(**{**defaults, **options})
+
+    return write
+
+
+def test_nothing_to_say_about_a_sound_study(dataset):
+    hyp = {**HYP, "warmup_epochs": 1.0}
+    assert check(dataset(batch=1), hyp, {"lr0": {"gain": 1}}) == []
+
+
+def single_error(settings: Settings) -> str:
+    errors = [message for level, message in check(settings, HYP, {}) if level == "error"]
+    assert len(errors) == 1
+    return errors[0]
+
+
+def test_missing_yaml_is_an_error(dataset, tmp_path):
+    assert "nowhere.yaml" in single_error(dataset(data=str(tmp_path / "nowhere.yaml")))
+
+
+def test_unreadable_yaml_is_an_error(dataset, tmp_path):
+    settings = dataset()
+    (tmp_path / "data.yaml").write_text("train: [images\n")
+    assert "data.yaml is not valid YAML" in single_error(settings)
+
+
+def test_images_that_all_fail_are_an_error(dataset, tmp_path):
+    settings = dataset()
+    for image in (tmp_path / "images").iterdir():
+        image.write_bytes(b"no image")
+    assert "no usable image" in single_error(settings)
+
+
+def test_class_beyond_the_names_is_an_error_with_file_and_line(dataset):
+    message = single_error(dataset(BOX + "2 0.5 0.5 0.1 0.1\n"))
+    assert "a.txt" in message
+    assert "line 2" in message
+
+
+def test_missing_weights_are_an_error(dataset, tmp_path):
+    assert "nowhere.pt" in single_error(dataset(weights=str(tmp_path / "nowhere.pt"), model=""))
+
+
+class Touch:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (os.system, (f"touch {self.path}",))
+
+
+def test_weights_that_import_are_an_error_and_do_not_run(dataset, tmp_path):
+    torch.save(Touch(tmp_path / "touched"), tmp_path / "evil.pt")
+    assert "wants to import" in single_error(dataset(weights=str(tmp_path / "evil.pt"), model=""))
+    assert not (tmp_path / "touched").exists()
+
+
+def test_weights_that_are_no_checkpoint_are_an_error(dataset, tmp_path):
+    (tmp_path / "text.pt").write_text("hello")
+    assert "no checkpoint" in single_error(dataset(weights=str(tmp_path / "text.pt"), model=""))
+
+
+def test_weights_of_other_classes_are_noted(dataset, tmp_path):
+    save_checkpoint(tmp_path / "seven.pt", Detector("p", 7), [str(i) for i in range(7)])
+    findings = check(dataset(weights=str(tmp_path / "seven.pt"), model=""), HYP, {})
+    assert any(level == "note" and "7 classes, the data has 2" in message for level, message in findings)
+
+
+@pytest.mark.parametrize(
+    ("options", "hyp", "space", "level", "words"),
+    [
+        ({}, {"lr0": None}, {}, "error", "lr0 has no value"),
+        ({}, {"own": 1.0}, {}, "warning", "own: this trainer reads no such"),
+        ({}, {}, {"iou_t": {"gain": 1}}, "warning", "iou_t: has no effect"),
+        ({}, {}, {"copy_paste": {"gain": 1}}, "warning", "copy_paste: has no effect"),
+        ({}, {"copy_paste": 0.1}, {}, "warning", "copy_paste: has no effect"),
+        ({"optimizer": "Adam"}, {}, {}, "warning", "lr0: 0.01 is a rate for SGD"),
+        ({"warmup_floor": 100}, {}, {}, "note", "warm-up: lasts 100 iterations"),
+    ],
+)
+def test_findings_name_their_subject(dataset, options, hyp, space, level, words):
+    hyp = {gene: value for gene, value in {**HYP, **hyp}.items() if value is not None}
+    found = check(dataset(batch=1, **options), hyp, space)
+    assert any(finding[0] == level and words in finding[1] for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("options", "rows", "space"),
+    [
+        ({}, BOX, {"iou_t": {"gain": 0}}),
+        ({}, OUTLINE, {"copy_paste": {"gain": 1}}),
+        ({"optimizer": "Adam"}, BOX, {}),
+    ],
+)
+def test_frozen_genes_polygons_and_small_rates_are_fine(dataset, options, rows, space):
+    hyp = {**HYP, "lr0": 0.001, "warmup_epochs": 1.0}
+    assert check(dataset(rows, batch=1, **options), hyp, space) == []
+
+
+def test_images_without_any_label_are_pointed_out(dataset):
+    warnings = [message for level, message in check(dataset(""), HYP, {}) if level == "warning"]
+    assert any("train images have no labels" in message for message in warnings)
+
+
+def test_skipped_files_are_warnings_or_with_strict_an_error(dataset, tmp_path):
+    settings = dataset()
+    (tmp_path / "images" / "a.png").write_bytes(b"no image")
+    assert any(level == "warning" and "a.png" in message for level, message in check(settings, HYP, {}))
+    assert "a.png" in single_error(replace(settings, strict=True))
+
+
+def test_preparing_leaves_caches_that_trainings_share(dataset, tmp_path):
+    settings = prepare(dataset(), tmp_path / "cache")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
+    assert len(before) >= 2
+    assert settings.cache == str(tmp_path / "cache")
+    assert prepare(settings, tmp_path / "cache") == settings
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == before
+
+
+def test_preparing_writes_the_embedded_dataset(tmp_path):
+    settings = prepare(Settings(model="p"), tmp_path)
+    assert settings.data.startswith(str(tmp_path))
+    assert settings.data.endswith("data.yaml")

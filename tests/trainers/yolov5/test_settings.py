@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+
+from trainers.yolov5 import Settings
+from trainers.yolov5.settings import EMBEDDED_WEIGHTS
+
+
+def test_embedded_dataset_decides_what_is_left_out():
+    settings = Settings()
+    assert (settings.epochs, settings.img, settings.batch, settings.val_batch) == (3, 160, 16, 32)
+    assert settings.weights == str(EMBEDDED_WEIGHTS)
+
+
+def test_embedded_dataset_with_a_model_trains_from_scratch():
+    assert Settings(model="p").weights == ""
+
+
+def test_other_data_decides_what_is_left_out():
+    settings = Settings(data="coco.yaml", weights="yolov5s.pt", batch=8)
+    assert (settings.epochs, settings.img, settings.batch, settings.val_batch) == (10, 640, 8, 16)
+
+
+def test_replacing_the_data_keeps_the_decisions():
+    assert replace(Settings(), data="/tmp/digits/data.yaml").img == 160
+
+
+def test_every_option_has_a_help_text():
+    assert all(field.metadata["help"] for field in fields(Settings))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": "a.yaml"}, "weights: none given"),
+        ({"img": 100}, "img: expected a multiple of 32, got 100; use 96 or 128"),
+        ({"epochs": -1}, "epochs: expected 1 or more, got -1"),
+        ({"optimizer": "adam"}, "did you mean Adam"),
+        ({"model": "xl"}, "model: expected one of p, n, s, m, l, x"),
+        ({"report_epoch": "first"}, "report_epoch: expected one of last, best"),
+        ({"label_smoothing": 1.0}, "label_smoothing: expected 0 to below 1"),
+        ({"data": ""}, "data: expected"),
+    ],
+)
+def test_impossible_options_say_what_to_change(options, message):
+    with pytest.raises(ValueError, match=message):
+        Settings(**options)
+
+
+@pytest.mark.parametrize(
+    ("val_every", "expected"), [(1, [0, 1, 2, 3, 4]), (2, [1, 3, 4]), (0, [4]), (9, [4])]
+)
+def test_validation_comes_as_often_as_asked_and_after_the_last_epoch(val_every, expected):
+    settings = Settings(epochs=5, val_every=val_every)
+    assert [epoch for epoch in range(5) if settings.validates(epoch)] == expected
