@@ -10,8 +10,17 @@ import torch
 
 from .colour import jitter_colour
 from .copy_paste import copy_paste
-from .mosaic import PAD, CanvasLabels, Placement, mosaic, paint, place_labels, single
-from .warp import BOX_SHOWN, POLYGON_SHOWN, RIM, matrix, visible, warp_boxes, warp_pixels, warp_polygons
+from .mosaic import RIM, CanvasLabels, Placement, mosaic, paint, place_labels, single
+from .warp import (
+    BOX_SHOWN,
+    POLYGON_SHOWN,
+    matrix,
+    visible,
+    warp_boxes,
+    warp_pixels,
+    warp_polygons,
+    window_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -181,16 +190,20 @@ class TrainBatches:
 
     def _warp(self, scenes: Sequence[Scene]) -> tuple[Tensor, NDArray[np.float32]]:
         """Paint the scenes, sample the outputs from them, and return the targets that remain."""
-        framed = self._canvases[: len(scenes)].fill_(PAD)
+        side = 2 * self.img
         labels = []
-        for canvas, scene in zip(framed[..., RIM:-RIM, RIM:-RIM], scenes, strict=True):
-            paint(canvas, scene.placements, self.cache)
-            placed = place_labels(scene.placements, self.split, 2 * self.img)
+        for framed, scene in zip(self._canvases, scenes, strict=False):
+            placed = place_labels(scene.placements, self.split, side)
             if scene.is_mosaic and self.hyp["copy_paste"]:
+                paint(framed, scene.placements, self.cache, (0, 0, side, side))
+                canvas = framed[:, RIM:-RIM, RIM:-RIM]
                 placed = copy_paste(canvas, placed, self.hyp["copy_paste"], scene.rng)
+            else:
+                paint(framed, scene.placements, self.cache, window_of(scene.matrix, self.img))
             labels.append(placed)
         matrices = np.array([scene.matrix for scene in scenes])
-        return warp_pixels(framed, matrices, self.img), _targets(scenes, labels, self.img)
+        pixels = warp_pixels(self._canvases[: len(scenes)], matrices, self.img)
+        return pixels, _targets(scenes, labels, self.img)
 
 
 def _targets(

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .split import Split
 
 PAD = 114  # grey level where no image is
+RIM = 1  # pixels around a canvas, as wide as bilinear sampling reaches
+
+Window = tuple[int, int, int, int]  # top, left, bottom, right on a canvas, pixels
 
 
 class Placement(NamedTuple):
@@ -63,14 +66,20 @@ def single(image: int, shapes: NDArray[np.int64], img: int) -> list[Placement]:
     return [Placement(image, top, left, height, width)]
 
 
-def paint(canvas: Tensor, placements: Sequence[Placement], cache: ImageCache) -> None:
-    """Draw the images on a (3, side, side) canvas; what they leave free stays as it is."""
-    side = canvas.shape[-1]
+def paint(framed: Tensor, placements: Sequence[Placement], cache: ImageCache, window: Window) -> None:
+    """Draw the images on a (3, side + 2·RIM, side + 2·RIM) canvas with its rim, grey where none is.
+
+    Nothing is drawn outside of the window, the part of the canvas that will be looked at.
+    """
+    top_seen, left_seen, bottom_seen, right_seen = window
+    framed[:, top_seen : bottom_seen + 2 * RIM, left_seen : right_seen + 2 * RIM] = PAD
+    canvas = framed[:, RIM:-RIM, RIM:-RIM]
     for image, top, left, height, width in placements:
-        upper, lower = max(top, 0), min(top + height, side)
-        first, last = max(left, 0), min(left + width, side)
-        pixels = cache[image][:, upper - top : lower - top, first - left : last - left]
-        canvas[:, upper:lower, first:last].copy_(pixels, non_blocking=True)
+        upper, lower = max(top, top_seen), min(top + height, bottom_seen)
+        first, last = max(left, left_seen), min(left + width, right_seen)
+        if upper < lower and first < last:
+            pixels = cache[image][:, upper - top : lower - top, first - left : last - left]
+            canvas[:, upper:lower, first:last].copy_(pixels, non_blocking=True)
 
 
 def place_labels(placements: Sequence[Placement], split: Split, side: int) -> CanvasLabels:

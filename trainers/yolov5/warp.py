@@ -12,11 +12,14 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from .mosaic import RIM
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-RIM = 1  # pixels around a canvas, as wide as bilinear sampling reaches
+    from .mosaic import Window
+
 SMALLEST = 2  # pixels: a narrower or lower box is dropped
 LONGEST = 100  # times as long as wide, or the other way round: dropped from there on
 BOX_SHOWN = 0.10  # share of a box's area that must remain in the frame
@@ -62,6 +65,19 @@ def matrix(
             mirror[axis, axis], mirror[axis, 2] = -1, img
     product: NDArray[np.float64] = mirror @ move @ slant @ rotate @ tilt @ centre
     return product
+
+
+def window_of(matrix: NDArray[np.float64], img: int) -> Window:
+    """Return the part of the canvas that the output's pixels are sampled from."""
+    corners = np.linalg.inv(matrix) @ [[0, img, img, 0], [0, 0, img, img], [1, 1, 1, 1]]
+    if (corners[2] < _NEAREST).any():
+        return 0, 0, 2 * img, 2 * img
+    x, y = corners[:2] / corners[2]
+    low, high = (
+        np.clip((edge(y) + reach, edge(x) + reach), 0, 2 * img).astype(int).tolist()
+        for edge, reach in ((np.min, -1), (np.max, 2))  # the neighbours, and cutting to whole pixels
+    )
+    return (*low, *high)
 
 
 def warp_pixels(

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainers.yolov5.warp import RIM, matrix, visible, warp_boxes, warp_pixels, warp_polygons
+from trainers.yolov5.mosaic import RIM
+from trainers.yolov5.warp import matrix, visible, warp_boxes, warp_pixels, warp_polygons
 
 IMG = 64
 
