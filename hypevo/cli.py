@@ -327,7 +327,7 @@ def plot(
     """
     from hypevo.exports import plot_csv
 
-    typer.echo(plot_csv(csv, out, space, fitness))
+    typer.echo(plot_csv(csv, out, Path(space) if space else None, fitness))
 
 
 @app.command()

@@ -32,7 +32,7 @@ Trainer = Annotated[str, _option("What trains: «yolov5», or your own module:fu
 
 Hyp = Annotated[str | None, _option("A YOLOv5 hyp file, or scratch-low (default), -med, -high, voc.", SEARCH)]
 Space = Annotated[
-    Path | None, _option("Space file: «gene: {low: , high: , gain: }» over the default.", SEARCH)
+    str | None, _option("Space file: «gene: {low: , high: , gain: }» over the default.", SEARCH)
 ]
 Freeze = Annotated[str | None, _option("Genes to hold at their value, comma-separated.", SEARCH)]
 Only = Annotated[str | None, _option("The only genes to move, comma-separated.", SEARCH)]

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import math
+from statistics import fmean, stdev
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypevo.confirm import ConfirmSettings, Verdict, paired_interval
+from hypevo.protocol import InputError
+
+differences = st.lists(st.floats(-1, 1), min_size=2, max_size=20)
+
+
+def test_interval_is_that_of_the_tables():
+    gain, half_width = paired_interval([0.01, 0.02, 0.03, 0.04, 0.05])
+    assert gain == pytest.approx(0.03)
+    assert half_width == pytest.approx(2.776 * stdev([0.01, 0.02, 0.03, 0.04, 0.05]) / math.sqrt(5), rel=1e-3)
+
+
+@given(differences)
+def test_interval_is_centred_on_the_mean(values):
+    assert paired_interval(values)[0] == pytest.approx(fmean(values))
+
+
+@given(differences)
+def test_more_candidates_make_it_no_narrower(values):
+    assert paired_interval(values, comparisons=5)[1] >= paired_interval(values)[1]
+
+
+def test_interval_covers_the_truth_as_often_as_it_says():
+    """2,000 intervals at 95 %: the count of hits is binomial, sd 0.5 %, so 93.5 to 96.5 % is three sd."""
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(2000):
+        gain, half_width = paired_interval(list(rng.normal(0.02, 0.01, 5)))
+        hits += abs(gain - 0.02) <= half_width
+    assert 0.935 <= hits / 2000 <= 0.965
+
+
+def test_a_gain_within_its_interval_is_no_win():
+    loses = Verdict("trial 3", 0.01, 0.02, 5, 0.5, 0.4)
+    assert not loses.wins
+    assert "no significant gain" in str(loses)
+
+
+def test_a_gain_beyond_its_interval_wins():
+    wins = Verdict("trial 3", 0.021, 0.006, 5, 0.5, 0.4)
+    assert wins.wins
+    assert str(wins) == "trial 3: gain +0.0210 ± 0.0060 over 5 seeds"
+
+
+def test_failed_trainings_are_no_win():
+    assert not Verdict("trial 3", math.nan, math.inf, 0, 0.5, math.nan).wins
+
+
+@pytest.mark.parametrize(("name", "value"), [("top", 0), ("seeds", 1)])
+def test_settings_that_cannot_decide_are_refused(name, value):
+    with pytest.raises(InputError, match=f"--{name}"):
+        ConfirmSettings(**{name: value})
