@@ -1,308 +1,83 @@
-"""The driver: it alone owns the study and keeps the slots busy until there are as many generations as asked.
-
-There is no barrier between generations: a slot that falls free takes the next trial, whose parents are whatever has
-finished by then.
-"""
+"""Evolve a study: look at everything beforehand, open or resume the study, drive it to its end."""
 
 from __future__ import annotations
 
-import math
-import os
 import queue
-import time
-from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from optuna.trial import FrozenTrial, Trial
+from optuna.exceptions import StorageInternalError
 
 from hypevo import trial as child
-from hypevo.backends.local import LocalBackend, OnReport
-from hypevo.interrupts import asked_first
-from hypevo.ledger import Ledger
-from hypevo.preflight import Preflight, preflight, refuse
-from hypevo.protocol import Failure, Job, Outcome
-from hypevo.record import Record
-from hypevo.search import make_pruner, make_sampler, suggest
+from hypevo.backends.local import LocalBackend
+from hypevo.driver import NOBODY, Driver, Events, Summary
+from hypevo.interrupts import terminated_gently
+from hypevo.ledger import TRIALS, Ledger
+from hypevo.opening import driven_study
+from hypevo.preflight import preflight, refuse
+from hypevo.protocol import InputError, WorkError
+from hypevo.search import make_pruner, make_sampler
 from hypevo.settings import EvolveSettings
-from hypevo.storage import mend, open_storage, open_study, single_driver
+from hypevo.storage import enqueue_default
 from hypevo.tracking import Store, Tracker
 from hypevo.watch import Watcher
 
-_NOBODY = -1  # the sender of an event that is no trial's
 
-
-class Backend(Protocol):
-    """Where trials run."""
-
-    def submit(self, job: Job, on_report: OnReport) -> Future[Outcome]:
-        """Start a job now."""
-
-    def cancel(self, future: Future[Outcome], failure: Failure) -> None:
-        """Stop a job; its outcome carries the failure."""
-
-    def close(self) -> None:
-        """Stop all jobs and wait until they are gone."""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """How a study stands when its driver ends."""
-
-    study: str
-    folder: Path
-    done: int
-    total: int | None
-    best: FrozenTrial | None
-    stopped: str  # why it ended early; empty when it did not
-    interrupted: bool
-    failed: bool  # too many trials failed in a row
-    tracking_uri: str
-    experiment_id: str
-    undelivered: int  # trials that MLflow has not got yet; the next start delivers them
-
-
+@terminated_gently()
 def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
     """Evolve a study until it has as many generations as asked; the same call resumes it.
 
     Raises:
         InputError: before anything is trained.
+        WorkError: the study's own records cannot be kept.
     """
     backend = LocalBackend(settings.trainer)
+    events: Events = queue.SimpleQueue()
     try:
         look = preflight(settings, backend)
         watcher.found(look.findings)
         refuse(look.errors)
         store = Store.default()
-        store.client()  # a store that does not answer is found out before anything is written
-        with single_driver(settings.storage, settings.name, settings.folder):
-            dropped = mend(settings.storage)
-            if dropped:
-                watcher.said(
-                    f"{settings.storage}: dropped the last {dropped} bytes, which a crash had cut off"
-                )
-            pruner = make_pruner(settings.pruner)
-            study = open_study(open_storage(settings.storage), settings.name, look.plan, pruner)
-            study.sampler = make_sampler(settings.sampler, look.plan, len(study.get_trials(deepcopy=False)))
+        store.check()
+        with driven_study(
+            settings.storage, settings.name, look.plan, make_pruner(settings.pruner),
+            said=watcher.said, lost=lambda: events.put((NOBODY, "another driver took the study over")),
+        ) as study:  # fmt: skip
+            trials = len(study.get_trials(deepcopy=False))
+            _refuse_foreign(settings.folder, new=trials == 0)
+            study.sampler = make_sampler(settings.sampler, look.plan, trials)
             options: Mapping[str, Any] = look.plan.settings
             if look.inspection.has_prepare:
                 options = backend.call(
                     child.prepare, look.plan.trainer, dict(options), settings.cache.resolve()
                 )
+            enqueue_default(study, look.plan)
             tracker = Tracker(study.study_name, store, weights=settings.keep_weights == "all")
             ledger = Ledger(settings, look.plan, look.inspection.metrics, study, tracker)
-            return Driver(settings, look, options, ledger, backend, watcher).run()
+            return Driver(settings, look, options, ledger, backend, watcher, events).run()
+    except OSError as error:
+        raise WorkError(
+            f"cannot keep the study's records: {error}; "
+            f"nothing is lost, and the same command continues when this is mended"
+        ) from error
+    except StorageInternalError as error:
+        raise WorkError(
+            f"--storage {settings.storage} does not answer: {str(error).splitlines()[0]}; "
+            f"the same command continues when it does"
+        ) from error
     finally:
         backend.close()
 
 
-@dataclass(frozen=True)
-class _Active:
-    """A trial that occupies a slot."""
+def _refuse_foreign(folder: Path, *, new: bool) -> None:
+    """A new study must not write over the trials of another one, whose storage is elsewhere or was deleted.
 
-    trial: Trial
-    record: Record
-    future: Future[Outcome]
-    slot: int
-    attempt: int
-
-
-class Driver:
-    """One evolution at work."""
-
-    def __init__(
-        self,
-        settings: EvolveSettings,
-        look: Preflight,
-        options: Mapping[str, Any],
-        ledger: Ledger,
-        backend: Backend,
-        watcher: Watcher,
-    ) -> None:
-        self._settings = settings
-        self._plan = look.plan
-        self._fitness = look.fitness
-        self._options = options
-        self._ledger = ledger
-        self._backend = backend
-        self._watcher = watcher
-        self._slots = [device for _ in range(settings.slots_per_device) for device in look.devices]
-        self._active: dict[int, _Active] = {}  # by trial number
-        self._again: deque[Trial] = deque()  # to run once more: interrupted or lost
-        self._events: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
-        self._failures_in_a_row = 0
-        self._stopped = ""  # why no more trials are started
-        self._interrupted = False
-        self._began = time.monotonic()
-
-    def run(self) -> Summary:
-        """Work until the study is complete, stopped, or interrupted."""
-        ledger = self._ledger
-        ledger.open()
-        self._watcher.opened(
-            ledger.study.study_name,
-            total=self._settings.total,
-            done=ledger.done,
-            best=self._best_value,
-            seconds=ledger.mean_seconds,
-            slots=len(self._slots),
-            epochs=self._plan.settings.get("epochs"),
+    Raises:
+        InputError: the folder of a new study holds trials.
+    """
+    if new and any((folder / TRIALS).glob("[0-9]*")):
+        raise InputError(
+            f"{folder / TRIALS} holds the trials of another study, and this one is new; "
+            f"move the folder away, choose another name with --study, or give that study's --storage"
         )
-        with asked_first(lambda: self._events.put((_NOBODY, None))):
-            try:
-                self._again.extend(ledger.unfinished())
-                if self._again:
-                    numbers = ", ".join(str(trial.number) for trial in self._again)
-                    self._watcher.said(f"running again what was interrupted: trial {numbers}")
-                self._export()
-                self._fill()
-                while self._active and not self._interrupted:
-                    self._handle(*self._next_event())
-            finally:
-                self._backend.close()  # what still runs stays RUNNING in the study, and is run again
-            return self._close()
-
-    # -- slots ---------------------------------------------------------------------------------------------
-
-    def _fill(self) -> None:
-        """Give a trial to every free slot whose time has come, as long as trials are wanted."""
-        taken = {active.slot for active in self._active.values()}
-        for slot in range(len(self._slots)):
-            if slot not in taken and self._wait_for(slot) <= 0 and self._wanted():
-                self._start(self._again.popleft() if self._again else self._ledger.study.ask(), slot)
-
-    def _wanted(self) -> bool:
-        hours = self._settings.hours
-        if hours is not None and time.monotonic() - self._began > hours * 3600 and not self._stopped:
-            self._stopped = f"the {hours:g} hours are over"
-        if self._stopped:
-            return False
-        total = self._settings.total
-        return bool(self._again) or total is None or self._ledger.done + len(self._active) < total
-
-    def _wait_for(self, slot: int) -> float:
-        """Seconds until a slot may have its first trial."""
-        return self._began + slot * self._settings.stagger - time.monotonic()
-
-    def _next_event(self) -> tuple[int, Any]:
-        """The next report or outcome; slots whose first start comes due meanwhile are filled."""
-        while True:
-            waits = [wait for slot in range(len(self._slots)) if (wait := self._wait_for(slot)) > 0]
-            try:
-                return self._events.get(timeout=min(waits) if waits else None)
-            except queue.Empty:
-                self._fill()
-
-    def _start(self, trial: Trial, slot: int) -> None:
-        number, device = trial.number, self._slots[slot]
-        hyp = {**self._plan.hyp, **suggest(trial, self._plan.space)}
-        seed = self._plan.seed + (number if self._plan.trial_seed == "per-trial" else 0)
-        record, attempt = self._ledger.begin(trial, hyp, seed=seed, device=device)
-        threads = max(1, _cpus() // len(self._slots)) if len(self._slots) > 1 else None
-        job = Job(
-            trainer=self._plan.trainer,
-            hyp=hyp,
-            out=record.folder.resolve(),
-            seed=seed,
-            device=device,
-            settings=self._options,
-            threads=threads,
-            timeout=self._settings.trial_timeout,
-        )
-        future = self._backend.submit(job, lambda step, metrics: self._events.put((number, (step, metrics))))
-        self._active[number] = _Active(trial, record, future, slot, attempt)
-        future.add_done_callback(lambda ended: self._events.put((number, ended)))
-        self._watcher.started(number, device=device, attempt=attempt)
-
-    # -- what comes back -----------------------------------------------------------------------------------
-
-    def _handle(self, number: int, event: Any) -> None:
-        if number == _NOBODY:
-            self._interrupted = True
-            self._watcher.said("interrupted: stopping the running trials (once more to leave at once)")
-        elif isinstance(event, Future):
-            self._end(self._active.pop(number), event.result())
-        else:
-            active = self._active[number]
-            step, metrics = event
-            fitness = self._fitness(metrics)
-            self._watcher.reported(number, step=step, fitness=fitness)
-            if self._ledger.report(active.trial, active.record, step, metrics, fitness):
-                self._backend.cancel(active.future, Failure.PRUNED)
-
-    def _end(self, active: _Active, outcome: Outcome) -> None:
-        fitness = self._fitness(outcome.metrics) if outcome.failure is None else None
-        if fitness is not None and not math.isfinite(fitness):
-            bad = ", ".join(self._fitness.missing(outcome.metrics)) or "the result"
-            reason = f"no fitness: {bad} is missing or not finite"
-            outcome, fitness = replace(outcome, failure=Failure.DIVERGED, reason=reason), None
-        again = (
-            outcome.failure is not None and outcome.failure.lost and active.attempt <= self._settings.retries
-        )
-        if again:
-            self._again.append(active.trial)
-        else:
-            self._ledger.finish(active.trial, active.record, outcome, fitness)
-            self._count(outcome)
-        self._watcher.ended(
-            active.trial.number,
-            fitness=fitness,
-            outcome=outcome,
-            again=again,
-            done=self._ledger.done,
-            best=self._best_value,
-        )
-        self._fill()  # before the exports, which take a second
-        if not again:
-            self._export()
-
-    def _count(self, outcome: Outcome) -> None:
-        """Failures in a row stop the study: something is wrong that no other hyperparameters will mend."""
-        if outcome.failure is None:
-            self._failures_in_a_row = 0
-        elif outcome.failure is not Failure.PRUNED:
-            self._failures_in_a_row += 1
-            if self._failures_in_a_row >= self._settings.max_failures:
-                last = f"{outcome.failure}: {outcome.reason}"
-                self._stopped = f"{self._failures_in_a_row} trials failed in a row; the last one {last}"
-
-    def _export(self, *, last: bool = False) -> None:
-        try:
-            self._ledger.export(last=last)
-        except OSError as error:
-            self._watcher.said(
-                f"exports not written ({error}); the study has everything, the next trial tries again"
-            )
-
-    def _close(self) -> Summary:
-        failed = self._failures_in_a_row >= self._settings.max_failures
-        state = "interrupted" if self._interrupted else "stopped" if self._stopped else "complete"
-        status = "KILLED" if self._interrupted else "FAILED" if failed else "FINISHED"
-        self._export(last=True)
-        undelivered = self._ledger.close(state=state, status=status)
-        return Summary(
-            study=self._ledger.study.study_name,
-            folder=self._settings.folder,
-            done=self._ledger.done,
-            total=self._settings.total,
-            best=self._ledger.best,
-            stopped=self._stopped,
-            interrupted=self._interrupted,
-            failed=failed,
-            tracking_uri=self._ledger.tracker.store.uri,
-            experiment_id=self._ledger.tracker.experiment_id,
-            undelivered=undelivered,
-        )
-
-    @property
-    def _best_value(self) -> float | None:
-        best = self._ledger.best
-        return None if best is None else best.value
-
-
-def _cpus() -> int:
-    """CPUs this process may use: a container or Slurm may give fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

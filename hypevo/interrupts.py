@@ -6,6 +6,9 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
+
+Handler = Callable[[int, Any], Any]
 
 
 @contextlib.contextmanager
@@ -14,17 +17,30 @@ def asked_first(ask_to_stop: Callable[[], None]) -> Iterator[None]:
 
     `ask_to_stop` runs inside a signal handler, at any moment: it should do no more than put an item into a SimpleQueue.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
 
     def handle(number: int, frame: object) -> None:  # noqa: ARG001 - the signature of a handler
         signal.signal(number, signal.default_int_handler)
         ask_to_stop()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    with _handled({signal.SIGINT: handle, signal.SIGTERM: handle}):
+        yield
+
+
+@contextlib.contextmanager
+def terminated_gently() -> Iterator[None]:
+    """Let SIGTERM raise KeyboardInterrupt, as Ctrl-C does, so that what is open is closed."""
+    with _handled({signal.SIGTERM: signal.default_int_handler}):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(handlers: dict[signal.Signals, Handler]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -18,13 +18,15 @@ from hypevo.charts import view_tag
 from hypevo.exports import Exports, metrics_of
 from hypevo.protocol import Failure, Hyp, Metrics, Outcome
 from hypevo.provenance import provenance
-from hypevo.record import RESULT, Record
+from hypevo.record import Record
 from hypevo.results import column
 from hypevo.settings import EvolveSettings
-from hypevo.storage import EXPERIMENT, PARENT_RUN, Plan, finished
-from hypevo.tracking import Tracker
+from hypevo.standing import DEVICE_SECONDS, ENDED, SECONDS, Standing
+from hypevo.storage import EXPERIMENT, PARENT_RUN, Plan
+from hypevo.tracking import WEIGHTS, Tracker
 
 ATTEMPTS, FAILURE, REASON, RUN, LINEAGE = "attempts", "failure", "reason", "mlflow_run_id", "lineage"
+TRIALS = "trials"  # the folder of the trials' folders
 
 
 class Ledger:
@@ -44,24 +46,8 @@ class Ledger:
         self._plan = plan
         self._metrics = metrics
         self._exports = Exports(settings.folder, plan, metrics)
-
-    # -- the study -----------------------------------------------------------------------------------------
-
-    @property
-    def done(self) -> int:
-        """Trials that count as generations: complete or pruned."""
-        return len(self._trials(TrialState.COMPLETE, TrialState.PRUNED))
-
-    @property
-    def best(self) -> FrozenTrial | None:
-        """The fittest trial, the earliest of equally fit ones."""
-        return max(finished(self.study), key=lambda trial: (trial.value, -trial.number), default=None)
-
-    @property
-    def mean_seconds(self) -> float:
-        """Mean duration of the finished trials; nan for none."""
-        seconds = [float(t.user_attrs["seconds"]) for t in finished(self.study) if "seconds" in t.user_attrs]
-        return sum(seconds) / len(seconds) if seconds else math.nan
+        self._reported: dict[int, set[int]] = {}  # of repeated trials: the epochs the study has already
+        self.standing = Standing(self._trials(*ENDED), settings.min_gain)
 
     # -- before the work -----------------------------------------------------------------------------------
 
@@ -88,6 +74,12 @@ class Ledger:
         shown = ["fitness", *(column(name) for name in self._metrics), *losses]
         genes = [gene.name for gene in plan.space.movable]
         self.tracker.add_view(*view_tag(self.study.study_name, parent, genes, shown))
+        for (
+            generation,
+            best,
+        ) in self.standing.course:  # MLflow may have been away when an earlier driver ended
+            self._show_progress(generation, best)
+        self._sweep_weights()
 
     def unfinished(self) -> list[Trial]:
         """Take up what an earlier driver left.
@@ -98,11 +90,12 @@ class Ledger:
         for frozen in self._trials(TrialState.RUNNING):
             trial = Trial(self.study, frozen._trial_id)
             record = self._record(frozen.number)
-            if record.result is None:
-                left.append(trial)
-            else:
+            attempt = record.details.get("attempt")
+            if record.result is not None and frozen.user_attrs.get(ATTEMPTS) == attempt:
                 self.enter(trial, record)
-        for frozen in self._trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
+            else:  # also when the folder is that of an earlier attempt, or of another study
+                left.append(trial)
+        for frozen in self._trials(*ENDED):
             record = self._record(frozen.number)
             if self.tracker.needs(frozen.number) and record.result is not None:
                 self.tracker.update(record)
@@ -113,11 +106,14 @@ class Ledger:
     def begin(self, trial: Trial, hyp: Hyp, *, seed: int, device: str) -> tuple[Record, int]:
         """Open a trial's folder and run; returns its record and which attempt this is, counted from 1."""
         attempt = int(trial.user_attrs.get(ATTEMPTS, 0)) + 1
-        trial.set_user_attr(ATTEMPTS, attempt)
         origin = {f"hypevo.{k}": str(v) for k, v in trial.user_attrs.items() if k in ("origin", LINEAGE)}
         tags = {"hypevo.seed": str(seed), "hypevo.device": device, "hypevo.sampler": self._settings.sampler}
         record = self._record(trial.number)
         record.start(hyp, {"attempt": attempt, "seed": seed, "device": device, "tags": tags | origin})
+        trial.set_user_attr(ATTEMPTS, attempt)  # after the folder: a result counts only with its own attempt
+        if attempt > 1:
+            frozen = self._trials()[trial.number]
+            self._reported[trial.number] = set(frozen.intermediate_values)
         self.tracker.update(record)
         return record, attempt
 
@@ -126,38 +122,38 @@ class Ledger:
         known = {"fitness": fitness} if math.isfinite(fitness) else {}
         record.add_epoch(step, {**metrics, **known})
         self.tracker.update(record)
-        if not known or step in self._trials()[trial.number].intermediate_values:
+        if not known or step in self._reported.get(trial.number, ()):
             return False  # nothing to report, or a repeated trial that reported this epoch before
         trial.report(fitness, step)
         return trial.should_prune()
+
+    def lose(self, trial: Trial, outcome: Outcome) -> None:
+        """Write down the cost of an attempt that will be repeated."""
+        trial.set_user_attr(DEVICE_SECONDS, self._cost(trial, outcome.seconds))
 
     def enter(self, trial: Trial, record: Record) -> None:
         """Enter the result in a finished trial's folder into the study, and have MLflow follow."""
         result = record.result
         if result is None:
             raise RuntimeError(f"trial {record.number} has no result in {record.folder}")
-        for name, value in {**result.metrics, "seconds": result.seconds}.items():
-            trial.set_user_attr(name, value)
+        ours: dict[str, float | str] = {SECONDS: result.seconds, DEVICE_SECONDS: self._cost(trial, result.seconds)}
         run = self.tracker.run_id(trial.number)
         if run is not None:
-            trial.set_user_attr(RUN, run)
+            ours[RUN] = run
+        if result.failure is not None:
+            ours |= {FAILURE: result.failure.value, REASON: result.reason}
+        for name, value in (result.metrics | ours).items():
+            trial.set_user_attr(name, value)
+        before = self.standing.best
         if result.failure is None:
-            self.study.tell(trial, result.fitness)
-            self._keep_weights()
+            self.standing.add(self.study.tell(trial, result.fitness))
+            self._show_progress(*self.standing.course[-1])
         else:
-            trial.set_user_attr(FAILURE, result.failure.value)
-            trial.set_user_attr(REASON, result.reason)
             pruned = result.failure is Failure.PRUNED
-            self.study.tell(trial, state=TrialState.PRUNED if pruned else TrialState.FAIL)
-            if self._settings.keep_weights != "all":
-                shutil.rmtree(record.folder / "weights", ignore_errors=True)
+            state = TrialState.PRUNED if pruned else TrialState.FAIL
+            self.standing.add(self.study.tell(trial, state=state))
+        self._drop_weights(record, before)
         self.tracker.update(record)
-        best = self.best
-        if best is not None and best.value is not None:
-            metrics = {column(name): value for name, value in metrics_of(best, self._metrics).items()}
-            self.tracker.progress(
-                self.done, {"fitness": best.value, "best_trial": float(best.number), **metrics}
-            )
 
     def finish(self, trial: Trial, record: Record, outcome: Outcome, fitness: float | None) -> None:
         """Write down how a trial ended."""
@@ -172,31 +168,48 @@ class Ledger:
         Raises:
             OSError: a file cannot be written; the older one is as it was.
         """
-        trials = finished(self.study)
-        if trials:
-            self.tracker.attach(self._exports.write(trials, last=last))
+        if self.standing.finished:
+            self.tracker.attach(self._exports.write(self.standing.finished, last=last))
 
     def close(self, *, state: str, status: str) -> int:
         """End the parent run; returns how many trials MLflow has not got yet."""
-        best = self.best
+        best = self.standing.best
         if best is not None and state != "interrupted":
-            self.tracker.attach(sorted((self._record(best.number).folder / "weights").glob("*")), "weights")
+            self.tracker.attach(sorted((self._record(best.number).folder / WEIGHTS).glob("*")), WEIGHTS)
         return self.tracker.close(status, state)
 
-    def _keep_weights(self) -> None:
-        """Keep on disk the weights that the policy says."""
-        policy = self._settings.keep_weights
+    def _show_progress(self, generation: int, best: FrozenTrial) -> None:
+        """Log the study's own curve: the best so far."""
+        if best.value is not None:
+            metrics = {column(name): value for name, value in metrics_of(best, self._metrics).items()}
+            mine = {"fitness": best.value, "best_trial": float(best.number)}
+            self.tracker.progress(generation, mine | metrics)
+
+    def _cost(self, trial: Trial, seconds: float) -> float:
+        """Device time of a trial with its earlier attempts; one that shares its device counts in part."""
+        share = seconds / self._settings.slots_per_device
+        return round(float(trial.user_attrs.get(DEVICE_SECONDS, 0.0)) + share, 3)
+
+    def _drop_weights(self, record: Record, best_before: FrozenTrial | None) -> None:
+        """Delete the weights that the policy does not keep, now that a trial has ended."""
+        policy, best = self._settings.keep_weights, self.standing.best
         if policy == "all":
             return
-        best = self.best if policy == "best" else None
-        kept = None if best is None else self._record(best.number).folder
-        for weights in (self._settings.folder / "trials").glob("*/weights"):
-            still_training = not (weights.parent / RESULT).exists()
-            if weights.parent != kept and not still_training:
-                shutil.rmtree(weights, ignore_errors=True)
+        if policy == "best" and best is not None and best.number == record.number:
+            if best_before is None:
+                return
+            record = self._record(best_before.number)
+        shutil.rmtree(record.folder / WEIGHTS, ignore_errors=True)
+
+    def _sweep_weights(self) -> None:
+        """Delete the weights that the policy does not keep and a crash has left."""
+        policy, best = self._settings.keep_weights, self.standing.best
+        for trial in self.standing.finished if policy != "all" else ():
+            if policy == "none" or trial is not best:
+                shutil.rmtree(self._record(trial.number).folder / WEIGHTS, ignore_errors=True)
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states or None)
 
     def _record(self, number: int) -> Record:
-        return Record(self._settings.folder / "trials" / f"{number:04d}", number)
+        return Record(self._settings.folder / TRIALS / f"{number:04d}", number)

@@ -14,9 +14,10 @@ from hypevo.devices import parse_devices
 from hypevo.fitness import Fitness, parse_fitness
 from hypevo.hyp import check_hyp, load_hyp
 from hypevo.protocol import Finding, InputError
+from hypevo.search import make_sampler
 from hypevo.settings import EvolveSettings
 from hypevo.space import Space, load_space
-from hypevo.storage import Plan
+from hypevo.storage import Plan, journal
 from hypevo.trial import Inspection
 
 LOW_DISK = 2 * 1024**3  # bytes
@@ -46,7 +47,7 @@ def preflight(settings: EvolveSettings, backend: LocalBackend) -> Preflight:
     """
     space, hyp = individual(settings)
     devices = parse_devices(settings.device)
-    findings = _check_place(settings.folder, "--out") or _check_place(settings.cache, "--cache-dir")
+    findings = _check_places(settings)
     inspection = backend.call(
         trial.inspect, settings.trainer, dict(settings.options), hyp, space.to_dict(), device=devices[0]
     )
@@ -63,6 +64,9 @@ def preflight(settings: EvolveSettings, backend: LocalBackend) -> Preflight:
         trial_seed=settings.trial_seed,
         seed=settings.seed,
     )
+    make_sampler(
+        settings.sampler, plan, trials=0
+    )  # one that needs a package which is not there is refused here
     findings += [*inspection.findings, *_frozen_at_zero(plan, settings.sampler)]
     return Preflight(plan, fitness, devices, inspection, tuple(findings))
 
@@ -118,10 +122,22 @@ def _frozen_at_zero(plan: Plan, sampler: str) -> list[Finding]:
     ]
 
 
-def _check_place(folder: Path, option: str) -> list[Finding]:
-    """Whether a folder can be made and filled; it is not made yet."""
-    there = next(place for place in (folder.resolve(), *folder.resolve().parents) if place.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"cannot write into {there}; choose another place with {option}")
-    free = shutil.disk_usage(there).free
-    return [Finding("warning", f"only {free / 1024**3:.1f} GiB free in {there}")] if free < LOW_DISK else []
+def _check_places(settings: EvolveSettings) -> list[Finding]:
+    """Whether every folder can be made and filled; none is made yet.
+
+    Raises:
+        InputError: one cannot.
+    """
+    places = {"--out": settings.folder, "--cache-dir": settings.cache}
+    kept = journal(settings.storage)
+    if kept is not None:
+        places["--storage"] = kept.parent
+    short: dict[Path, float] = {}  # folder -> free GiB
+    for option, folder in places.items():
+        there = next(place for place in (folder.resolve(), *folder.resolve().parents) if place.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise InputError(f"cannot write into {there}; choose another place with {option}")
+        free = shutil.disk_usage(there).free
+        if free < LOW_DISK:
+            short[there] = free / 1024**3
+    return [Finding("warning", f"only {free:.1f} GiB free in {there}") for there, free in short.items()]

@@ -7,6 +7,7 @@ loses nothing. Only the driver writes these files; the training writes its own b
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -19,7 +20,8 @@ import yaml
 from hypevo.atomic import write_atomically
 from hypevo.protocol import Failure, Hyp, Metrics, Outcome
 
-HYP, START, EPOCHS, RESULT = "hyp.yaml", "trial.json", "epochs.jsonl", "result.json"
+HYP, START, EPOCHS, RESULT, LOG = "hyp.yaml", "trial.json", "epochs.jsonl", "result.json", "log.txt"
+_OLD_LOG = re.compile(r"log\.\d+\.txt")
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,15 @@ class Record:
         self.number = number
 
     def start(self, hyp: Hyp, details: Mapping[str, Any]) -> None:
-        """Begin an attempt: whatever an earlier attempt left is removed but for its log."""
-        attempt = int(details.get("attempt", 1))
-        if self.folder.exists():
-            log = self.folder / "log.txt"
-            kept = log.read_bytes() if log.exists() else b""
-            shutil.rmtree(self.folder)
-            self.folder.mkdir(parents=True)
-            if kept:
-                (self.folder / f"log.{attempt - 1}.txt").write_bytes(kept)
+        """Begin an attempt: whatever earlier attempts left is removed but for their logs."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        for entry in sorted(self.folder.iterdir(), key=lambda entry: entry.name != RESULT):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name == LOG:
+                entry.replace(self.folder / f"log.{int(details.get('attempt', 1)) - 1}.txt")
+            elif not _OLD_LOG.fullmatch(entry.name):
+                entry.unlink()
         write_atomically(self.folder / HYP, yaml.safe_dump(dict(hyp), sort_keys=False))
         start = {"number": self.number, "hyp": dict(hyp), "time_ms": _now(), **details}
         write_atomically(self.folder / START, json.dumps(start, indent=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,9 @@ class EvolveSettings:
     fitness: str = DEFAULT_FITNESS
     generations: int | None = None  # None: 12 for the embedded dataset, 300 otherwise
     hours: float | None = None
+    gpu_hours: float | None = None  # of the whole study, earlier calls included
+    patience: int | None = None  # generations without a gain of more than `min_gain`
+    min_gain: float = 0.001  # of fitness; smaller ones are within the noise of a training
     device: str = "auto"
     slots_per_device: int = 1
     stagger: float = 30.0
@@ -66,6 +70,8 @@ class EvolveSettings:
                 )
         for name, least in (
             ("generations", 0),
+            ("patience", 1),
+            ("min_gain", 0),
             ("slots_per_device", 1),
             ("stagger", 0),
             ("seed", 0),
@@ -73,11 +79,11 @@ class EvolveSettings:
             ("max_failures", 1),
         ):
             value = getattr(self, name)
-            if value is not None and value < least:
+            if value is not None and not least <= value < math.inf:
                 raise InputError(f"{_option(name)}: expected {least} or more; got {value}")
-        for name in ("hours", "trial_timeout"):
+        for name in ("hours", "gpu_hours", "trial_timeout"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < math.inf:
                 raise InputError(f"{_option(name)}: expected more than 0; got {value}")
         if self.freeze and self.only:
             raise InputError(

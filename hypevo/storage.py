@@ -1,13 +1,10 @@
-"""Optuna's side of a study: open its storage, let one driver in, create it or check that it is the same one."""
+"""Optuna's side of a study: open its storage, create it or check that it is the same one, read it."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import platform
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +46,8 @@ class Plan:
                 "fitness": self.fitness,
                 "trial_seed": self.trial_seed,
                 "seed": self.seed,
-            }
+            },
+            default=str,
         )
 
     @classmethod
@@ -69,13 +67,19 @@ class Plan:
         return said
 
 
+def journal(address: str) -> Path | None:
+    """The journal file that an address means; None for a database."""
+    return None if "://" in address else Path(address)
+
+
 def open_storage(address: str) -> BaseStorage:
     """A storage from an Optuna URL, or from a path: a journal file.
 
     Raises:
         InputError: it cannot be opened, or the journal is damaged.
     """
-    if "://" in address:
+    path = journal(address)
+    if path is None:
         engine = (
             {"connect_args": {"timeout": 100}} if address.startswith("sqlite") else {"pool_pre_ping": True}
         )
@@ -83,95 +87,96 @@ def open_storage(address: str) -> BaseStorage:
             return RDBStorage(address, engine_kwargs=engine)
         except Exception as error:
             raise InputError(f"--storage {address}: cannot be opened: {_line(error)}") from error
-    path = Path(address)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return JournalStorage(JournalFileBackend(str(path), lock_obj=_journal_lock(path)))
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"--storage {address}: not a journal that Optuna can read: {_line(error)}. "
-            f"Move the file away, or choose another with --storage"
-        ) from error
+        raise _unreadable(address, error) from error
 
 
 def mend(address: str) -> int:
     """Drop a last line of a journal that a crash cut off, so that it can be read. Returns the bytes dropped.
 
-    Call it only while holding the lock of `single_driver`, before `open_storage`.
+    Call it before `open_storage`, as the study's only driver.
+
+    Raises:
+        InputError: it cannot be read.
     """
-    path = Path(address)
-    if "://" in address or not path.exists():
+    path = journal(address)
+    if path is None or not path.exists():
         return 0
     lock = _journal_lock(path)
-    lock.acquire()  # another study's driver may be writing to the same journal
     try:
-        with path.open("rb+") as file:
-            content = file.read()
-            kept = content.rfind(b"\n") + 1
-            if kept < len(content):
-                file.truncate(kept)
-    finally:
-        lock.release()
+        lock.acquire()  # another study's driver may be writing to the same journal
+        try:
+            with path.open("rb+") as file:
+                content = file.read()
+                kept = content.rfind(b"\n") + 1
+                if kept < len(content):
+                    file.truncate(kept)
+        finally:
+            lock.release()
+    except OSError as error:
+        raise _unreadable(address, error) from error
     return len(content) - kept
 
 
-@contextlib.contextmanager
-def single_driver(address: str, study: str, folder: Path) -> Iterator[None]:
-    """Hold the study: a second driver is refused while this one lives; the lock of a dead one is taken over.
+def check_plan(storage: BaseStorage, name: str, plan: Plan) -> None:
+    """See, without writing anything, that a study is new or has this plan.
 
     Raises:
-        InputError: another driver has it; the message says where it runs.
+        InputError: the study exists with another plan, every difference is named; or it is not one of ours.
     """
-    place = folder if "://" in address else Path(address).resolve().parent
-    place.mkdir(parents=True, exist_ok=True)
-    path = place / f".{study}.lock"
-    with path.open("a+") as file:
-        if not _lock(file.fileno()):
-            file.seek(0)
-            owner = file.read().strip() or "by another process"
-            raise InputError(
-                f"study «{study}» is already running {owner}; "
-                f"use --device 0,1,… there for more devices, or --study NAME for another study"
-            )
-        file.truncate(0)
-        file.write(f"on {platform.node()}, pid {os.getpid()}")
-        file.flush()
-        yield  # the lock goes with the open file, however the process ends
+    try:
+        study = optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        return
+    _compare(study, plan)
 
 
-def open_study(
-    storage: BaseStorage, name: str, plan: Plan, pruner: optuna.pruners.BasePruner
-) -> optuna.Study:
-    """Create the study, or resume it if its plan is the same.
+def create_study(storage: BaseStorage, name: str, pruner: optuna.pruners.BasePruner) -> optuna.Study:
+    """Create the study, empty, or load it."""
+    return optuna.create_study(
+        storage=storage, study_name=name, direction="maximize", pruner=pruner, load_if_exists=True
+    )
+
+
+def begin_study(study: optuna.Study, plan: Plan) -> None:
+    """Give a study its plan, which may still change while it has no trials. Call it as the study's only driver.
 
     Raises:
-        InputError: the study exists with another plan; every difference is named.
+        InputError: as `check_plan`.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study = optuna.create_study(
-            storage=storage, study_name=name, direction="maximize", pruner=pruner, load_if_exists=True
-        )
-        stored = study.user_attrs.get(PLAN)
-        if stored is None:
-            if study.get_trials(deepcopy=False):
-                raise InputError(f"study «{name}» was not made by hypevo; choose another name with --study")
+    _compare(study, plan)
+    if study.user_attrs.get(PLAN) != plan.to_json() and not study.get_trials(deepcopy=False):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names(["fitness"])
-            study.set_user_attr(PLAN, plan.to_json())
-        else:
-            said = Plan.from_json(stored).difference(plan)
-            if said:
-                listed = "\n".join(f"  - {sentence}" for sentence in said)
-                raise InputError(
-                    f"study «{name}» exists with another plan, so that trials could not be compared:\n{listed}\n"
-                    f"Ask for the same as before to resume it, or choose another name with --study"
-                )
+        study.set_user_attr(PLAN, plan.to_json())
+
+
+def enqueue_default(study: optuna.Study, plan: Plan) -> None:
+    """Make the default individual the first trial of a study that has none."""
     if not study.get_trials(deepcopy=False):
         defaults = {gene.name: _typed(gene.type, plan.hyp[gene.name]) for gene in plan.space.movable}
         study.enqueue_trial(defaults, user_attrs={"origin": "default"})
-    return study
+
+
+def _compare(study: optuna.Study, plan: Plan) -> None:
+    if not study.get_trials(deepcopy=False):
+        return  # nothing to be compared with yet
+    name, stored = study.study_name, study.user_attrs.get(PLAN)
+    if stored is None:
+        raise InputError(f"study «{name}» was not made by hypevo; choose another name with --study")
+    said = Plan.from_json(stored).difference(plan)
+    if said:
+        listed = "\n".join(f"  - {sentence}" for sentence in said)
+        raise InputError(
+            f"study «{name}» exists with another plan, so that trials could not be compared:\n{listed}\n"
+            f"Ask for the same as before to resume it, or choose another name with --study"
+        )
 
 
 def load_study(address: str, name: str | None) -> optuna.Study:
@@ -180,7 +185,8 @@ def load_study(address: str, name: str | None) -> optuna.Study:
     Raises:
         InputError: no such storage or study.
     """
-    if "://" not in address and not Path(address).exists():
+    path = journal(address)
+    if path is not None and not path.exists():
         raise InputError(f"--storage {address}: no such file; has a study been run from this folder?")
     storage = open_storage(address)
     names = [
@@ -218,8 +224,18 @@ def _journal_lock(path: Path) -> JournalFileSymlinkLock:
     return JournalFileSymlinkLock(str(path), grace_period=10)
 
 
+def _unreadable(address: str, error: Exception) -> InputError:
+    return InputError(
+        f"--storage {address}: not a journal that Optuna can read: {_line(error)}. "
+        f"Move the file away, or choose another with --storage"
+    )
+
+
 def _change(name: str, before: Any, now: Any) -> list[str]:
-    return [] if before == now else [f"{name} was {before} and is now {now}"]
+    same = json.dumps(before, default=str) == json.dumps(
+        now, default=str
+    )  # as stored: no tuples, and NaN is NaN
+    return [] if same else [f"{name} was {before} and is now {now}"]
 
 
 def _typed(kind: str, value: float) -> float:
@@ -228,21 +244,3 @@ def _typed(kind: str, value: float) -> float:
 
 def _line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".split("\n")[0][:300]
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        except OSError:
-            return False
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

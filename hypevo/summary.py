@@ -10,7 +10,7 @@ from hypevo.charts import view_path
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hypevo.evolve import Summary
+    from hypevo.driver import Summary
 
 
 def show(summary: Summary, console: Console) -> None:

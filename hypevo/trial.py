@@ -16,6 +16,8 @@ from hypevo.devices import device_name
 from hypevo.protocol import Failure, Finding, InputError, Job, Report
 from hypevo.resolve import resolve
 
+_TORCH_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
@@ -34,11 +36,24 @@ def train(job: Job, report: Report) -> dict[str, float]:
     function = trainer.bound(trainer.settings(job.settings))
     job.out.mkdir(parents=True, exist_ok=True)
     metrics = function(job.hyp, out=job.out, seed=job.seed, device=device_name(job.device), report=report)
+    return numbers(metrics, f"{job.trainer} returned")
+
+
+def numbers(metrics: Any, source: str) -> dict[str, float]:
+    """Metrics as plain floats, whatever number type they came as (numpy's, torch's).
+
+    Raises:
+        TypeError: not a mapping of names to numbers; the message begins with `source`.
+    """
     if not isinstance(metrics, Mapping):
-        raise TypeError(
-            f"{job.trainer} returned {type(metrics).__name__}, expected a mapping of metric names to numbers"
-        )
-    return {str(name): float(value) for name, value in metrics.items()}
+        raise TypeError(f"{source} {type(metrics).__name__}, expected a mapping of metric names to numbers")
+    plain = {}
+    for name, value in metrics.items():
+        try:
+            plain[str(name)] = float(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{source} {name} = {value!r:.100}, expected a number") from error
+    return plain
 
 
 def inspect(
@@ -95,11 +110,12 @@ def failure_of(error: BaseException) -> tuple[Failure, str]:
     line = f"{type(error).__name__}: {error}".strip().split("\n")[0][:500]
     if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "CUDAOutOfMemoryError"):
         return Failure.OUT_OF_MEMORY, line
-    if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
-        return Failure.OUT_OF_MEMORY, line  # torch's own words for the host's memory
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in _TORCH_OUT_OF_MEMORY):
+        return Failure.OUT_OF_MEMORY, line
     if isinstance(error, FloatingPointError):
         return Failure.DIVERGED, line
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or "No space left on device" in str(error):
         return Failure.DISK_FULL, line
     frame = traceback.extract_tb(error.__traceback__)[-1:]
     place = f" ({Path(frame[0].filename).name}:{frame[0].lineno})" if frame else ""

@@ -14,36 +14,46 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 from hypevo import trial
-from hypevo.backends import preload
 from hypevo.devices import environment
 from hypevo.protocol import Failure, InputError, Job, Outcome, WorkError
+from hypevo.record import LOG
 
 OnReport = Callable[[int, dict[str, float]], None]
-LOG = "log.txt"
+FAREWELL = 10.0  # seconds a process may take to end after its last word: some hang, and hold the device
+TRAINER, PRELOAD = "HYPEVO_PRELOAD_TRAINER", "hypevo.backends.preload"  # the module is for the server alone
+_SERVER_DIED = 255  # what multiprocessing makes of a child whose server is gone; the child may still live
 
 
 class LocalBackend:
     """Runs jobs, and single calls, in child processes that die with this one."""
 
-    def __init__(self, trainer: str) -> None:
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    def __init__(self, trainer: str, method: str | None = None) -> None:
+        """Prepare to run `trainer`; `method`, of multiprocessing, is forkserver where there is one, else spawn."""
+        if method is None:
+            method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         self._context = multiprocessing.get_context(method)
-        os.environ[preload.VARIABLE] = trainer  # read by the server when it starts
+        os.environ[TRAINER] = trainer  # read by the server when it starts
         if method == "forkserver":
-            self._context.set_forkserver_preload(["__main__", preload.__name__])
+            self._context.set_forkserver_preload(["__main__", PRELOAD])
         self._running: dict[Future[Outcome], _Child] = {}
 
     def submit(self, job: Job, on_report: OnReport) -> Future[Outcome]:
         """Start a job now. `on_report(step, metrics)` is called from another thread, in order."""
         future: Future[Outcome] = Future()
         job.out.mkdir(parents=True, exist_ok=True)
-        child = _Child(self._context, _train, (job,), environment(job.device, job.threads), job.out / LOG)
+        variables = environment(job.device, job.threads)
+        try:
+            child = _Child(self._context, _train, (job,), variables, job.out / LOG)
+        except (OSError, EOFError) as error:  # no more processes, or the server of the children was killed
+            future.set_result(Outcome(failure=Failure.KILLED, reason=f"no process for it: {error!r}"))
+            return future
         self._running[future] = child
 
         def follow() -> None:
@@ -84,15 +94,15 @@ class LocalBackend:
             child.stop(Failure.INTERRUPTED)
             raise
         finally:
-            child.join()
-        raise WorkError(f"{function.__name__} ended without an answer: {child.death()}")
+            child.join(FAREWELL)
+        raise WorkError(f"{function.__name__} ended without an answer: {child.death()[1]}")
 
     def close(self) -> None:
         """Kill whatever still runs, and wait until it is gone."""
-        for child in list(self._running.values()):
+        running = dict(self._running)
+        for child in running.values():
             child.stop(Failure.INTERRUPTED)
-        for child in list(self._running.values()):
-            child.join()
+        wait_for(running)  # the thread that follows a child joins it, and no other
 
 
 class _Child:
@@ -132,23 +142,35 @@ class _Child:
     def stop(self, failure: Failure) -> None:
         """Kill the process and everything it started."""
         self.failure = self.failure or failure
-        pid = self.process.pid
-        if pid is not None and hasattr(os, "killpg"):
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
+        self._kill_group()
         self.process.kill()  # also the one that had not yet made its own group
 
-    def join(self) -> None:
-        self.process.join()
+    def join(self, patience: float | None = None) -> None:
+        """Wait until the process is gone, and kill what is left of it after `patience` seconds, and of its children."""
+        self.process.join(patience)
+        self._kill_group()
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
         self.connection.close()
 
-    def death(self) -> str:
+    def _kill_group(self) -> None:
+        if self.process.pid is not None and hasattr(os, "killpg"):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def death(self) -> tuple[Failure, str]:
+        """How a process that gave no answer ended."""
         code = self.process.exitcode
+        if self.failure is not None:
+            return self.failure, f"{self.failure} by the driver"
+        if code == _SERVER_DIED:
+            return Failure.KILLED, "the server of the trial processes died"
         if code is not None and code < 0:
             name = signal.Signals(-code).name
             hint = " (the system's out-of-memory killer sends this one)" if name == "SIGKILL" else ""
-            return f"killed by {name}{hint}"
-        return f"exit code {code}"
+            return Failure.KILLED, f"killed by {name}{hint}"
+        return Failure.CRASHED, f"left with exit code {code} and without a result"
 
 
 def _outcome(child: _Child, on_report: OnReport, timeout: float | None) -> Outcome:
@@ -156,28 +178,34 @@ def _outcome(child: _Child, on_report: OnReport, timeout: float | None) -> Outco
     outcome: Outcome | None = None
     deadline = None if timeout is None else child.started + timeout
     while True:
-        try:
-            message = child.receive(None if deadline is None else max(0.0, deadline - time.monotonic()))
-        except TimeoutError:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
             child.stop(Failure.TIMED_OUT)
             deadline = None
+            continue
+        try:
+            message = child.receive(left)
+        except TimeoutError:
             continue
         if message is None:
             break
         kind, *content = message
         if kind == "report":
             on_report(*content)
-        elif kind == "done":
+            continue
+        if kind == "done":
             outcome = Outcome(metrics=content[0])
         elif kind == "input":
             outcome = Outcome(failure=Failure.CRASHED, reason=content[0])
         else:
             outcome = Outcome(failure=content[0], reason=content[1])
-    child.join()
+        break
     seconds = time.monotonic() - child.started
+    child.join(FAREWELL)
     if outcome is None:
-        failure = child.failure or Failure.KILLED
-        reason = f"stopped after {timeout:.0f} s" if failure is Failure.TIMED_OUT else child.death()
+        failure, reason = child.death()
+        if failure is Failure.TIMED_OUT:
+            reason = f"stopped after {timeout:g} s"
         outcome = Outcome(failure=failure, reason=reason)
     return Outcome(outcome.metrics, outcome.failure, outcome.reason, seconds)
 
@@ -227,7 +255,7 @@ def _die_with_parent() -> None:
 
 def _train(connection: Connection, job: Job) -> None:
     def report(metrics: Mapping[str, float], *, step: int) -> None:
-        connection.send(("report", int(step), {str(name): float(value) for name, value in metrics.items()}))
+        connection.send(("report", int(step), trial.numbers(metrics, "report() was given")))
 
     _answer(connection, trial.train, job, report)
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import signal
 
+from hypevo.backends.local import TRAINER  # with all that a child needs first
 from hypevo.resolve import resolve
 
-VARIABLE = "HYPEVO_PRELOAD_TRAINER"
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle, also while this imports
 
 with contextlib.suppress(Exception):  # see the first lines
-    module = resolve(os.environ[VARIABLE]).module
+    module = resolve(os.environ[TRAINER]).module
     for name in getattr(module, "PRELOAD", ()):
         importlib.import_module(name)

@@ -1,0 +1,162 @@
+"""One driver a study: a lock where there is a file to lock, a lease that is renewed where there is only a database.
+
+The lock of a dead driver is free at once. A lease is judged by whether it is still being renewed, never by comparing
+two machines' clocks: a successor watches it for `PATIENCE` seconds before taking it over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import StorageInternalError
+
+from hypevo.protocol import InputError
+
+LEASE = "hypevo_driver"  # the study's user attribute
+BEAT, PATIENCE = 5.0, 20.0  # seconds between renewals, and without one until a driver counts as dead
+
+
+@contextlib.contextmanager
+def lock(journal: Path, study: str) -> Iterator[None]:
+    """Hold a study whose storage is a file; the system lets go of it however the process ends.
+
+    Raises:
+        InputError: another driver holds it, the message says where it runs; or the file cannot be locked.
+    """
+    path = journal.resolve().parent / f".{journal.name}.{study}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    except OSError as error:
+        raise InputError(f"--storage {journal}: cannot write beside it: {error}") from error
+    with file:
+        try:
+            free = _lock(file.fileno())
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be locked ({error}); use a --storage on a local disk, or a database"
+            ) from error
+        if not free:
+            file.seek(0)
+            raise _taken(study, file.read().strip() or "by another process")
+        file.truncate(0)
+        file.write(f"on {platform.node()}, pid {os.getpid()}")
+        file.flush()
+        yield
+
+
+@contextlib.contextmanager
+def lease(
+    study: optuna.Study,
+    said: Callable[[str], None],
+    lost: Callable[[], None],
+    *,
+    beat: float = BEAT,
+    patience: float = PATIENCE,
+) -> Iterator[None]:
+    """Hold a study whose storage is a database, and renew the lease every `beat` seconds.
+
+    Args:
+        study: The study.
+        said: Told when there is something to wait for.
+        lost: Called from another thread if another driver took the study over, as it does when this process was
+            suspended for longer than `patience`.
+        beat: Seconds between renewals.
+        patience: Seconds without a renewal after which a driver counts as dead.
+
+    Raises:
+        InputError: another driver renews its lease; the message says where it runs.
+    """
+    mine = {"host": platform.node(), "pid": os.getpid(), "token": uuid.uuid4().hex}
+    _outlive(study, said, beat, patience)
+    study.set_user_attr(LEASE, mine | {"beat": 0})
+    time.sleep(min(1.0, beat))  # of two drivers that claim it at once, the later one stays
+    _refuse_another(study, mine)
+    over = threading.Event()
+
+    def renew() -> None:
+        count = 0
+        while not over.wait(beat):
+            count += 1
+            with contextlib.suppress(
+                StorageInternalError
+            ):  # away for a moment; the study's own calls will tell
+                if _holder(study).get("token") != mine["token"]:
+                    lost()
+                    return
+                study.set_user_attr(LEASE, mine | {"beat": count})
+
+    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        with contextlib.suppress(StorageInternalError):
+            if _holder(study).get("token") == mine["token"]:
+                study.set_user_attr(LEASE, None)
+
+
+def _outlive(study: optuna.Study, said: Callable[[str], None], beat: float, patience: float) -> None:
+    """Return when nobody holds the study, or when its holder has given no sign of life for `patience` seconds."""
+    seen = _holder(study)
+    if not seen:
+        return
+    said(f"study «{study.study_name}» was held {_where(seen)}; waiting {patience:g} s for a sign of life")
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        time.sleep(min(1.0, beat))
+        now = _holder(study)
+        if not now:
+            return
+        if now != seen:
+            raise _taken(study.study_name, _where(now))
+
+
+def _refuse_another(study: optuna.Study, mine: dict[str, Any]) -> None:
+    holder = _holder(study)
+    if holder.get("token") != mine["token"]:
+        raise _taken(study.study_name, _where(holder))
+
+
+def _holder(study: optuna.Study) -> dict[str, Any]:
+    return dict(study.user_attrs.get(LEASE) or {})
+
+
+def _where(holder: dict[str, Any]) -> str:
+    return f"on {holder.get('host', '?')}, pid {holder.get('pid', '?')}"
+
+
+def _taken(study: str, where: str) -> InputError:
+    return InputError(
+        f"study «{study}» is already running {where}; "
+        f"use --device 0,1,… there for more devices, or --study NAME for another study"
+    )
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except OSError:
+            return False
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

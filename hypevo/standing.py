@@ -1,0 +1,65 @@
+"""Where a study stands: its finished trials, its best and what it has cost, brought forward trial by trial.
+
+Asking costs the same after ten thousand trials as after ten.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import datetime
+
+from optuna.trial import FrozenTrial, TrialState
+
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+SECONDS, DEVICE_SECONDS = "seconds", "device_seconds"  # user attributes of a trial
+
+
+class Standing:
+    """The trials that have ended so far.
+
+    Attributes:
+        finished: The trials with a fitness, in the order in which they finished.
+        generations: Trials that count as such, complete or pruned.
+        best: The fittest trial, the earliest of equally fit ones.
+        course: After each finished trial, the generations so far and the best of them.
+        stale: Generations since the best fitness last rose by more than `min_gain`.
+        device_seconds: Time the trainings took, counted as one device each.
+    """
+
+    def __init__(self, trials: Iterable[FrozenTrial], min_gain: float = 0.0) -> None:
+        self.finished: list[FrozenTrial] = []
+        self.generations = 0
+        self.best: FrozenTrial | None = None
+        self.course: list[tuple[int, FrozenTrial]] = []
+        self.stale = 0
+        self.device_seconds = 0.0
+        self._min_gain = min_gain
+        self._risen_to = -math.inf
+        self._seconds = 0.0
+        for trial in sorted(
+            trials, key=lambda trial: (trial.datetime_complete or datetime.max, trial.number)
+        ):
+            self.add(trial)
+
+    def add(self, trial: FrozenTrial) -> None:
+        """Count a trial that has just ended."""
+        self.device_seconds += float(trial.user_attrs.get(DEVICE_SECONDS, 0.0))
+        if trial.state is TrialState.FAIL:
+            return
+        self.generations += 1
+        self.stale += 1
+        if trial.state is not TrialState.COMPLETE or trial.value is None:
+            return
+        self.finished.append(trial)
+        self._seconds += float(trial.user_attrs.get(SECONDS, 0.0))
+        if self.best is None or (trial.value, -trial.number) > (self.best.value, -self.best.number):
+            self.best = trial
+        if trial.value > self._risen_to + self._min_gain:
+            self._risen_to, self.stale = trial.value, 0
+        self.course.append((self.generations, self.best))
+
+    @property
+    def mean_seconds(self) -> float:
+        """Mean duration of the finished trials; nan for none."""
+        return self._seconds / len(self.finished) if self.finished else math.nan
