@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._child import Child
 from ._genetics import draw_parent, jump, mean_parent, multiply, mutation_factors, parent_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from ._genes import Genes
     from ._genetics import RandomSource
+    from ._history import History
 
 _PARENTS = ("single", "weighted")
-
-
-class Child(NamedTuple):
-    """A new individual and how it was made."""
-
-    vector: NDArray[np.float64]  # (genes,) snapped to allowed values
-    parents: list[int]  # indices of the parents used
-    factors: NDArray[np.float64]  # (genes,) 1 = not mutated
 
 
 @dataclass(frozen=True)
@@ -34,12 +30,12 @@ class ClassicStrategy:
     See :class:`~samplers.WeightedParentSampler` for the meaning of the attributes.
     """
 
-    parent: str
-    n_parents: int
-    mutation_prob: float
-    sigma: float
-    clip: tuple[float, float]
-    decimals: int | None
+    parent: str = "single"
+    n_parents: int = 5
+    mutation_prob: float = 0.8
+    sigma: float = 0.2
+    clip: tuple[float, float] = (0.3, 3.0)
+    decimals: int | None = 5
 
     def __post_init__(self) -> None:
         """Check every setting."""
@@ -57,35 +53,57 @@ class ClassicStrategy:
         if self.decimals is not None and self.decimals < 0:
             raise ValueError(f"`decimals` must be None or at least 0, got {self.decimals}.")
 
-    def child(
+    def individual(self, values: NDArray[np.float64], genes: Genes) -> NDArray[np.float64]:
+        """Return values (genes,) as an individual: rounded, clipped, on the grid."""
+        unchanged = np.ones_like(values)
+        return genes.snap(multiply(values, unchanged, genes.low, genes.high, decimals=self.decimals))
+
+    def children(
         self,
-        parents: NDArray[np.float64],  # (n, genes)
-        fitness: NDArray[np.float64],  # (n,) higher is better
+        history: History,
+        genes: Genes,
+        gains: NDArray[np.float64],
+        number: int,  # noqa: ARG002  running trials do not matter here
+        rng: RandomSource,
+        *,
+        together: bool,  # noqa: ARG002  nor do other genes
+    ) -> Iterator[Child]:
+        """Yield children of the best finished trials."""
+        best = history.best(self.n_parents, genes.distributions)
+        parents = np.array([genes.encode(candidate.trial.params) for candidate in best])
+        fitness = np.array([candidate.fitness for candidate in best])
+        numbers = [candidate.number for candidate in best]
+        return self._offspring(parents, fitness, numbers, genes, gains, rng)
+
+    def mutants(
+        self, individual: NDArray[np.float64], genes: Genes, gains: NDArray[np.float64], rng: RandomSource
+    ) -> Iterator[Child]:
+        """Yield mutants of one individual (genes,)."""
+        return self._offspring(individual[np.newaxis], np.zeros(1), [], genes, gains, rng)
+
+    def _offspring(
+        self,
+        parents: NDArray[np.float64],  # (n, genes), best first
+        fitness: NDArray[np.float64],  # (n,)
+        numbers: list[int],  # of the parents' trials, or none
         genes: Genes,
         gains: NDArray[np.float64],  # (genes,)
         rng: RandomSource,
-    ) -> Child:
-        """Return a child of the given parents, best first."""
+    ) -> Iterator[Child]:
         weights = parent_weights(fitness)
-        if self.parent == "single":
-            chosen = [draw_parent(weights, rng)]
-            origin = parents[chosen[0]]
-        else:
-            chosen = list(range(len(parents)))
-            origin = mean_parent(parents, weights, genes.categorical)
         numeric = np.where(genes.categorical, 0.0, gains)
-        factors = mutation_factors(
-            numeric, rng, mutation_prob=self.mutation_prob, sigma=self.sigma, clip=self.clip
-        )
-        child = multiply(origin, factors, genes.low, genes.high, decimals=self.decimals)
-        if genes.categorical.any():
-            # The expected size of a numeric gene's relative step, spent on leaving the choice.
-            leaving = np.where(genes.categorical, gains * self.mutation_prob * self.sigma, 0.0)
-            child = jump(child, genes.high + 1, leaving, rng)
-        return Child(genes.snap(child), chosen, factors)
-
-    def individual(self, values: NDArray[np.float64], genes: Genes) -> NDArray[np.float64]:
-        """Return values (genes,) as an individual: rounded, clipped, on the grid."""
-        return genes.snap(
-            multiply(values, np.ones_like(values), genes.low, genes.high, decimals=self.decimals)
-        )
+        # The expected size of a numeric gene's relative step, spent on leaving the choice.
+        leaving = np.where(genes.categorical, gains * self.mutation_prob * self.sigma, 0.0)
+        while True:
+            if self.parent == "single":
+                drawn = draw_parent(weights, rng)
+                chosen, origin = tuple(numbers[drawn : drawn + 1]), parents[drawn]
+            else:
+                chosen, origin = tuple(numbers), mean_parent(parents, weights, genes.categorical)
+            factors = mutation_factors(
+                numeric, rng, mutation_prob=self.mutation_prob, sigma=self.sigma, clip=self.clip
+            )
+            child = multiply(origin, factors, genes.low, genes.high, decimals=self.decimals)
+            if genes.categorical.any():
+                child = jump(child, genes.high + 1, leaving, rng)
+            yield Child(genes.snap(child), chosen, factors=factors)

@@ -6,14 +6,21 @@ import math
 from bisect import insort
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
+
+from ._offspring import LINEAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+    from optuna.distributions import BaseDistribution
     from optuna.study import Study
     from optuna.trial import FrozenTrial
+
+    from ._genes import Genes
 
 
 class Candidate(NamedTuple):
@@ -30,6 +37,20 @@ class Candidate(NamedTuple):
         return -(self.violation or self.loss)
 
 
+class Fitted(NamedTuple):
+    """A model's parameters as a trial recorded them, for later trials to continue from."""
+
+    number: int  # of the recording trial
+    n_finished: int  # trials that the model was fitted to
+    parameters: list[float]
+
+    @classmethod
+    def read(cls, trial: FrozenTrial) -> Fitted | None:
+        """Return a trial's record, if it has one."""
+        fitted = trial.system_attrs.get(LINEAGE, {}).get("fitted")
+        return cls(trial.number, *fitted) if fitted else None
+
+
 class History:
     """The trials of one study as a sampler sees them.
 
@@ -42,9 +63,11 @@ class History:
 
     Attributes:
         candidates: Possible parents: feasible ones first, then better ones, then earlier ones.
-        failed: Finished trials that are no candidates.
+        by_number: The same, oldest first.
+        failed: Finished trials that are no candidates, oldest first.
         running: Trials that have started and not finished.
         newest: The finished trial of the greatest number that has parameters.
+        fitted: The newest record of a fitted model in a finished trial.
     """
 
     def __init__(self, study: Study, *, include_pruned: bool) -> None:
@@ -55,10 +78,14 @@ class History:
         self._pending: list[int] = []  # positions of trials that were unfinished when last read
         self._names: tuple[str, ...] = ()
         self._individuals: set[tuple[Any, ...]] = set()  # values under _names of all finished trials
+        self._encoded_as: Mapping[str, BaseDistribution] = {}
+        self._vectors: dict[int, NDArray[np.float64]] = {}  # encodings under _encoded_as by trial number
         self.candidates: list[Candidate] = []
+        self.by_number: list[Candidate] = []
         self.failed: list[FrozenTrial] = []
         self.running: list[FrozenTrial] = []
         self.newest: FrozenTrial | None = None
+        self.fitted: Fitted | None = None
 
     def update(self, trials: Sequence[FrozenTrial]) -> bool:
         """Take in the study's trials, all of them, by number.
@@ -109,15 +136,40 @@ class History:
         values = tuple(params.values())
         return values in self._individuals or any(_values(trial, names) == values for trial in self.running)
 
+    def encode(self, genes: Genes, trials: Iterable[FrozenTrial]) -> NDArray[np.float64]:
+        """Return trials as vectors (n, genes), each encoded once."""
+        if genes.distributions != self._encoded_as:
+            self._encoded_as, self._vectors = genes.distributions, {}
+        known = self._vectors
+        vectors = []
+        for trial in trials:
+            if trial.number not in known:
+                known[trial.number] = genes.encode(trial.params)
+            vectors.append(known[trial.number])
+        return np.array(vectors).reshape(-1, len(genes.distributions))
+
     def _add(self, trial: FrozenTrial) -> None:
         value = trial.value if trial.state in self._usable else None
         if value is None or math.isnan(value):
-            self.failed.append(trial)
+            insort(self.failed, trial, key=_trial_number)
         else:
-            insort(self.candidates, Candidate(_violation(trial), self._sign * value, trial.number, trial))
+            candidate = Candidate(_violation(trial), self._sign * value, trial.number, trial)
+            insort(self.candidates, candidate)
+            insort(self.by_number, candidate, key=_candidate_number)
         self._individuals.add(_values(trial, self._names))
         if trial.params and (self.newest is None or trial.number > self.newest.number):
             self.newest = trial
+        fitted = Fitted.read(trial)
+        if fitted and (self.fitted is None or fitted.number > self.fitted.number):
+            self.fitted = fitted
+
+
+def _candidate_number(candidate: Candidate) -> int:
+    return candidate.number
+
+
+def _trial_number(trial: FrozenTrial) -> int:
+    return trial.number
 
 
 def _violation(trial: FrozenTrial) -> float:

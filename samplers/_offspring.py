@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+LINEAGE = "WeightedParentSampler:lineage"  # system attribute of a trial
+
 
 @dataclass(frozen=True)
 class Offspring:
@@ -13,15 +15,25 @@ class Offspring:
     Attributes:
         params: Its parameter values.
         parents: Numbers of the trials it descends from; none for the defaults and their mutants.
-        factors: Mutation factors of the genes that mutated.
+        factors: Mutation factors of the genes that were multiplied.
+        steps: Steps of the genes that were moved, in units of their (possibly logarithmic) range.
+        fitted: Number of finished trials and parameters of a model fitted for this proposal.
     """
 
     params: dict[str, Any]
     parents: tuple[int, ...] = ()
     factors: dict[str, float] = field(default_factory=dict)
+    steps: dict[str, float] = field(default_factory=dict)
+    fitted: tuple[int, list[float]] | None = None
+
+    def lineage(self) -> dict[str, Any]:
+        """Return what the system attribute holds: the parents, and of the rest what there is."""
+        rest = {"factors": self.factors, "steps": self.steps, "fitted": self.fitted}
+        return {"parents": list(self.parents)} | {key: value for key, value in rest.items() if value}
 
     def __str__(self) -> str:
-        """Return the lineage in words: ``14: lr0 ×1.109, momentum ×0.974``."""
+        """Return the lineage in words: ``14: lr0 ×1.109, momentum ×0.974`` or ``12, 14: lr0 +0.031``."""
         origin = ", ".join(map(str, self.parents)) or "defaults"
-        mutations = ", ".join(f"{name} ×{factor:.4g}" for name, factor in self.factors.items())
-        return f"{origin}: {mutations}" if mutations else origin
+        factors = [f"{name} ×{factor:.4g}" for name, factor in self.factors.items()]
+        steps = [f"{name} {step:+.3f}" for name, step in self.steps.items()]
+        return ": ".join([origin, ", ".join(factors + steps)]) if factors or steps else origin

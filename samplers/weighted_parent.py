@@ -5,28 +5,33 @@ from __future__ import annotations
 import math
 import threading
 import zlib
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from optuna.samplers import BaseSampler, RandomSampler
 
+from ._adaptive import AdaptiveStrategy
 from ._classic import ClassicStrategy
 from ._genes import Genes
 from ._history import History
-from ._offspring import Offspring
+from ._offspring import LINEAGE, Offspring
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from numpy.typing import NDArray
     from optuna.distributions import BaseDistribution
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
+    from ._child import Strategy
 
-_MODES = ("classic",)
+
+_MODES = ("adaptive", "classic")
 _MAX_REDRAWS = 100  # children equal to known individuals; in an exhausted space the last one is taken
-LINEAGE = "lineage"  # user attribute of a trial; the system attribute has the class's name in front
+_IN_WORDS = "lineage"  # user attribute of a trial
 
 
 class WeightedParentSampler(BaseSampler):
@@ -93,7 +98,7 @@ class WeightedParentSampler(BaseSampler):
     def __init__(
         self,
         *,
-        mode: Literal["classic"],
+        mode: Literal["adaptive", "classic"],
         seed: int | None = None,
         defaults: Mapping[str, Any] | None = None,
         gains: Mapping[str, float] | None = None,
@@ -112,7 +117,7 @@ class WeightedParentSampler(BaseSampler):
         for name, gain in (gains or {}).items():
             if not 0 <= gain < math.inf:
                 raise ValueError(f"`gains` must be finite and at least 0, got {gain} for {name!r}.")
-        self._strategy = ClassicStrategy(
+        classic = ClassicStrategy(
             parent=parent,
             n_parents=n_parents,
             mutation_prob=mutation_prob,
@@ -120,6 +125,12 @@ class WeightedParentSampler(BaseSampler):
             clip=clip,
             decimals=decimals,
         )
+        if mode == "adaptive" and classic != ClassicStrategy():
+            raise ValueError(
+                "`parent`, `n_parents`, `mutation_prob`, `sigma`, `clip` and `decimals` belong to mode 'classic'; "
+                "leave them out in mode 'adaptive'."
+            )
+        self._strategy: Strategy = AdaptiveStrategy() if mode == "adaptive" else classic
         self._seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) if seed is None else seed
         self._defaults = dict(defaults or {})
         self._gains = dict(gains or {})
@@ -161,7 +172,7 @@ class WeightedParentSampler(BaseSampler):
         rng = np.random.default_rng([self._seed, trial.number])
         with self._lock:
             history = self._history(study, trial.number)
-            offspring = self._offspring(history, trial.number, search_space, rng, distinct=True)
+            offspring = self._offspring(history, trial.number, search_space, rng, together=True)
         if offspring is None:
             return {}
         _record(study, trial, offspring)
@@ -181,7 +192,7 @@ class WeightedParentSampler(BaseSampler):
         with self._lock:
             history = self._history(study, trial.number)
             space = {param_name: param_distribution}
-            offspring = self._offspring(history, trial.number, space, rng, distinct=False)
+            offspring = self._offspring(history, trial.number, space, rng, together=False)
         if offspring is not None:
             return offspring.params[param_name]
         random = RandomSampler(seed=int(rng.integers(2**32)))
@@ -194,32 +205,36 @@ class WeightedParentSampler(BaseSampler):
         search_space: dict[str, BaseDistribution],
         rng: np.random.Generator,
         *,
-        distinct: bool,
+        together: bool,
     ) -> Offspring | None:
         """Propose an individual: a child of the best, else the defaults or a mutant of them, else nothing."""
-        candidates = history.best(self._strategy.n_parents, search_space)
-        if candidates:
+        if history.best(1, search_space):
             genes = Genes.of(search_space)
-            parents = np.array([genes.encode(candidate.trial.params) for candidate in candidates])
-            numbers = [candidate.number for candidate in candidates]
+            gains = self._gains_of(genes)
+            children = self._strategy.children(history, genes, gains, number, rng, together=together)
         else:
             genes = Genes.of({name: d for name, d in search_space.items() if name in self._defaults})
             if not genes.distributions:
                 return None
-            parents = self._strategy.individual(genes.encode(self._defaults), genes)[np.newaxis]
-            numbers = []
-            params = genes.decode(parents[0])
+            individual = self._strategy.individual(genes.encode(self._defaults), genes)
+            params = genes.decode(individual)
             if not any(_agrees(trial, params) for trial in history.begun(number)):
                 return Offspring(params)
-        fitness = np.array([candidate.fitness for candidate in candidates] or [0.0])
-        gains = np.array([self._gains.get(name, 1.0) for name in genes.distributions])
-        for _ in range(_MAX_REDRAWS):
-            child = self._strategy.child(parents, fitness, genes, gains, rng)
+            children = self._strategy.mutants(individual, genes, self._gains_of(genes), rng)
+        for child in islice(children, _MAX_REDRAWS):
             params = genes.decode(child.vector)
-            if not distinct or not history.knows(params):
+            if not together or not history.knows(params):
                 break
-        mutated = {name: v for name, v in zip(params, child.factors.tolist(), strict=True) if v != 1.0}
-        return Offspring(params, tuple(numbers[i] for i in child.parents if numbers), mutated)
+        return Offspring(
+            params,
+            child.parents,
+            _named(params, child.factors, 1.0),
+            _named(params, child.steps, 0.0),
+            child.fitted,
+        )
+
+    def _gains_of(self, genes: Genes) -> NDArray[np.float64]:
+        return np.array([self._gains.get(name, 1.0) for name in genes.distributions])
 
     def _history(self, study: Study, number: int) -> History:
         """Return the study's history as of the first question of trial ``number``."""
@@ -245,10 +260,16 @@ def _agrees(trial: FrozenTrial, params: Mapping[str, Any]) -> bool:
     return all(trial.params.get(name, value) == value for name, value in params.items())
 
 
+def _named(names: Iterable[str], mutation: NDArray[np.float64] | None, neutral: float) -> dict[str, float]:
+    """Return by name the mutations that are not neutral."""
+    if mutation is None:
+        return {}
+    return {name: value for name, value in zip(names, mutation.tolist(), strict=True) if value != neutral}
+
+
 def _record(study: Study, trial: FrozenTrial, offspring: Offspring) -> None:
     """Store an offspring's lineage with its trial."""
     storage = study._storage
-    lineage: Mapping[str, Any] = {"parents": list(offspring.parents), "factors": offspring.factors}
-    storage.set_trial_system_attr(trial._trial_id, f"{WeightedParentSampler.__name__}:{LINEAGE}", lineage)
-    storage.set_trial_user_attr(trial._trial_id, LINEAGE, str(offspring))
-    trial.set_user_attr(LINEAGE, str(offspring))  # the running Trial shares this copy's attributes
+    storage.set_trial_system_attr(trial._trial_id, LINEAGE, offspring.lineage())
+    storage.set_trial_user_attr(trial._trial_id, _IN_WORDS, str(offspring))
+    trial.set_user_attr(_IN_WORDS, str(offspring))  # the running Trial shares this copy's attributes

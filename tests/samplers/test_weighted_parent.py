@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 SETTINGS: dict[str, dict[str, Any]] = {
+    "adaptive": {"mode": "adaptive"},
     "classic": {"mode": "classic"},
     "classic-weighted": {"mode": "classic", "parent": "weighted", "decimals": None},
 }
@@ -86,7 +87,8 @@ def test_parallel_trials_mutate_the_defaults_while_nothing_has_finished(kwargs: 
     individuals = [tuple(ask(study).params.values()) for _ in range(8)]
     assert individuals[0] == (1.0, 2.0)
     assert len(set(individuals)) == 8
-    assert all(0.3 <= x <= 3.0 and 0.6 <= y <= 6.0 for x, y in individuals)
+    # The largest steps: factor 3 in mode classic, 3.5 standard deviations of 17 % of the range in mode adaptive.
+    assert all(abs(x - 1) <= 6 and abs(y - 2) <= 6 for x, y in individuals)
 
 
 def test_a_failed_default_is_not_repeated(kwargs: dict[str, Any]) -> None:

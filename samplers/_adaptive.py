@@ -1,0 +1,174 @@
+"""The adaptive strategy: children of averaged parents, screened by a Gaussian process.
+
+A child starts from the mean of nine parents, drawn by rank from the best of the recent trials, and every gene takes a
+Gaussian step in the unit cube. Steps shrink as trials accumulate and grow along genes that the fitness does not feel.
+Of many such mutants the strategy proposes the one that is best in one joint draw from the posterior of a Gaussian
+process (Thompson sampling): likely improvements win often, and doubtful ones sometimes, so the search stays diverse.
+Parents are ranked by the posterior mean, which a lucky measurement cannot fool for long.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._child import Child
+from ._cube import Cube
+from ._evidence import Evidence
+from ._genetics import jump
+from ._surrogate import GaussianProcess, Hyperparameters, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from ._genes import Genes
+    from ._history import History
+
+_N_RECENT = 45  # parents come from this many newest trials: no result reigns for ever
+_N_ELITE = 15  # of them the best may be parents
+_N_PICKS = 9  # parents averaged in one child
+_N_MUTANTS = 50  # screened for one child
+_N_BEFORE_MODEL = 12  # trials before the model speaks
+_MUTATION_PROB = 0.8
+_SIGMA, _SIGMA_TRIALS, _SIGMA_POWER = 0.17, 100.0, 0.7  # σ(n) = σ / (1 + n / trials)^power
+_RELIEF = 0.5  # power of a gene's length scale in its step
+_FIT_STEPS = 5
+_FIT_EVERY = (10, 20)  # new trials between two fits: in the first and in the later ones
+_FIT_LATER = 150
+
+
+class AdaptiveStrategy:
+    """The adaptive strategy behind the sampler."""
+
+    n_parents = _N_PICKS
+
+    def individual(self, values: NDArray[np.float64], genes: Genes) -> NDArray[np.float64]:
+        """Return values (genes,) as an individual: rounded to five significant digits, clipped, on the grid."""
+        cube = Cube.of(genes)
+        return cube.unscale(cube.scale(values), np.full(len(values), 0.5))
+
+    def children(
+        self,
+        history: History,
+        genes: Genes,
+        gains: NDArray[np.float64],
+        number: int,
+        rng: np.random.Generator,
+        *,
+        together: bool,
+    ) -> Iterator[Child]:
+        """Yield children of the finished trials, the most promising first; a gene alone is mutated without a model."""
+        cube = Cube.of(genes)
+        evidence = Evidence.of(history, cube, number)
+        n = len(history.candidates)
+        if not together or len(evidence.numbers) < _N_BEFORE_MODEL:
+            return mutants(evidence, cube, gains, None, rng)
+        n_features = cube.features(evidence.points[:1]).shape[1]
+        kernel = Hyperparameters.prior(n_features)
+        fitted = history.fitted
+        if fitted and len(fitted.parameters) == n_features + 2:
+            kernel = Hyperparameters.from_array(np.array(fitted.parameters))
+        new = None
+        if fitted is None or n >= fitted.n_finished + _FIT_EVERY[int(n >= _FIT_LATER)]:
+            points, y = evidence.measurements()
+            kernel = fit(kernel, cube.features(points), y, steps=_FIT_STEPS).rounded()
+            new = (n, kernel.to_array().tolist())
+        return (child._replace(fitted=new) for child in mutants(evidence, cube, gains, kernel, rng))
+
+    def mutants(
+        self,
+        individual: NDArray[np.float64],
+        genes: Genes,
+        gains: NDArray[np.float64],
+        rng: np.random.Generator,
+    ) -> Iterator[Child]:
+        """Yield mutants of one individual (genes,)."""
+        cube = Cube.of(genes)
+        return mutants(Evidence.lone(cube.scale(individual)), cube, gains, None, rng)
+
+
+def mutants(
+    evidence: Evidence,
+    cube: Cube,
+    gains: NDArray[np.float64],
+    kernel: Hyperparameters | None,
+    rng: np.random.Generator,
+) -> Iterator[Child]:
+    """Yield children of the finished individuals, the most promising first.
+
+    Args:
+        evidence: At least one finished individual.
+        cube: The space.
+        gains: Scale of each gene's steps (genes,); 0 freezes it.
+        kernel: Of the model, or None while there are too few trials for one.
+        rng: Source of all randomness.
+    """
+    points, n = evidence.points, len(evidence.points)
+    process = None if kernel is None else _process(evidence, cube, kernel)
+    merit = evidence.fitness if process is None else process.mean(cube.features(points))
+    recent = np.arange(max(0, n - _N_RECENT), n)
+    elite = recent[np.argsort(-merit[recent], kind="stable")][: min(_N_ELITE, (len(recent) + 1) // 2)]
+    picks = elite[rng.choice(len(elite), (_N_MUTANTS, _N_PICKS), p=rank_weights(len(elite)))]
+    sigma = _SIGMA / (1 + evidence.n_total / _SIGMA_TRIALS) ** _SIGMA_POWER
+    whole = cube.genes.categorical | (gains == 0)  # genes that have no mean or must not move
+    base = np.where(whole, points[picks[:, 0]], points[picks].mean(axis=1))
+    steps = sigma * gains * _relief(kernel, cube, ~whole) * _shared_normal(base.shape, rng)
+    moved = np.clip(base + np.where(whole, 0.0, steps), 0.0, np.where(cube.genes.categorical, np.inf, 1.0))
+    moved = _jump(moved, cube, sigma * gains, rng)
+    vectors = cube.unscale(moved, np.where(whole, 0.5, rng.random(base.shape)))
+    order = np.arange(_N_MUTANTS)
+    if process is not None:
+        promise = process.draw(cube.features(cube.scale(vectors)), rng.standard_normal(_N_MUTANTS))
+        order = np.argsort(-promise, kind="stable")
+    for i in order:
+        parents = tuple(evidence.numbers[parent] for parent in np.unique(picks[i]) if evidence.numbers)
+        yield Child(vectors[i], parents, steps=np.where(whole, 0.0, moved[i] - base[i]))
+
+
+def rank_weights(n: int) -> NDArray[np.float64]:
+    """Return weights (n,) of individuals from best to worst, proportional to ``log(n + 1/2) − log(rank)``."""
+    weights = np.log(n + 0.5) - np.log(np.arange(1, n + 1))
+    return np.asarray(weights / weights.sum())
+
+
+def _process(evidence: Evidence, cube: Cube, kernel: Hyperparameters) -> GaussianProcess:
+    """Return the posterior given all measurements, and the running individuals at what is expected of them."""
+    points, y = evidence.measurements()
+    features = cube.features(points)
+    process = GaussianProcess(kernel, features, y)
+    if len(evidence.running) == 0:
+        return process
+    running = cube.features(evidence.running)
+    return GaussianProcess(
+        kernel, np.concatenate([features, running]), np.concatenate([y, process.mean(running)])
+    )
+
+
+def _relief(kernel: Hyperparameters | None, cube: Cube, movable: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return each gene's relative step (genes,), greater where the model's length scale is; mean square 1."""
+    if kernel is None or not movable.any():
+        return np.ones(len(movable))
+    log_scales = kernel.length_scales[cube.columns()]
+    relief = np.exp(_RELIEF * (log_scales - log_scales[movable].mean())).clip(0.2, 4.0)
+    return np.asarray(relief / np.sqrt(np.mean(relief[movable] ** 2)))
+
+
+def _shared_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return normal numbers (children, genes), most of them kept and scaled by one number per child in [1/2, 1]."""
+    mutates = rng.random(shape) < _MUTATION_PROB
+    return np.asarray(mutates * rng.standard_normal(shape) * rng.uniform(0.5, 1.0, (shape[0], 1)))
+
+
+def _jump(
+    children: NDArray[np.float64], cube: Cube, probability: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Move categorical genes of some children (n, genes) to another choice."""
+    genes = cube.genes
+    for gene in np.flatnonzero(genes.categorical):
+        n = len(children)
+        n_choices = np.full(n, genes.high[gene] + 1)
+        children[:, gene] = jump(children[:, gene], n_choices, np.full(n, probability[gene]), rng)
+    return children

@@ -1,0 +1,102 @@
+"""Evidence: what a study knows about its space, as arrays for a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from optuna.trial import TrialState
+
+from ._surrogate import standardise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+    from optuna.trial import FrozenTrial
+
+    from ._cube import Cube
+    from ._history import Candidate, History
+
+_N_NEWEST = 200  # finished trials a model looks at, and
+_N_BEST = 100  # as many of the others, the best ones: its cost stays flat in a long study
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What has been measured; individuals are points of the unit cube.
+
+    Attributes:
+        points: Finished individuals (n, genes), oldest first.
+        fitness: Their fitness (n,), higher is better.
+        failed: Individuals that crashed (m, genes).
+        pruned: Individuals stopped early (k, genes).
+        running: Individuals being measured (r, genes).
+        numbers: Trial numbers of the finished individuals.
+        n_total: Number of finished individuals in the study, of which these are the newest and the best.
+    """
+
+    points: NDArray[np.float64]
+    fitness: NDArray[np.float64]
+    failed: NDArray[np.float64]
+    pruned: NDArray[np.float64]
+    running: NDArray[np.float64]
+    numbers: tuple[int, ...] = ()
+    n_total: int = 1
+
+    @classmethod
+    def of(cls, history: History, cube: Cube, asking: int) -> Evidence:
+        """Collect what trial number ``asking`` may know about the genes of a cube."""
+        names = cube.genes.distributions.keys()
+
+        def with_all_genes(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+            return [trial for trial in trials if names <= trial.params.keys()]
+
+        def points(trials: Iterable[FrozenTrial]) -> NDArray[np.float64]:
+            return cube.scale(history.encode(cube.genes, trials))
+
+        newest = [c for c in history.by_number[-_N_NEWEST:] if names <= c.trial.params.keys()]
+        oldest = newest[0].number if newest else np.inf
+        # Of so many best ones some are among the newest; there are enough others, or all are taken.
+        best = [c for c in history.best(_N_NEWEST + _N_BEST, names) if c.number < oldest][:_N_BEST]
+        finished = sorted([*best, *newest], key=lambda candidate: candidate.number)
+        stopped = with_all_genes(history.failed[-_N_BEST:])
+        running = with_all_genes(trial for trial in history.running if trial.number != asking)
+        return cls(
+            points(candidate.trial for candidate in finished),
+            _fitness(finished),
+            points(trial for trial in stopped if trial.state == TrialState.FAIL),
+            points(trial for trial in stopped if trial.state != TrialState.FAIL),
+            cube.scale(
+                np.array([cube.genes.encode(trial.params) for trial in running]).reshape(-1, len(names))
+            ),
+            tuple(candidate.number for candidate in finished),
+            len(history.candidates),
+        )
+
+    @classmethod
+    def lone(cls, point: NDArray[np.float64]) -> Evidence:
+        """Take one unmeasured individual (genes,) for the only one finished."""
+        none = np.empty((0, len(point)))
+        return cls(point[np.newaxis], np.zeros(1), none, none, none)
+
+    def measurements(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return individuals (n + m + k, genes) and standardised values for a model, finished ones first.
+
+        A crash counts as the worst finished individual and a pruned one as the median: their fitness is unknown, that
+        they are no place to be is not.
+        """
+        y = standardise(self.fitness)
+        points = np.concatenate([self.points, self.failed, self.pruned])
+        worst, median = np.full(len(self.failed), y.min()), np.full(len(self.pruned), np.median(y))
+        return points, np.concatenate([y, worst, median])
+
+
+def _fitness(candidates: list[Candidate]) -> NDArray[np.float64]:
+    """Return the fitness (n,) of candidates; the infeasible ones equal the worst feasible one, where there is any."""
+    fitness = np.array([candidate.fitness for candidate in candidates])
+    feasible = np.array([candidate.violation == 0 for candidate in candidates], dtype=bool)
+    if feasible.any():
+        fitness[~feasible] = fitness[feasible].min()
+    return fitness
