@@ -42,6 +42,12 @@ Generations = Annotated[
     _option("Trainings in all, earlier calls included; 300 (embedded: 12). 0: until stopped.", SEARCH),
 ]
 Hours = Annotated[float | None, _option("Start no more trainings after so many hours.", SEARCH)]
+GpuHours = Annotated[
+    float | None,
+    _option("Start no more once the study has used so many device hours, earlier calls included.", SEARCH),
+]
+Patience = Annotated[int | None, _option("Stop after so many generations without a gain.", SEARCH)]
+MinGain = Annotated[float, _option("Gain of fitness that counts as one, for --patience.", SEARCH)]
 Sampler = Annotated[str, _option("adaptive, classic (as YOLOv5 7.0), tpe, cmaes or random.", SEARCH)]
 Pruner = Annotated[str, _option("none, median or hyperband: stop hopeless trainings early.", SEARCH)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -25,10 +25,9 @@ def make_sampler(name: str, plan: Plan, trials: int) -> BaseSampler:
     `trials`, or a resumed study would propose its first trials again.
     """
     defaults = {gene.name: plan.hyp[gene.name] for gene in plan.space.movable}
-    if name == "classic":
-        return WeightedParentSampler(
-            mode="classic", seed=plan.seed, defaults=defaults, gains=plan.space.gains
-        )
+    if name in ("adaptive", "classic"):
+        mode: Literal["adaptive", "classic"] = "adaptive" if name == "adaptive" else "classic"
+        return WeightedParentSampler(mode=mode, seed=plan.seed, defaults=defaults, gains=plan.space.gains)
     seed = (plan.seed + trials) % 2**32
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)

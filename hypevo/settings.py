@@ -40,7 +40,7 @@ class EvolveSettings:
     device: str = "auto"
     slots_per_device: int = 1
     stagger: float = 30.0
-    sampler: str = "classic"
+    sampler: str = "adaptive"
     seed: int = 0
     trial_seed: str = "fixed"
     pruner: str = "none"

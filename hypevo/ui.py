@@ -6,13 +6,14 @@ import os
 import socket
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 from rich.console import Console
 
 from hypevo.charts import view_path
-from hypevo.protocol import InputError
+from hypevo.interrupts import asked_first
+from hypevo.protocol import InputError, WorkError
 from hypevo.storage import EXPERIMENT, PARENT_RUN, load_study
 
 HOST = "127.0.0.1"  # neither server asks for a password: this machine only
@@ -47,15 +48,15 @@ def serve(storage: str, mlflow_port: int, dashboard_port: int, console: Console)
     servers = [
         subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) for command in commands.values()
     ]
+    stop = threading.Event()
     try:
-        for address in commands:
-            console.print(address, markup=False, highlight=False)
-        console.print("Ctrl-C stops both", style="dim")
-        while all(server.poll() is None for server in servers):
-            time.sleep(0.5)
-        raise InputError("a server ended by itself; see its message above")
-    except KeyboardInterrupt:
-        console.print("stopped")
+        with asked_first(stop.set):
+            for address in commands:
+                console.print(address, markup=False, highlight=False)
+            console.print("Ctrl-C stops both", style="dim")
+            while not stop.wait(0.5):
+                if any(server.poll() is not None for server in servers):
+                    raise WorkError("a server ended by itself; its message is above")
     finally:
         for server in servers:
             server.terminate()

@@ -41,7 +41,7 @@ class LocalBackend:
         self._context = multiprocessing.get_context(method)
         os.environ[TRAINER] = trainer  # read by the server when it starts
         if method == "forkserver":
-            self._context.set_forkserver_preload(["__main__", PRELOAD])
+            self._context.set_forkserver_preload([PRELOAD])
         self._running: dict[Future[Outcome], _Child] = {}
 
     def submit(self, job: Job, on_report: OnReport) -> Future[Outcome]:
