@@ -31,7 +31,7 @@ _N_RECENT = 45  # parents come from this many newest trials: no result reigns fo
 _N_ELITE = 15  # of them the best may be parents
 _N_PICKS = 9  # parents averaged in one child
 _N_MUTANTS = 50  # screened for one child
-_N_BEFORE_MODEL = 12  # trials before the model speaks
+N_BEFORE_MODEL = 12  # trials before the model speaks
 _MUTATION_PROB = 0.8
 _SIGMA, _SIGMA_TRIALS, _SIGMA_POWER = 0.17, 100.0, 0.7  # σ(n) = σ / (1 + n / trials)^power
 _RELIEF = 0.5  # power of a gene's length scale in its step
@@ -46,9 +46,8 @@ class AdaptiveStrategy:
     n_parents = _N_PICKS
 
     def individual(self, values: NDArray[np.float64], genes: Genes) -> NDArray[np.float64]:
-        """Return values (genes,) as an individual: rounded to five significant digits, clipped, on the grid."""
-        cube = Cube.of(genes)
-        return cube.unscale(cube.scale(values), np.full(len(values), 0.5))
+        """Return values (genes,) as an individual: clipped, on the grid."""
+        return genes.snap(values)
 
     def children(
         self,
@@ -64,19 +63,14 @@ class AdaptiveStrategy:
         cube = Cube.of(genes)
         evidence = Evidence.of(history, cube, number)
         n = len(history.candidates)
-        if not together or len(evidence.numbers) < _N_BEFORE_MODEL:
+        if not together or len(evidence.numbers) < N_BEFORE_MODEL:
             return mutants(evidence, cube, gains, None, rng)
-        n_features = cube.features(evidence.points[:1]).shape[1]
-        kernel = Hyperparameters.prior(n_features)
-        fitted = history.fitted
-        if fitted and len(fitted.parameters) == n_features + 2:
-            kernel = Hyperparameters.from_array(np.array(fitted.parameters))
-        new = None
-        if fitted is None or n >= fitted.n_finished + _FIT_EVERY[int(n >= _FIT_LATER)]:
-            points, y = evidence.measurements()
-            kernel = fit(kernel, cube.features(points), y, steps=_FIT_STEPS).rounded()
-            new = (n, kernel.to_array().tolist())
-        return (child._replace(fitted=new) for child in mutants(evidence, cube, gains, kernel, rng))
+        kernel, fitted = last_kernel(history, cube), None
+        n_seen = history.fitted.n_finished if history.fitted else 0
+        if kernel is None or n >= n_seen + _FIT_EVERY[int(n >= _FIT_LATER)]:
+            kernel = fit_kernel(kernel, evidence, cube, steps=_FIT_STEPS)
+            fitted = (n, kernel.to_array().tolist())
+        return (child._replace(fitted=fitted) for child in mutants(evidence, cube, gains, kernel, rng))
 
     def mutants(
         self,
@@ -87,7 +81,7 @@ class AdaptiveStrategy:
     ) -> Iterator[Child]:
         """Yield mutants of one individual (genes,)."""
         cube = Cube.of(genes)
-        return mutants(Evidence.lone(cube.scale(individual)), cube, gains, None, rng)
+        return mutants(Evidence.lone(individual, cube), cube, gains, None, rng)
 
 
 def mutants(
@@ -107,18 +101,22 @@ def mutants(
         rng: Source of all randomness.
     """
     points, n = evidence.points, len(evidence.points)
-    process = None if kernel is None else _process(evidence, cube, kernel)
+    process = None if kernel is None else posterior(evidence, cube, kernel)
     merit = evidence.fitness if process is None else process.mean(cube.features(points))
     recent = np.arange(max(0, n - _N_RECENT), n)
     elite = recent[np.argsort(-merit[recent], kind="stable")][: min(_N_ELITE, (len(recent) + 1) // 2)]
     picks = elite[rng.choice(len(elite), (_N_MUTANTS, _N_PICKS), p=rank_weights(len(elite)))]
+    frozen = gains == 0
     sigma = _SIGMA / (1 + evidence.n_total / _SIGMA_TRIALS) ** _SIGMA_POWER
-    whole = cube.genes.categorical | (gains == 0)  # genes that have no mean or must not move
+    whole = cube.genes.categorical | frozen  # genes that have no mean or must not move
     base = np.where(whole, points[picks[:, 0]], points[picks].mean(axis=1))
     steps = sigma * gains * _relief(kernel, cube, ~whole) * _shared_normal(base.shape, rng)
     moved = np.clip(base + np.where(whole, 0.0, steps), 0.0, np.where(cube.genes.categorical, np.inf, 1.0))
     moved = _jump(moved, cube, sigma * gains, rng)
     vectors = cube.unscale(moved, np.where(whole, 0.5, rng.random(base.shape)))
+    vectors[:, frozen] = cube.genes.snap(evidence.vectors[picks[:, 0]])[
+        :, frozen
+    ]  # no digit of them is rounded
     order = np.arange(_N_MUTANTS)
     if process is not None:
         promise = process.draw(cube.features(cube.scale(vectors)), rng.standard_normal(_N_MUTANTS))
@@ -128,13 +126,30 @@ def mutants(
         yield Child(vectors[i], parents, steps=np.where(whole, 0.0, moved[i] - base[i]))
 
 
+def last_kernel(history: History, cube: Cube) -> Hyperparameters | None:
+    """Return the hyperparameters that the newest trial with a fit recorded, if they suit the space."""
+    parameters = history.fitted.parameters if history.fitted else []
+    kernel = Hyperparameters.from_array(np.array(parameters)) if parameters else None
+    return kernel if kernel and len(kernel.length_scales) == cube.n_features else None
+
+
+def fit_kernel(
+    start: Hyperparameters | None, evidence: Evidence, cube: Cube, *, steps: int
+) -> Hyperparameters:
+    """Return hyperparameters improved from a start (None: the prior) on all evidence, as a trial records them."""
+    points, y = evidence.measurements()
+    return fit(
+        start or Hyperparameters.prior(cube.n_features), cube.features(points), y, steps=steps
+    ).rounded()
+
+
 def rank_weights(n: int) -> NDArray[np.float64]:
     """Return weights (n,) of individuals from best to worst, proportional to ``log(n + 1/2) − log(rank)``."""
     weights = np.log(n + 0.5) - np.log(np.arange(1, n + 1))
     return np.asarray(weights / weights.sum())
 
 
-def _process(evidence: Evidence, cube: Cube, kernel: Hyperparameters) -> GaussianProcess:
+def posterior(evidence: Evidence, cube: Cube, kernel: Hyperparameters) -> GaussianProcess:
     """Return the posterior given all measurements, and the running individuals at what is expected of them."""
     points, y = evidence.measurements()
     features = cube.features(points)

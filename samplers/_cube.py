@@ -65,6 +65,8 @@ class Cube:
 
     def features(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return points (n, genes) as columns for a distance: one per numeric gene, one per choice of the others."""
+        if not self.genes.categorical.any():
+            return points
         columns = [
             (points[:, [gene]] == np.arange(self.genes.high[gene] + 1)).astype(float)
             if categorical
@@ -72,6 +74,11 @@ class Cube:
             for gene, categorical in enumerate(self.genes.categorical)
         ]
         return np.concatenate(columns, axis=1)
+
+    @property
+    def n_features(self) -> int:
+        """Number of feature columns."""
+        return int(np.where(self.genes.categorical, self.genes.high + 1, 1).sum())
 
     def columns(self) -> NDArray[np.int64]:
         """Return the first feature column (genes,) of each gene."""

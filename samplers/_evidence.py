@@ -25,10 +25,11 @@ _N_BEST = 100  # as many of the others, the best ones: its cost stays flat in a 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What has been measured; individuals are points of the unit cube.
+    """What has been measured; individuals are points of the unit cube where nothing else is said.
 
     Attributes:
-        points: Finished individuals (n, genes), oldest first.
+        vectors: Finished individuals (n, genes) as they were measured, oldest first.
+        points: The same in the cube (n, genes).
         fitness: Their fitness (n,), higher is better.
         failed: Individuals that crashed (m, genes).
         pruned: Individuals stopped early (k, genes).
@@ -37,6 +38,7 @@ class Evidence:
         n_total: Number of finished individuals in the study, of which these are the newest and the best.
     """
 
+    vectors: NDArray[np.float64]
     points: NDArray[np.float64]
     fitness: NDArray[np.float64]
     failed: NDArray[np.float64]
@@ -63,8 +65,10 @@ class Evidence:
         finished = sorted([*best, *newest], key=lambda candidate: candidate.number)
         stopped = with_all_genes(history.failed[-_N_BEST:])
         running = with_all_genes(trial for trial in history.running if trial.number != asking)
+        vectors = history.encode(cube.genes, (candidate.trial for candidate in finished))
         return cls(
-            points(candidate.trial for candidate in finished),
+            vectors,
+            cube.scale(vectors),
             _fitness(finished),
             points(trial for trial in stopped if trial.state == TrialState.FAIL),
             points(trial for trial in stopped if trial.state != TrialState.FAIL),
@@ -76,10 +80,10 @@ class Evidence:
         )
 
     @classmethod
-    def lone(cls, point: NDArray[np.float64]) -> Evidence:
+    def lone(cls, individual: NDArray[np.float64], cube: Cube) -> Evidence:
         """Take one unmeasured individual (genes,) for the only one finished."""
-        none = np.empty((0, len(point)))
-        return cls(point[np.newaxis], np.zeros(1), none, none, none)
+        none = np.empty((0, len(individual)))
+        return cls(individual[np.newaxis], cube.scale(individual)[np.newaxis], np.zeros(1), none, none, none)
 
     def measurements(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return individuals (n + m + k, genes) and standardised values for a model, finished ones first.
