@@ -144,6 +144,9 @@ def train(
     fitness: opt.Fitness = EvolveSettings.fitness,
     device: opt.Device = "auto",
     seed: opt.Seed = 0,
+    from_trial: opt.FromTrial = None,
+    from_study: opt.FromStudy = None,
+    storage: opt.Storage = EvolveSettings.storage,
     study: opt.Name = None,
     out: opt.Out = Path("runs/train"),
     cache: opt.Cache = EvolveSettings.cache,
@@ -153,16 +156,24 @@ def train(
 
     Example: hypevo train --hyp runs/evolve/coco128/hyp_evolved.yaml --data coco128.yaml --weights yolov5s.pt
     """
-    from hypevo.single import train_once
+    from hypevo.single import repeat_of, train_once
 
     settings = opt.settings(context)
-    outcome, folder = train_once(settings, console)
+    repeat = None if from_trial is None else repeat_of(from_trial, from_study, settings)
+    if repeat is None:
+        outcome, folder = train_once(settings, console)
+    else:
+        outcome, folder = train_once(repeat.settings, console, repeat.individual)
     if outcome.failure is not None:
         console.print(
             f"{outcome.failure}: {outcome.reason}; see {folder / 'log.txt'}", style="bold red", markup=False
         )
         raise typer.Exit(INTERRUPTED if outcome.failure == "interrupted" else FAILED)
     _print_metrics(outcome.metrics)
+    for name, before in repeat.metrics.items() if repeat else ():
+        difference = outcome.metrics[name] - before
+        same = "the same to the last digit" if difference == 0 else f"differs by {difference:+.3g}"
+        console.print(f"{name}: {same}", markup=False, highlight=False)
     console.print(f"everything is in {folder}", markup=False)
 
 

@@ -51,6 +51,11 @@ MinGain = Annotated[float, _option("Gain of fitness that counts as one, for --pa
 Sampler = Annotated[str, _option("adaptive, classic (as YOLOv5 7.0), tpe, cmaes or random.", SEARCH)]
 Pruner = Annotated[str, _option("none, median or hyperband: stop hopeless trainings early.", SEARCH)]
 
+FromTrial = Annotated[
+    int | None, _option("Repeat this trial of a study, and say how the results differ.", SEARCH)
+]
+FromStudy = Annotated[str | None, _option("The study of --from-trial; the only one by default.", SEARCH)]
+
 Device = Annotated[str, _option("auto, cpu, mps, 0, or 0,1,2 (one slot each).", RUNNING)]
 SlotsPerDevice = Annotated[int, _option("Trainings at once on each device.", RUNNING)]
 Stagger = Annotated[float, _option("Seconds between the first starts of several slots.", RUNNING)]

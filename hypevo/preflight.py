@@ -39,13 +39,20 @@ class Preflight:
         return [finding.message for finding in self.findings if finding.level == "error"]
 
 
-def preflight(settings: EvolveSettings, backend: LocalBackend) -> Preflight:
+def preflight(
+    settings: EvolveSettings, backend: LocalBackend, given: tuple[Space, dict[str, float]] | None = None
+) -> Preflight:
     """Check everything, and write nothing.
+
+    Args:
+        settings: What the user asked for.
+        backend: Runs the trainer's own part of the look.
+        given: The individual; that of the settings' files unless given.
 
     Raises:
         InputError: something cannot even be read; what is merely wrong with the data is among the findings.
     """
-    space, hyp = individual(settings)
+    space, hyp = given or individual(settings)
     devices = parse_devices(settings.device)
     findings = _check_places(settings)
     inspection = backend.call(
@@ -64,9 +71,7 @@ def preflight(settings: EvolveSettings, backend: LocalBackend) -> Preflight:
         trial_seed=settings.trial_seed,
         seed=settings.seed,
     )
-    make_sampler(
-        settings.sampler, plan, trials=0
-    )  # one that needs a package which is not there is refused here
+    make_sampler(settings.sampler, plan, trials=0)  # refuses one whose package is not there
     findings += [*inspection.findings, *_frozen_at_zero(plan, settings.sampler)]
     return Preflight(plan, fitness, devices, inspection, tuple(findings))
 

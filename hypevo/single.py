@@ -3,69 +3,76 @@
 from __future__ import annotations
 
 import queue
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hypevo import trial
+from hypevo import trial as child
 from hypevo.backends.local import LocalBackend
+from hypevo.exports import metrics_of
+from hypevo.fitness import Fitness
 from hypevo.preflight import preflight, refuse
 from hypevo.progress import TerminalWatcher
-from hypevo.protocol import Failure, Job, Outcome
+from hypevo.protocol import Failure, InputError, Job, Outcome
+from hypevo.provenance import provenance
 from hypevo.record import Record
 from hypevo.settings import EvolveSettings
+from hypevo.space import Space
+from hypevo.storage import finished, load_plan, load_study
 from hypevo.tracking import Store, Tracker
 
+Individual = tuple[Space, dict[str, float]]
 
-def train_once(settings: EvolveSettings, console: Console) -> tuple[Outcome, Path]:
+
+@dataclass(frozen=True)
+class Repeat:
+    """A finished trial of a study, to be trained again as it was."""
+
+    settings: EvolveSettings
+    individual: Individual
+    metrics: Mapping[str, float]  # what the trial had returned
+
+
+def train_once(
+    settings: EvolveSettings, console: Console, individual: Individual | None = None
+) -> tuple[Outcome, Path]:
     """Train, and return how it ended and the folder that holds everything.
+
+    Args:
+        settings: The trainer, its options, the seed, the places.
+        console: Where progress is shown.
+        individual: Space and hyperparameters; those of `settings.space` and `settings.hyp` unless given.
 
     Raises:
         InputError: before anything is trained.
     """
     backend = LocalBackend(settings.trainer)
     try:
-        look = preflight(settings, backend)
+        look = preflight(settings, backend, individual)
         TerminalWatcher(console).found(look.findings)
         refuse(look.errors)
-        options = look.plan.settings
+        store = Store.default()
+        store.check()
+        plan, device = look.plan, look.devices[0]
+        options: Mapping[str, Any] = plan.settings
         if look.inspection.has_prepare:
-            options = backend.call(trial.prepare, look.plan.trainer, dict(options), settings.cache.resolve())
+            options = backend.call(child.prepare, plan.trainer, dict(options), settings.cache.resolve())
         record = Record(_new_folder(settings.out, settings.name, given=settings.study is not None), 0)
-        tracker = Tracker(record.folder.name, Store.default(), weights=True)
-        tracker.open_single(settings.experiment, look.plan.settings.get("data"))
-        device = look.devices[0]
-        record.start(
-            look.plan.hyp, {"seed": settings.seed, "device": device, "tags": {"hypevo.device": device}}
-        )
-        tracker.update(record)
-        reports: queue.SimpleQueue[tuple[int, dict[str, float]] | None] = queue.SimpleQueue()
-        job = Job(look.plan.trainer, look.plan.hyp, record.folder.resolve(), settings.seed, device, options)
-        future = backend.submit(job, lambda step, metrics: reports.put((step, metrics)))
-        future.add_done_callback(lambda _: reports.put(None))
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[text]}"),
-            TimeRemainingColumn(),
-        )
-        epochs = look.plan.settings.get("epochs")
-        try:
-            with Progress(
-                *columns, console=console, transient=True, disable=not console.is_terminal
-            ) as progress:
-                bar = progress.add_task(record.folder.name, total=epochs, text="starting")
-                while (report := reports.get()) is not None:
-                    step, metrics = report
-                    record.add_epoch(step, {**metrics, "fitness": look.fitness(metrics)})
-                    tracker.update(record)
-                    progress.update(bar, completed=step + 1, text=_line(step, epochs, metrics))
-                    console.print(_line(step, epochs, metrics), markup=False, highlight=False)
-            outcome = future.result()
-        except KeyboardInterrupt:
-            backend.close()
-            outcome = Outcome(failure=Failure.INTERRUPTED, reason="by the user")
+        tracker = Tracker(record.folder.name, store, weights=True)
+        tracker.open_single(settings.experiment, plan.settings.get("data"))
+        details = {
+            "seed": settings.seed,
+            "device": device,
+            "params": {f"trainer.{name}": value for name, value in plan.settings.items()},
+            "tags": {"hypevo.seed": str(settings.seed), "hypevo.device": device, **provenance()},
+        }
+        record.start(plan.hyp, details)
+        job = Job(plan.trainer, plan.hyp, record.folder.resolve(), settings.seed, device, options)
+        outcome = _follow(job, backend, record, look.fitness, lambda: tracker.update(record), console)
         record.finish(outcome, None if outcome.failure else look.fitness(outcome.metrics))
         tracker.update(record)
         tracker.drain()
@@ -74,17 +81,70 @@ def train_once(settings: EvolveSettings, console: Console) -> tuple[Outcome, Pat
         backend.close()
 
 
-def _line(step: int, epochs: int | None, metrics: dict[str, float]) -> str:
+def repeat_of(number: int, study: str | None, settings: EvolveSettings) -> Repeat:
+    """What it takes to train trial `number` of a study again: its trainer, options, hyperparameters and seed.
+
+    Raises:
+        InputError: there is no such study, or the trial has not finished.
+    """
+    found = load_study(settings.storage, study)
+    plan = load_plan(found)
+    trials = {trial.number: trial for trial in finished(found)}
+    if number not in trials:
+        known = f"0 to {max(trials)}" if trials else "none"
+        raise InputError(f"study «{found.study_name}» has no finished trial {number}; finished are {known}")
+    again = replace(
+        settings,
+        trainer=plan.trainer,
+        options={**plan.settings, **settings.options},
+        fitness=plan.fitness,
+        seed=plan.seed + (number if plan.trial_seed == "per-trial" else 0),
+        study=settings.study or f"{found.study_name}-trial-{number}",
+    )
+    trial = trials[number]
+    return Repeat(again, (plan.space, {**plan.hyp, **trial.params}), metrics_of(trial))
+
+
+def _follow(
+    job: Job,
+    backend: LocalBackend,
+    record: Record,
+    fitness: Fitness,
+    updated: Callable[[], None],
+    console: Console,
+) -> Outcome:
+    """Run a job, and show and write down its epochs."""
+    reports: queue.SimpleQueue[tuple[int, dict[str, float]] | None] = queue.SimpleQueue()
+    future = backend.submit(job, lambda step, metrics: reports.put((step, metrics)))
+    future.add_done_callback(lambda _: reports.put(None))
+    updated()
+    epochs = job.settings.get("epochs")
+    columns = TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.fields[text]}")
+    try:
+        with Progress(
+            *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+        ) as progress:
+            bar = progress.add_task(record.folder.name, total=epochs, text="starting")
+            while (report := reports.get()) is not None:
+                step, metrics = report
+                record.add_epoch(step, {**metrics, "fitness": fitness(metrics)})
+                updated()
+                line = _line(step, epochs, metrics)
+                progress.update(bar, completed=step + 1, text=line)
+                console.print(line, markup=False, highlight=False)
+        return future.result()
+    except KeyboardInterrupt:
+        backend.close()
+        return Outcome(failure=Failure.INTERRUPTED, reason="by the user")
+
+
+def _line(step: int, epochs: int | None, metrics: Mapping[str, float]) -> str:
     of = f"/{epochs}" if epochs else ""
-    losses = [
-        f"{name.removeprefix('train/')} {value:.4f}"
-        for name, value in metrics.items()
-        if name.startswith("train/")
-    ]
+    losses = [f"{n.removeprefix('train/')} {v:.4f}" for n, v in metrics.items() if n.startswith("train/")]
     scores = [
-        f"{name} {value:.4f}"
-        for name, value in metrics.items()
-        if "/" not in name and "loss" not in name and name != "lr"
+        f"{n} {v:.4f}"
+        for n, v in metrics.items()
+        if not n.startswith("train/") and "loss" not in n and n != "lr"
     ]
     return f"epoch {step + 1}{of} · " + " · ".join([*losses, *scores])
 

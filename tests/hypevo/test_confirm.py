@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import json
 import math
 from statistics import fmean, stdev
 
@@ -60,3 +62,42 @@ def test_failed_trainings_are_no_win():
 def test_settings_that_cannot_decide_are_refused(name, value):
     with pytest.raises(InputError, match=f"--{name}"):
         ConfirmSettings(**{name: value})
+
+
+def confirmed(**settings):
+    from rich.console import Console
+
+    from hypevo.confirm import confirm
+
+    lines = io.StringIO()
+    verdicts = confirm(ConfirmSettings(study="s", device="cpu", **settings), Console(file=lines, width=200))
+    return verdicts, lines.getvalue().splitlines()
+
+
+@pytest.mark.slow
+def test_the_winner_is_trained_with_fresh_seeds_beside_the_default(evolution, arena):
+    evolution(4)
+    best = evolution.summary.best
+    (verdict,), lines = confirmed(seeds=2)
+    assert verdict.candidate == f"trial {best.number}"
+    assert verdict.pairs == 2
+    assert verdict.search_fitness == best.value
+    assert len(lines) == 4
+    starts = [json.loads(path.read_text()) for path in arena.glob("runs/evolve/s/confirm-*/*/trial.json")]
+    assert sorted(start["seed"] for start in starts) == [10_000, 10_000, 10_001, 10_001]
+    assert {start["tags"]["hypevo.candidate"] for start in starts} == {"baseline", verdict.candidate}
+
+
+@pytest.mark.slow
+def test_more_seeds_repeat_nothing_and_a_winner_leaves_its_file(evolution, arena):
+    evolution(4)
+    confirmed(seeds=2)
+    (verdict,), lines = confirmed(seeds=3)
+    assert len(lines) == 2
+    assert verdict.pairs == 3
+    assert (arena / "runs/evolve/s/hyp_confirmed.yaml").exists() == verdict.wins
+
+
+def test_a_study_without_a_finished_trial_cannot_be_confirmed(arena):
+    with pytest.raises(InputError, match="no such file"):
+        confirmed(seeds=2)
