@@ -234,6 +234,7 @@ def confirm(
     context: typer.Context,
     study: opt.Study = None,
     top: Annotated[int, typer.Option(help="Candidates: so many of the best trials.")] = 1,
+    recommended: Annotated[bool, typer.Option(help="One more candidate: the mean of the elite.")] = False,
     seeds: Annotated[
         int, typer.Option(help="Fresh seeds; each trains the baseline and every candidate.")
     ] = 5,
@@ -254,12 +255,19 @@ def confirm(
     from hypevo.confirm import confirm as run
 
     chosen = ConfirmSettings(
-        study=study, storage=storage, top=top, seeds=seeds, options=opt.trainer_options(context), device=device,
-        out=Path(out), cache=Path(cache),
-    )  # fmt: skip
+        study=study,
+        storage=storage,
+        top=top,
+        recommended=recommended,
+        seeds=seeds,
+        options=opt.trainer_options(context),
+        device=device,
+        out=Path(out),
+        cache=Path(cache),
+    )
     verdicts = run(chosen, console)
     if as_json:
-        typer.echo(json.dumps([{**asdict(verdict), "wins": verdict.wins} for verdict in verdicts]))
+        typer.echo(json.dumps([verdict.to_dict() for verdict in verdicts]))
         return
     for verdict in verdicts:
         typer.echo(str(verdict))
@@ -316,7 +324,7 @@ def export(
         Path | None, typer.Option(help="Folder to write into; runs/evolve/STUDY by default.")
     ] = None,
 ) -> None:
-    """Write evolve.csv, hyp_evolved.yaml and evolve.png of a study again.
+    """Write evolve.csv, hyp_evolved.yaml and evolve.png of a study again, and hyp_recommended.yaml.
 
     Example: hypevo export --study coco128 --out results
     """

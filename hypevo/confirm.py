@@ -33,8 +33,9 @@ from hypevo.record import Record
 from hypevo.results import Row, write_hyp_evolved
 from hypevo.storage import Plan, finished, load_plan, load_study
 from hypevo.tracking import Store, Tracker
+from samplers import recommend
 
-BASELINE = "baseline"
+BASELINE, RECOMMENDED = "baseline", "recommended"
 FRESH = 10_000  # added to the study's seed: the seeds of a confirmation are none of the search's
 LEVEL = 0.95
 
@@ -46,6 +47,7 @@ class ConfirmSettings:
     study: str | None = None
     storage: str = "mlruns/optuna.journal"
     top: int = 1  # candidates: so many of the best trials
+    recommended: bool = False  # one more candidate: the mean of the elite
     seeds: int = 5
     options: Mapping[str, Any] | None = None  # of the trainer, over those of the study: more epochs, say
     device: str = "auto"
@@ -70,13 +72,18 @@ class Verdict:
     gain: float  # mean paired difference of fitness, candidate − baseline
     half_width: float  # of its interval
     pairs: int
-    search_fitness: float  # what the search had seen
+    search_fitness: float  # what the search had seen; nan for the recommended one, which it had not trained
     fitness: float  # mean over the fresh seeds
 
     @property
     def wins(self) -> bool:
         """Whether the whole interval lies above zero."""
         return self.gain - self.half_width > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict for JSON, which knows no nan: what there is none of is null."""
+        values = {**asdict(self), "wins": self.wins}
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
     def __str__(self) -> str:
         """The verdict in words."""
@@ -110,6 +117,10 @@ def confirm(settings: ConfirmSettings, console: Console) -> list[Verdict]:
         raise InputError(f"study «{study.study_name}» has no finished trial yet")
     candidates: dict[str, dict[str, float]] = {BASELINE: dict(plan.hyp)}
     candidates |= {f"trial {trial.number}": {**plan.hyp, **trial.params} for trial in ranked}
+    searched = {f"trial {trial.number}": trial.value or math.nan for trial in ranked}
+    if settings.recommended:
+        candidates[RECOMMENDED] = {**plan.hyp, **recommend(study)}
+        searched[RECOMMENDED] = math.nan  # the search has not trained it
     backend = LocalBackend(plan.trainer)
     try:
         options, fitness, metrics = _prepare(settings, plan, backend)
@@ -122,9 +133,10 @@ def confirm(settings: ConfirmSettings, console: Console) -> list[Verdict]:
         results = _train_all(settings, plan, options, trainings, backend, fitness, folder, console)
     finally:
         backend.close()
-    searched = {f"trial {trial.number}": trial.value or math.nan for trial in ranked}
     verdicts = [_judge(name, results, searched[name], len(searched)) for name in searched]
-    write_atomically(folder / "verdict.json", json.dumps([asdict(verdict) for verdict in verdicts], indent=1))
+    write_atomically(
+        folder / "verdict.json", json.dumps([verdict.to_dict() for verdict in verdicts], indent=1)
+    )
     winner = max((verdict for verdict in verdicts if verdict.wins), key=lambda v: v.gain, default=None)
     if winner is not None:
         means = {
@@ -149,7 +161,8 @@ def paired_interval(differences: Sequence[float], comparisons: int = 1) -> tuple
 
 def _training(folder: Path, name: str, hyp: Mapping[str, float], first_seed: int, index: int) -> _Training:
     """One training of a candidate; its number stays the same when more candidates or seeds are asked for."""
-    rank = 0 if name == BASELINE else int(name.removeprefix("trial ")) + 1
+    fixed = {BASELINE: 0, RECOMMENDED: 1}
+    rank = fixed[name] if name in fixed else int(name.removeprefix("trial ")) + 2
     seed = first_seed + index
     record = Record(folder / f"{name.replace(' ', '-')}-seed-{seed}", rank * 1000 + index)
     return _Training(name, hyp, seed, record)

@@ -8,10 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hypevo.atomic import write_atomically
 from hypevo.fitness import parse_fitness
 from hypevo.plots import plot_evolve
 from hypevo.protocol import InputError
-from hypevo.results import STANDARD_COLUMNS, Row, read_evolve_csv, write_evolve_csv, write_hyp_evolved
+from hypevo.results import (
+    STANDARD_COLUMNS,
+    Row,
+    plain_float,
+    read_evolve_csv,
+    write_evolve_csv,
+    write_hyp_evolved,
+)
 from hypevo.space import load_space
 
 if TYPE_CHECKING:
@@ -19,7 +27,8 @@ if TYPE_CHECKING:
 
     from hypevo.storage import Plan
 
-CSV, HYP, CONFIRMED, PICTURE = "evolve.csv", "hyp_evolved.yaml", "hyp_confirmed.yaml", "evolve.png"
+CSV, PICTURE = "evolve.csv", "evolve.png"
+HYP, CONFIRMED, RECOMMENDED = "hyp_evolved.yaml", "hyp_confirmed.yaml", "hyp_recommended.yaml"
 
 
 class Exports:
@@ -68,23 +77,33 @@ def metrics_of(trial: FrozenTrial, names: Sequence[str] = ()) -> dict[str, float
 
 
 def export_study(storage: str, study: str | None, folder: Path | None) -> list[Path]:
-    """Write the exports of a stored study; by default into `runs/evolve/STUDY`.
+    """Write the exports of a stored study, and what its sampler recommends; by default into `runs/evolve/STUDY`.
 
     Raises:
         InputError: no such study, or nothing has finished in it.
     """
     from hypevo.storage import finished, load_plan, load_study
+    from samplers import recommend
 
     found = load_study(storage, study)
+    plan = load_plan(found)
     trials = finished(found)
     if not trials:
         raise InputError(f"study «{found.study_name}» has no finished trial yet")
     names = [
-        name for name, value in trials[0].user_attrs.items() if isinstance(value, float) and name != "seconds"
+        n for n, value in trials[0].user_attrs.items() if isinstance(value, float) and "seconds" not in n
     ]
-    return Exports(folder or Path("runs/evolve") / found.study_name, load_plan(found), names).write(
-        trials, last=True
-    )
+    folder = folder or Path("runs/evolve") / found.study_name
+    paths = Exports(folder, plan, names).write(trials, last=True)
+    individual = {gene: plain_float(float(value)) for gene, value in {**plan.hyp, **recommend(found)}.items()}
+    lines = [
+        f"# hypevo: recommended by {len(trials)} trials of the study «{found.study_name}»: the mean of its elite",
+        "# not trained yet; `hypevo confirm --recommended` measures it",
+        "",
+        *(f"{gene}: {value}" for gene, value in individual.items()),
+    ]
+    write_atomically(folder / RECOMMENDED, "\n".join(lines) + "\n")
+    return [*paths, folder / RECOMMENDED]
 
 
 def plot_csv(csv: Path, picture: Path | None, space: Path | None, fitness: str) -> Path:

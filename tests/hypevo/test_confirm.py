@@ -101,3 +101,16 @@ def test_more_seeds_repeat_nothing_and_a_winner_leaves_its_file(evolution, arena
 def test_a_study_without_a_finished_trial_cannot_be_confirmed(arena):
     with pytest.raises(InputError, match="no such file"):
         confirmed(seeds=2)
+
+
+@pytest.mark.slow
+def test_the_recommended_individual_is_a_candidate_on_request(evolution, arena):
+    evolution(4)
+    verdicts, lines = confirmed(seeds=2, recommended=True)
+    assert [verdict.candidate for verdict in verdicts] == [
+        f"trial {evolution.summary.best.number}",
+        "recommended",
+    ]
+    assert len(lines) == 6
+    written = json.loads(next(arena.glob("runs/evolve/s/confirm-*/verdict.json")).read_text())
+    assert written[1]["search_fitness"] is None
