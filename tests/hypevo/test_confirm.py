@@ -76,7 +76,7 @@ def confirmed(**settings):
 
 @pytest.mark.slow
 def test_the_winner_is_trained_with_fresh_seeds_beside_the_default(evolution, arena):
-    evolution(4)
+    evolution(4, seed=0)
     best = evolution.summary.best
     (verdict,), lines = confirmed(seeds=2)
     assert verdict.candidate == f"trial {best.number}"

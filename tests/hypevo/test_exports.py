@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from optuna.trial import create_trial
 
-from hypevo.exports import export_study, plot_csv
+from hypevo.exports import Exports, export_study, plot_csv
 from hypevo.fitness import DEFAULT_FITNESS
 from hypevo.hyp import load_hyp
 from hypevo.protocol import InputError
+from hypevo.results import STANDARD_COLUMNS
 from hypevo.space import load_space
 
 
@@ -29,17 +31,39 @@ def test_a_study_that_is_not_there_is_said(arena):
         export_study("mlruns/optuna.journal", "s", None)
 
 
-def test_any_evolve_csv_is_drawn_beside_itself(evolution, arena):
-    evolution(2)
-    picture = plot_csv(arena / "runs/evolve/s/evolve.csv", None, None, DEFAULT_FITNESS)
+@pytest.fixture
+def plan():
+    from hypevo.hyp import check_hyp
+    from hypevo.storage import Plan
+
+    space = load_space().only(["lr0"])
+    return Plan("landscape:train", {}, space, check_hyp({}, space), DEFAULT_FITNESS, "fixed", 0)
+
+
+def a_trial(plan, value):
+    return create_trial(
+        value=value,
+        params={"lr0": value / 10},
+        distributions=plan.space.distributions(),
+        user_attrs=dict.fromkeys(STANDARD_COLUMNS, value),
+    )
+
+
+def test_any_evolve_csv_is_drawn_beside_itself(tmp_path, plan):
+    Exports(tmp_path, plan, tuple(STANDARD_COLUMNS)).write([a_trial(plan, 0.5), a_trial(plan, 0.6)])
+    (tmp_path / "evolve.png").unlink()
+    picture = plot_csv(tmp_path / "evolve.csv", None, None, DEFAULT_FITNESS)
+    assert picture == tmp_path / "evolve.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_short_training_does_not_wait_for_the_picture(evolution, arena):
-    """The picture is drawn after the first and the last trial, and seldom in between while trials take milliseconds."""
-    evolution(6)
-    stamps = (
-        (arena / "runs/evolve/s/evolve.png").stat().st_mtime,
-        (arena / "runs/evolve/s/evolve.csv").stat().st_mtime,
-    )
-    assert stamps[0] >= stamps[1]  # the last one shows all
+def test_short_trials_do_not_wait_for_the_picture_but_the_last_one_has_it(tmp_path, plan):
+    exports = Exports(tmp_path, plan, tuple(STANDARD_COLUMNS))
+    trials = [a_trial(plan, 0.5), a_trial(plan, 0.6), a_trial(plan, 0.7)]
+    exports.write(trials[:1])
+    first = (tmp_path / "evolve.png").read_bytes()
+    exports.write(trials[:2])
+    assert (tmp_path / "evolve.png").read_bytes() == first
+    assert len((tmp_path / "evolve.csv").read_text().splitlines()) == 3
+    exports.write(trials, last=True)
+    assert (tmp_path / "evolve.png").read_bytes() != first
