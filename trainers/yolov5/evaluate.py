@@ -13,7 +13,7 @@ from torchvision.ops import box_convert
 from .boxes import detect, to_native
 from .loss import LossGains, detection_loss
 from .metrics import Scores, match, score
-from .model import as_input
+from .model import as_input, mixed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +32,11 @@ class Evaluation:
 
 
 def evaluate(
-    model: Detector, batches: Iterable[ValBatch], *, gains: LossGains | None = None, amp: bool = False
+    model: Detector,
+    batches: Iterable[ValBatch],
+    *,
+    gains: LossGains | None = None,
+    precision: torch.dtype = torch.float32,
 ) -> Evaluation:
     """Measure a detector.
 
@@ -40,7 +44,7 @@ def evaluate(
         model: Runs on the device of the batches.
         batches: Validation rectangles.
         gains: Hyperparameters of the validation losses; the published ones when left out.
-        amp: Half precision on CUDA.
+        precision: Of the convolutions.
     """
     fused = model.fused().to(memory_format=torch.channels_last)
     gains = gains or LossGains()
@@ -50,7 +54,7 @@ def evaluate(
     labelled: list[Tensor] = []
     right: list[Tensor] = []
     for batch in batches:
-        levels = _logits(fused, batch.images, amp)
+        levels = _logits(fused, batch.images, precision)
         losses.append(detection_loss(levels, batch.targets, fused.anchors, gains)[1])
         indices += batch.indices
         sizes = zip(batch.native, batch.ratio, batch.pad, strict=True)
@@ -85,8 +89,8 @@ def evaluate(
 
 
 @torch.inference_mode()
-def _logits(model: Detector, images: Tensor, amp: bool) -> list[Tensor]:
-    with torch.autocast(images.device.type, torch.float16, enabled=amp and images.is_cuda):
+def _logits(model: Detector, images: Tensor, precision: torch.dtype) -> list[Tensor]:
+    with mixed(images.device, precision):
         levels: list[Tensor] = model(as_input(images))
     return levels
 

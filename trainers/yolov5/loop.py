@@ -48,8 +48,9 @@ def train(
     model = starting_model(settings, hyp, data, seed).to(place).to(memory_format=torch.channels_last)
     gains = loss_gains(settings, hyp, data)
     batches = training_batches(settings, hyp, data, seed, place)
-    validation = validation_batches(settings, data.val, place)
-    descent = start_descent(settings, hyp, model, gains, len(batches))
+    validation = validation_batches(settings, data.val, place, training=True)
+    precision = mixed_precision(settings, place)
+    descent = start_descent(settings, hyp, model, gains, len(batches), precision)
     table = ResultsTable(out / "results.csv")
     best: Evaluation | None = None
     for epoch in range(settings.epochs):
@@ -58,7 +59,7 @@ def train(
         metrics["lr"] = descent.rates.lr
         require_finite(metrics, epoch)
         if settings.validates(epoch):
-            last = evaluate(descent.average.model, validation, gains=gains, amp=settings.amp)
+            last = evaluate(descent.average.model, validation, gains=gains, precision=precision)
             require_finite(last.metrics, epoch)
             metrics = last.metrics | metrics
             if best is None or fitness(last) >= fitness(best):
@@ -90,8 +91,8 @@ def validate(settings: Settings, *, device: str) -> dict[str, float]:
             )
         anchors = checkpoint.anchors.shape[1]
         model, _, _ = start_detector(checkpoint, size=settings.model, classes=classes, anchors=anchors)
-        batches = validation_batches(settings, val, place)
-        return evaluate(model.to(place), batches, amp=settings.amp).metrics
+        batches = validation_batches(settings, val, place, training=False)
+        return evaluate(model.to(place), batches, precision=mixed_precision(settings, place)).metrics
 
 
 def require_genes(hyp: Mapping[str, float]) -> None:
@@ -124,6 +125,15 @@ def torch_device(device: str) -> torch.device:
             f"use device cpu or another index"
         )
     return place
+
+
+def mixed_precision(settings: Settings, place: torch.device) -> torch.dtype:
+    """Precision of the convolutions on this device."""
+    if place.type == "cuda" and settings.amp:
+        return torch.float16
+    if place.type == "cpu" and settings.bfloat16:
+        return torch.bfloat16
+    return torch.float32
 
 
 def starting_model(settings: Settings, hyp: Mapping[str, float], data: Data, seed: int) -> Detector:
@@ -160,13 +170,19 @@ def training_batches(
     return TrainBatches(part.split, part.cache, hyp, img=img, batch=batch, seed=seed, device=place)
 
 
-def validation_batches(settings: Settings, part: Part, place: torch.device) -> ValBatches:
+def validation_batches(settings: Settings, part: Part, place: torch.device, *, training: bool) -> ValBatches:
     """Rectangles of the validation images."""
-    return ValBatches(part.split, part.cache, img=settings.img, batch=settings.val_batch, device=place)
+    batch = settings.validation_batch(training=training)
+    return ValBatches(part.split, part.cache, img=settings.img, batch=batch, device=place)
 
 
 def start_descent(
-    settings: Settings, hyp: Mapping[str, float], model: Detector, gains: LossGains, batches: int
+    settings: Settings,
+    hyp: Mapping[str, float],
+    model: Detector,
+    gains: LossGains,
+    batches: int,
+    precision: torch.dtype,
 ) -> Descent:
     """Optimizer and schedule of a training with so many batches in an epoch."""
     schedule = Schedule(
@@ -189,8 +205,7 @@ def start_descent(
         momentum=hyp["momentum"],
         weight_decay=scaled_decay(hyp["weight_decay"], settings.batch),
     )
-    on_cuda = next(model.parameters()).is_cuda
-    return Descent(model, optimizer, schedule, gains, amp=settings.amp and on_cuda)
+    return Descent(model, optimizer, schedule, gains, precision=precision)
 
 
 def draw_pictures(

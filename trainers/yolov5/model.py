@@ -32,6 +32,11 @@ def as_input(images: Tensor) -> Tensor:
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
+def mixed(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """Context in which convolutions run in the given precision."""
+    return torch.autocast(device.type, precision, enabled=precision != torch.float32)
+
+
 class Detector(nn.Module):
     """YOLOv5's P5 detector. Layers keep its numbers, so that checkpoints fit by name.
 

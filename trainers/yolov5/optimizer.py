@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .loss import LossGains, detection_loss
-from .model import as_input
+from .model import as_input, mixed
 from .schedule import Rates, Schedule, average_decay
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Descent:
         optimizer: Of the model's parameters, its groups from `parameter_groups`.
         schedule: Rates of every iteration.
         gains: Hyperparameters of the loss.
-        amp: Half precision on CUDA, the loss scaled so that small gradients survive.
+        precision: Of the convolutions; float16 scales the loss, so that small gradients survive.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Descent:
         schedule: Schedule,
         gains: LossGains,
         *,
-        amp: bool = False,
+        precision: torch.dtype = torch.float32,
     ):
         self.model = model
         self.average = WeightAverage(model)
@@ -46,8 +46,8 @@ class Descent:
         self._optimizer = optimizer
         self._schedule = schedule
         self._gains = gains
-        self._amp = amp
-        self._scaler = torch.amp.GradScaler("cuda", enabled=amp)
+        self._precision = precision
+        self._scaler = torch.amp.GradScaler("cuda", enabled=precision == torch.float16)
         self._iteration = 0
         self._last_step = -1
 
@@ -62,7 +62,7 @@ class Descent:
     def _iterate(self, images: Tensor, targets: Tensor) -> Tensor:
         self.rates = self._schedule.at(self._iteration)
         set_rates(self._optimizer, self.rates)
-        with torch.autocast(images.device.type, torch.float16, enabled=self._amp):
+        with mixed(images.device, self._precision):
             levels = self.model(as_input(images))
         loss, parts = detection_loss(levels, targets, self.model.anchors, self._gains)
         torch.autograd.backward(self._scaler.scale(loss))

@@ -51,7 +51,7 @@ class Settings:
     epochs: int = _option(0, "epochs of a training (default 10; embedded dataset 3)")
     img: int = _option(0, "longest image side in pixels, multiple of 32 (default 640; embedded dataset 160)")
     batch: int = _option(0, "images of a training batch (default 16)")
-    val_batch: int = _option(0, "images of a validation batch (default twice the training batch)")
+    val_batch: int = _option(0, "images of a validation batch (default 2 × batch; `val`: batch, at least 32)")
     optimizer: str = _option("SGD", "SGD, Adam or AdamW")
     cos_lr: bool = _option(False, "let the learning rate fall along a cosine instead of a line")
     label_smoothing: float = _option(0.0, "label smoothing of the class loss, 0 to 1")
@@ -60,7 +60,8 @@ class Settings:
     val_every: int = _option(1, "validate every so many epochs; 0: after the last one only")
     report_epoch: str = _option("last", "epoch whose metrics the training returns: last (as YOLOv5) or best")
     pictures: bool = _option(True, "draw the first training and validation batch at the end")
-    amp: bool = _option(True, "mixed precision on CUDA")
+    amp: bool = _option(True, "mixed precision (float16) on CUDA")
+    bfloat16: bool = _option(False, "mixed precision on a CPU, a third faster where it has the instructions")
     strict: bool = _option(False, "make skipped images and labels an error instead of a warning")
     cache: str = _option("", "folder of the image caches that trainings share (default: each training's own)")
 
@@ -71,7 +72,6 @@ class Settings:
         scenario = {"epochs": epochs, "img": img, "batch": batch, "weights": weights}
         for name, value in scenario.items():
             object.__setattr__(self, name, getattr(self, name) or value)
-        object.__setattr__(self, "val_batch", self.val_batch or 2 * self.batch)
         self._check()
 
     def _check(self) -> None:
@@ -85,7 +85,7 @@ class Settings:
         _check_choice("model", self.model, ("", *SIZES))
         _check_choice("optimizer", self.optimizer, ("SGD", "Adam", "AdamW"))
         _check_choice("report_epoch", self.report_epoch, ("last", "best"))
-        lowest = {"epochs": 1, "batch": 1, "val_batch": 1, "img": 32, "warmup_floor": 0, "val_every": 0}
+        lowest = {"epochs": 1, "batch": 1, "val_batch": 0, "img": 32, "warmup_floor": 0, "val_every": 0}
         for name, low in lowest.items():
             if getattr(self, name) < low:
                 raise ValueError(f"{name}: expected {low} or more, got {getattr(self, name)}")
@@ -99,6 +99,13 @@ class Settings:
         """Whether the 0-based epoch ends with a validation; the last one always does."""
         due = self.val_every > 0 and (epoch + 1) % self.val_every == 0
         return due or epoch + 1 == self.epochs
+
+    def validation_batch(self, *, training: bool) -> int:
+        """Images of a validation batch: who shares a rectangle with whom moves the metrics, so it matters.
+
+        Twice the training batch; without a training the batch itself, but no less than the 32 of published numbers.
+        """
+        return self.val_batch or (2 * self.batch if training else max(self.batch, 32))
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 # An official file holds objects of these modules. None is imported: a stand-in takes each class's place.
 _INERT = ("models.yolo.", "models.common.", "torch.nn.modules.", "numpy.", "pathlib.")
+# What PyTorch's unpickler was seen to raise on files with altered bytes.
+_DAMAGE = (
+    *(RuntimeError, pickle.UnpicklingError, EOFError, LookupError, TypeError, AttributeError),
+    *(ValueError, OverflowError, AssertionError),
+)
 _DETECT = "model.24."
 _LANDMARKS = ("model.0.conv.weight", f"{_DETECT}anchors", f"{_DETECT}m.0.weight")
 
@@ -130,16 +135,16 @@ def _unpickle(path: Path) -> Any:
     try:
         foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         refused = sorted(name for name in foreign if not name.startswith(_INERT))
-        if refused:
-            raise ValueError(
-                f"weights: {path} wants to import {', '.join(refused)}, which no detector needs; "
-                f"nothing was loaded, nothing was run"
-            )
-        stand_ins: list[Any] = [(_StandIn, name) for name in foreign]
-        with torch.serialization.safe_globals(stand_ins):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, LookupError, TypeError, AttributeError) as error:
+        if not refused:
+            stand_ins: list[Any] = [(_StandIn, name) for name in foreign]
+            with torch.serialization.safe_globals(stand_ins):
+                return torch.load(path, map_location="cpu", weights_only=True)
+    except _DAMAGE as error:
         raise ValueError(f"weights: {path} is damaged or no checkpoint") from error
+    raise ValueError(
+        f"weights: {path} wants to import {', '.join(refused)}, which no detector needs; "
+        f"nothing was loaded, nothing was run"
+    )
 
 
 class _StandIn:
@@ -155,31 +160,32 @@ class _StandIn:
 
 def _detector(content: Any) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Find the tensors and class names in a loaded file; averaged weights go before the weights."""
-    if not isinstance(content, Mapping):
-        return {}, ()
+    content = _mapping(content)
     model = content.get("ema") or content.get("model") or content
     if isinstance(model, _StandIn):
-        names = getattr(model, "names", ())
-        return dict(_tensors(model, "")), _names(names)
-    if isinstance(model, Mapping):
-        return {k: v for k, v in model.items() if isinstance(v, Tensor)}, _names(content.get("names", ()))
-    return {}, ()
+        return dict(_tensors(model, "")), _names(getattr(model, "names", ()))
+    state = {name: tensor for name, tensor in _mapping(model).items() if isinstance(tensor, Tensor)}
+    return state, _names(content.get("names", ()))
 
 
 def _tensors(module: _StandIn, prefix: str) -> Iterator[tuple[str, Tensor]]:
     """Walk the attributes in which a pickled module keeps its tensors and children."""
     for kind in ("_parameters", "_buffers"):
-        for name, tensor in getattr(module, kind, {}).items():
+        for name, tensor in _mapping(getattr(module, kind, None)).items():
             if isinstance(tensor, Tensor):
-                yield prefix + name, tensor.detach()
-    for name, child in getattr(module, "_modules", {}).items():
+                yield f"{prefix}{name}", tensor.detach()
+    for name, child in _mapping(getattr(module, "_modules", None)).items():
         if isinstance(child, _StandIn):
             yield from _tensors(child, f"{prefix}{name}.")
 
 
+def _mapping(value: Any) -> Mapping[Any, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _names(names: Any) -> tuple[str, ...]:
     values = names.values() if isinstance(names, Mapping) else names
-    return tuple(str(name) for name in values)
+    return tuple(map(str, values)) if isinstance(values, Iterable) else ()
 
 
 def _float32(tensor: Tensor) -> Tensor:

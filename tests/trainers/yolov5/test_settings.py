@@ -10,7 +10,7 @@ from trainers.yolov5.settings import EMBEDDED_WEIGHTS
 
 def test_embedded_dataset_decides_what_is_left_out():
     settings = Settings()
-    assert (settings.epochs, settings.img, settings.batch, settings.val_batch) == (3, 160, 16, 32)
+    assert (settings.epochs, settings.img, settings.batch) == (3, 160, 16)
     assert settings.weights == str(EMBEDDED_WEIGHTS)
 
 
@@ -20,7 +20,7 @@ def test_embedded_dataset_with_a_model_trains_from_scratch():
 
 def test_other_data_decides_what_is_left_out():
     settings = Settings(data="coco.yaml", weights="yolov5s.pt", batch=8)
-    assert (settings.epochs, settings.img, settings.batch, settings.val_batch) == (10, 640, 8, 16)
+    assert (settings.epochs, settings.img, settings.batch) == (10, 640, 8)
 
 
 def test_replacing_the_data_keeps_the_decisions():
@@ -55,3 +55,13 @@ def test_impossible_options_say_what_to_change(options, message):
 def test_validation_comes_as_often_as_asked_and_after_the_last_epoch(val_every, expected):
     settings = Settings(epochs=5, val_every=val_every)
     assert [epoch for epoch in range(5) if settings.validates(epoch)] == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "training", "alone"),
+    [({}, 32, 32), ({"batch": 32}, 64, 32), ({"batch": 64}, 128, 64), ({"val_batch": 8}, 8, 8)],
+)
+def test_validation_batch_is_twice_the_training_batch_or_that_of_published_numbers(options, training, alone):
+    settings = Settings(**options)
+    assert settings.validation_batch(training=True) == training
+    assert settings.validation_batch(training=False) == alone

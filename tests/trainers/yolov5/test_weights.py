@@ -140,6 +140,28 @@ def test_what_is_no_checkpoint_says_so(tmp_path, make):
         load_checkpoint(tmp_path / "bad.pt")
 
 
+def test_altered_bytes_load_or_say_so(tmp_path):
+    torch.save(Detector("p", 2).state_dict(), tmp_path / "good.pt")
+    with zipfile.ZipFile(tmp_path / "good.pt") as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    (pickled,) = (name for name in entries if name.endswith("data.pkl"))
+    rng = np.random.default_rng(0)
+    messages = []
+    for _ in range(40):
+        altered = bytearray(entries[pickled])
+        for place in rng.integers(1000, size=3):
+            altered[place] = rng.integers(256)
+        with zipfile.ZipFile(tmp_path / "altered.pt", "w") as file:
+            for name, content in entries.items():
+                file.writestr(name, bytes(altered) if name == pickled else content)
+        try:
+            load_checkpoint(tmp_path / "altered.pt")
+        except ValueError as error:
+            messages.append(str(error))
+    assert len(messages) > 20
+    assert all(message.startswith(f"weights: {tmp_path}") for message in messages)
+
+
 @pytest.mark.parametrize("content", [{"a": torch.ones(1)}, [1, 2], {"model": 3}])
 def test_a_file_without_detector_says_so(tmp_path, content):
     torch.save(content, tmp_path / "other.pt")
