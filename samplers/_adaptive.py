@@ -32,6 +32,7 @@ _N_ELITE = 15  # of them the best may be parents
 _N_PICKS = 9  # parents averaged in one child
 _N_MUTANTS = 50  # screened for one child
 N_BEFORE_MODEL = 12  # trials before the model speaks
+_TEMPERATURE = 1.0  # of the draw: 0 would be the posterior mean
 _MUTATION_PROB = 0.8
 _SIGMA, _SIGMA_TRIALS, _SIGMA_POWER = 0.17, 100.0, 0.7  # σ(n) = σ / (1 + n / trials)^power
 _RELIEF = 0.5  # power of a gene's length scale in its step
@@ -102,7 +103,7 @@ def mutants(
     """
     points, n = evidence.points, len(evidence.points)
     process = None if kernel is None else posterior(evidence, cube, kernel)
-    merit = evidence.fitness if process is None else process.mean(cube.features(points))
+    merit = evidence.fitness if process is None else process.fitted[:n]
     recent = np.arange(max(0, n - _N_RECENT), n)
     elite = recent[np.argsort(-merit[recent], kind="stable")][: min(_N_ELITE, (len(recent) + 1) // 2)]
     picks = elite[rng.choice(len(elite), (_N_MUTANTS, _N_PICKS), p=rank_weights(len(elite)))]
@@ -110,16 +111,21 @@ def mutants(
     sigma = _SIGMA / (1 + evidence.n_total / _SIGMA_TRIALS) ** _SIGMA_POWER
     whole = cube.genes.categorical | frozen  # genes that have no mean or must not move
     base = np.where(whole, points[picks[:, 0]], points[picks].mean(axis=1))
-    steps = sigma * gains * _relief(kernel, cube, ~whole) * _shared_normal(base.shape, rng)
+    scale = sigma * np.sqrt(
+        gains
+    )  # a range already tells big steps from small ones: gains count half (in logarithm)
+    steps = scale * _relief(kernel, cube, ~whole) * _shared_normal(base.shape, rng)
     moved = np.clip(base + np.where(whole, 0.0, steps), 0.0, np.where(cube.genes.categorical, np.inf, 1.0))
-    moved = _jump(moved, cube, sigma * gains, rng)
+    moved = _jump(moved, cube, np.minimum(scale, 1.0), rng)
     vectors = cube.unscale(moved, np.where(whole, 0.5, rng.random(base.shape)))
     vectors[:, frozen] = cube.genes.snap(evidence.vectors[picks[:, 0]])[
         :, frozen
     ]  # no digit of them is rounded
     order = np.arange(_N_MUTANTS)
     if process is not None:
-        promise = process.draw(cube.features(cube.scale(vectors)), rng.standard_normal(_N_MUTANTS))
+        promise = process.draw(
+            cube.features(cube.scale(vectors)), _TEMPERATURE * rng.standard_normal(_N_MUTANTS)
+        )
         order = np.argsort(-promise, kind="stable")
     for i in order:
         parents = tuple(evidence.numbers[parent] for parent in np.unique(picks[i]) if evidence.numbers)

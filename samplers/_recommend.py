@@ -54,7 +54,7 @@ def recommend(study: Study, *, n_best: int = 9) -> dict[str, Any]:
     merit = evidence.fitness
     if len(merit) >= N_BEFORE_MODEL:
         kernel = fit_kernel(last_kernel(history, cube), evidence, cube, steps=_FIT_STEPS)
-        merit = posterior(evidence, cube, kernel).mean(cube.features(evidence.points))
+        merit = posterior(evidence, cube, kernel).fitted[: len(merit)]
     elite = np.argsort(-merit, kind="stable")[:n_best]
     weights = rank_weights(len(elite))
     mean = cube.unscale(

@@ -15,7 +15,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_SQRT5 = np.sqrt(5.0)
 _JITTER = 1e-6  # added to variances, in units of the standardised values
 _LARGEST_BLOCK = 40  # rows that NumPy inverts directly
 _CRASH_DEPTH = 3.0  # values count as no worse than this many times the best's lead below the median
@@ -102,6 +101,9 @@ class GaussianProcess:
         hyperparameters: Of the kernel.
         x: Individuals (n, genes) in the unit cube.
         y: Their standardised values (n,).
+
+    Attributes:
+        fitted: Posterior mean (n,) at the individuals themselves: their values without the noise.
     """
 
     def __init__(
@@ -110,10 +112,12 @@ class GaussianProcess:
         self._inverse_scales = np.exp(-hyperparameters.length_scales)
         self._signal = np.exp(hyperparameters.signal)
         self._x = x * self._inverse_scales
-        covariance = self._signal * _matern(_squared_distances(self._x, self._x))[0]
-        covariance[np.diag_indices(len(x))] += np.exp(hyperparameters.noise) + _JITTER
+        noise = np.exp(hyperparameters.noise) + _JITTER
+        covariance = self._signal * _matern(_squared_distances(self._x, self._x))
+        covariance[np.diag_indices(len(x))] += noise
         self._whiten = _invert_lower(np.linalg.cholesky(covariance))  # Wᵀ W = K⁻¹
         self._weights = self._whiten.T @ (self._whiten @ y)
+        self.fitted = y - noise * self._weights
 
     def mean(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the posterior mean (m,) at ``points`` (m, genes)."""
@@ -124,7 +128,7 @@ class GaussianProcess:
         scaled = points * self._inverse_scales
         cross = self._cross(scaled)
         explained = self._whiten @ cross.T  # (n, m)
-        prior = self._signal * _matern(_squared_distances(scaled, scaled))[0]
+        prior = self._signal * _matern(_squared_distances(scaled, scaled))
         return cross @ self._weights, prior - explained.T @ explained
 
     def draw(self, points: NDArray[np.float64], normal: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -134,7 +138,7 @@ class GaussianProcess:
         return np.asarray(mean + np.linalg.cholesky(covariance) @ normal)
 
     def _cross(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(self._signal * _matern(_squared_distances(scaled, self._x))[0])
+        return np.asarray(self._signal * _matern(_squared_distances(scaled, self._x)))
 
 
 def _log_likelihood(
@@ -143,7 +147,8 @@ def _log_likelihood(
     """Return log p(y | x) up to a constant and its gradient (genes + 2,) (Rasmussen & Williams, eq. 5.8 and 5.9)."""
     z = x * np.exp(-hyperparameters.length_scales)
     signal, noise = np.exp(hyperparameters.signal), np.exp(hyperparameters.noise)
-    correlation, slope = _matern(_squared_distances(z, z))
+    squared = _squared_distances(z, z)
+    correlation, slope = _matern(squared), _matern_slope(squared)
     covariance = signal * correlation
     covariance[np.diag_indices(len(x))] += noise + _JITTER
     lower = np.linalg.cholesky(covariance)
@@ -163,15 +168,26 @@ def _log_likelihood(
 
 def _squared_distances(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return squared Euclidean distances (n, m) of the rows of ``a`` (n, d) and ``b`` (m, d)."""
-    squares = np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1)[None, :]
-    return np.asarray(np.maximum(squares - 2 * a @ b.T, 0.0))
+    squared = a @ (-2 * b.T)
+    squared += np.sum(a**2, axis=1)[:, None]
+    squared += np.sum(b**2, axis=1)
+    return np.asarray(np.maximum(squared, 0.0, out=squared))
 
 
-def _matern(squared: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the Matérn 5/2 correlation at squared scaled distances, and its derivative by them."""
-    root = _SQRT5 * np.sqrt(squared)
-    decay = np.exp(-root)
-    return (1 + root + 5 / 3 * squared) * decay, -5 / 6 * (1 + root) * decay
+def _matern(squared: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the Matérn 5/2 correlation at squared scaled distances."""
+    root = np.sqrt(5 * squared)
+    correlation = 5 / 3 * squared
+    correlation += root
+    correlation += 1
+    correlation *= np.exp(np.negative(root, out=root), out=root)
+    return np.asarray(correlation)
+
+
+def _matern_slope(squared: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the derivative of the correlation by the squared distance."""
+    root = np.sqrt(5 * squared)
+    return np.asarray(-5 / 6 * (1 + root) * np.exp(-root))
 
 
 def _invert_lower(lower: NDArray[np.float64]) -> NDArray[np.float64]:

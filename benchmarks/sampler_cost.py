@@ -1,0 +1,96 @@
+"""What a proposal costs: CPU time of ask and tell with 29 parameters, beside RandomSampler on the same storage.
+
+    python benchmarks/sampler_cost.py                      # in-memory, journal and SQLite at 100 and 1,000 trials
+    python benchmarks/sampler_cost.py --trials 100 1000 10000 --storages memory journal
+
+A study is filled with random trials; then each sampler in turn asks for a trial with all its parameters and tells its
+result, and the median CPU time of that is reported, in milliseconds and relative to RandomSampler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: threads only cost
+
+import numpy as np
+import optuna
+from landscapes import GENES
+from optuna.distributions import FloatDistribution
+from optuna.storages import InMemoryStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+
+from samplers import WeightedParentSampler
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+SPACE = {name: FloatDistribution(low, high) for name, (_, low, high, _) in GENES.items()}
+SAMPLERS = {
+    "random": lambda: optuna.samplers.RandomSampler(seed=0),
+    "classic": lambda: WeightedParentSampler(mode="classic", seed=0),
+    "adaptive": lambda: WeightedParentSampler(mode="adaptive", seed=0),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--trials", type=int, nargs="+", default=[100, 1000], help="finished trials of the study"
+    )
+    parser.add_argument("--storages", nargs="+", default=["memory", "journal", "sqlite"])
+    parser.add_argument("--repeats", type=int, default=40)
+    options = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    print(f"{'storage':10}{'trials':>8}" + "".join(f"{name:>12}{'':8}" for name in SAMPLERS))
+    for storage in options.storages:
+        for n in options.trials:
+            costs = measure(storage, n, options.repeats)
+            cells = (f"{1000 * cost:9.2f} ms ({cost / costs['random']:4.2f})" for cost in costs.values())
+            print(f"{storage:10}{n:8}" + "  ".join(cells), flush=True)
+
+
+def measure(storage: str, n_trials: int, repeats: int) -> dict[str, float]:
+    """Return the median CPU seconds of ask and tell by sampler."""
+    with tempfile.TemporaryDirectory() as folder:
+        studies = {
+            name: study(storage, Path(folder) / name, sampler(), n_trials)
+            for name, sampler in SAMPLERS.items()
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in studies}
+        for repeat in range(repeats + 1):
+            for name, own in studies.items():
+                began = time.process_time()
+                trial = own.ask(dict(SPACE))
+                own.tell(trial, 0.5)
+                if repeat:  # the first one reads the whole study
+                    seconds[name].append(time.process_time() - began)
+        return {name: float(np.median(values)) for name, values in seconds.items()}
+
+
+def study(kind: str, path: Path, sampler: optuna.samplers.BaseSampler, n_trials: int) -> optuna.Study:
+    """Return a study of random finished trials."""
+    made: dict[str, BaseStorage] = {}
+    if kind == "memory":
+        made[kind] = InMemoryStorage()
+    elif kind == "journal":
+        made[kind] = JournalStorage(JournalFileBackend(str(path)))
+    else:
+        made[kind] = RDBStorage(f"sqlite:///{path}")
+    filled = optuna.create_study(direction="maximize", sampler=sampler, storage=made[kind])
+    rng = np.random.default_rng(0)
+    for _ in range(n_trials):
+        params = {name: float(rng.uniform(d.low, d.high)) for name, d in SPACE.items()}
+        filled.add_trial(
+            optuna.create_trial(params=params, distributions=dict(SPACE), value=float(rng.uniform(0.0, 0.4)))
+        )
+    return filled
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState, create_trial
+
+from samplers import WeightedParentSampler
+from samplers._adaptive import mutants, rank_weights
+from samplers._cube import Cube
+from samplers._evidence import Evidence
+from samplers._genes import Genes
+from samplers._history import History
+
+SQUARE: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
+
+
+def trial(
+    value: float | None, state: TrialState = TrialState.COMPLETE, **params: float
+) -> optuna.trial.FrozenTrial:
+    return create_trial(state=state, value=value, params=params, distributions={n: SQUARE[n] for n in params})
+
+
+def evidence_of(study: optuna.Study, asking: int = -1) -> Evidence:
+    history = History(study, include_pruned=False)
+    history.update(study.get_trials(deepcopy=False))
+    return Evidence.of(history, Cube.of(Genes.of(SQUARE)), asking)
+
+
+def adaptive_study(
+    space: dict[str, BaseDistribution], defaults: dict[str, float], seed: int = 0
+) -> optuna.Study:
+    return optuna.create_study(
+        direction="maximize", sampler=WeightedParentSampler(mode="adaptive", seed=seed, defaults=defaults)
+    )
+
+
+def test_rank_weights_fall_and_sum_to_one() -> None:
+    weights = rank_weights(5)
+    assert weights.sum() == pytest.approx(1.0)
+    assert np.all(np.diff(weights) < 0)
+    assert rank_weights(1).tolist() == [1.0]
+
+
+def test_evidence_holds_finished_trials_by_age_and_the_others_apart() -> None:
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(
+        [
+            trial(2.0, x=0.2, y=0.2),
+            trial(None, TrialState.FAIL, x=0.9, y=0.9),
+            trial(3.0, x=0.1, y=0.3),
+            trial(None, TrialState.PRUNED, x=0.8, y=0.7),
+            trial(9.0, x=0.5),
+        ]
+    )
+    running = study.ask(SQUARE)
+    asking = study.ask(SQUARE)
+    evidence = evidence_of(study, asking.number)
+    assert evidence.numbers == (0, 2)
+    assert evidence.fitness.tolist() == [2.0, 3.0]
+    assert evidence.failed.tolist() == [[0.9, 0.9]]
+    assert evidence.pruned.tolist() == [[0.8, 0.7]]
+    assert evidence.running.tolist() == [[running.params["x"], running.params["y"]]]
+
+
+def test_failed_trials_count_as_the_worst_and_pruned_ones_as_the_median() -> None:
+    study = optuna.create_study(direction="maximize")
+    study.add_trials([trial(float(value), x=value / 10, y=0.0) for value in range(5)])
+    study.add_trial(trial(None, TrialState.FAIL, x=0.9, y=0.9))
+    study.add_trial(trial(None, TrialState.PRUNED, x=0.8, y=0.7))
+    _, y = evidence_of(study).measurements()
+    assert y[5] == y[:5].min()
+    assert y[6] == pytest.approx(0.0)
+
+
+def test_infeasible_trials_are_no_better_than_the_worst_feasible_one() -> None:
+    study = optuna.create_study(direction="maximize")
+    for value, violation in ((1.0, 0.0), (9.0, 1.0), (2.0, 0.0)):
+        asked = study.ask(SQUARE)
+        asked.set_constraint("memory", violation)
+        study.tell(asked, value)
+    assert evidence_of(study).fitness.tolist() == [1.0, 1.0, 2.0]
+
+
+def test_a_long_study_shows_its_newest_and_its_best_trials() -> None:
+    study = optuna.create_study(direction="maximize")
+    study.add_trials([trial(-float(n), x=n / 1000, y=0.5) for n in range(500)])
+    numbers = evidence_of(study).numbers
+    assert numbers == (*range(100), *range(300, 500))
+
+
+def test_mutants_stay_in_the_cube_and_leave_frozen_genes() -> None:
+    cube = Cube.of(Genes.of(SQUARE))
+    evidence = Evidence.lone(np.array([0.02, 0.123456789]), cube)
+    children = list(mutants(evidence, cube, np.array([1.0, 0.0]), None, np.random.default_rng(0)))
+    vectors = np.array([child.vector for child in children])
+    assert np.all((vectors >= 0) & (vectors <= 1))
+    assert set(vectors[:, 1]) == {0.123456789}
+    assert len(set(vectors[:, 0])) > 20
+    assert (vectors[:, 0] == 0).any()  # steps beyond a bound end at it: optima at bounds are reached exactly
+
+
+def test_a_gene_at_zero_can_leave_it() -> None:
+    study = adaptive_study(SQUARE, {"x": 0.0, "y": 0.0})
+    study.optimize(lambda t: t.suggest_float("x", 0, 1) + 0 * t.suggest_float("y", 0, 1), n_trials=40)
+    assert study.best_value > 0.8
+
+
+def test_a_noisy_optimum_is_found_in_a_mixed_space() -> None:
+    space: dict[str, BaseDistribution] = {
+        **SQUARE,
+        "n": IntDistribution(1, 9),
+        "c": CategoricalDistribution("abc"),
+        "lr": FloatDistribution(1e-5, 1e-1, log=True),
+    }
+    study = adaptive_study(space, {"x": 0.1, "y": 0.1, "n": 2, "c": "a", "lr": 1e-2})  # type: ignore[dict-item]
+    rng = np.random.default_rng(0)
+
+    def regret(params: dict[str, float]) -> float:
+        far = (params["x"] - 0.7) ** 2 + ((params["n"] - 7) / 8) ** 2 + 0.3 * (params["c"] != "c")
+        return far + (np.log10(params["lr"] / 1e-3) / 4) ** 2
+
+    for _ in range(120):
+        asked = study.ask(space)
+        study.tell(asked, -regret(asked.params) + 0.05 * rng.standard_normal())
+    at_defaults = regret(study.trials[0].params)
+    assert np.mean([regret(t.params) for t in study.trials[-20:]]) < 0.25 * at_defaults
+
+
+def test_crashing_regions_are_left_alone() -> None:
+    study = adaptive_study(SQUARE, {"x": 0.4, "y": 0.5})
+    crashes = []
+    for _ in range(80):
+        asked = study.ask(SQUARE)
+        crashes.append(asked.params["x"] > 0.5)
+        if crashes[-1]:
+            study.tell(asked, state=TrialState.FAIL)
+        else:
+            study.tell(asked, asked.params["x"])
+    # The optimum is the cliff's edge; where every second step of a blind search would fall, few do in the end.
+    assert np.mean(crashes[-40:]) < 0.35
+    assert study.best_value > 0.47
+
+
+def test_fits_are_recorded_now_and_then_and_continued() -> None:
+    study = adaptive_study(SQUARE, {"x": 0.5, "y": 0.5})
+    study.optimize(lambda t: t.suggest_float("x", 0, 1) - t.suggest_float("y", 0, 1), n_trials=45)
+    key = "WeightedParentSampler:lineage"
+    fitted = [t.system_attrs[key]["fitted"][0] for t in study.trials[1:] if "fitted" in t.system_attrs[key]]
+    assert fitted == [12, 22, 32, 42]
+
+
+def test_steps_of_the_lineage_lead_from_the_parents_mean_to_the_child() -> None:
+    study = adaptive_study(SQUARE, {"x": 0.5, "y": 0.5})
+    study.optimize(lambda t: t.suggest_float("x", 0, 1) - t.suggest_float("y", 0, 1), n_trials=2)
+    lineage = study.trials[1].system_attrs["WeightedParentSampler:lineage"]
+    assert lineage["parents"] == [0]
+    for name, step in lineage["steps"].items():
+        assert study.trials[1].params[name] == pytest.approx(0.5 + step, abs=1e-5)
+
+
+def test_parallel_trials_are_spread_out() -> None:
+    study = adaptive_study(SQUARE, {"x": 0.2, "y": 0.2})
+    study.optimize(
+        lambda t: -((t.suggest_float("x", 0, 1) - 0.5) ** 2) - t.suggest_float("y", 0, 1), n_trials=30
+    )
+    points = np.array([list(study.ask(SQUARE).params.values()) for _ in range(8)])
+    distances = np.linalg.norm(points[:, None] - points[None], axis=2)[np.triu_indices(8, 1)]
+    assert distances.min() > 1e-4
+
+
+def test_settings_of_the_classic_operator_are_refused() -> None:
+    with pytest.raises(ValueError, match="belong to mode 'classic'"):
+        WeightedParentSampler(mode="adaptive", sigma=0.1)

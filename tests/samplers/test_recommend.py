@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import create_trial
+
+from samplers import recommend
+
+SPACE: dict[str, BaseDistribution] = {
+    "x": FloatDistribution(0.0, 1.0),
+    "n": IntDistribution(1, 9),
+    "c": CategoricalDistribution(("a", "b")),
+}
+
+
+def noisy_study(n: int, direction: str = "maximize") -> optuna.Study:
+    """Random individuals; better the nearer x is to 0.6 and n to 5, with noise as large as the signal."""
+    study = optuna.create_study(direction=direction)
+    sign = 1 if direction == "maximize" else -1
+    rng = np.random.default_rng(0)
+    for _ in range(n):
+        params = {"x": float(rng.random()), "n": int(rng.integers(1, 10)), "c": str(rng.choice(["a", "b"]))}
+        fitness = -((params["x"] - 0.6) ** 2) - ((params["n"] - 5) / 8) ** 2 - 0.2 * (params["c"] == "a")
+        value = sign * (fitness + 0.1 * rng.standard_normal())
+        study.add_trial(create_trial(params=params, distributions=SPACE, value=value))
+    return study
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_recommendation_is_near_the_optimum_of_a_noisy_study(direction: str) -> None:
+    params = recommend(noisy_study(150, direction))
+    assert params["x"] == pytest.approx(0.6, abs=0.12)
+    assert params["n"] in (4, 5, 6)
+    assert params["c"] == "b"
+
+
+def test_few_trials_are_averaged_by_their_values() -> None:
+    study = optuna.create_study(direction="maximize")
+    for value, x in ((3.0, 0.4), (2.0, 0.2), (-5.0, 1.0)):
+        study.add_trial(create_trial(params={"x": x}, distributions={"x": SPACE["x"]}, value=value))
+    weights = np.log(2.5) - np.log([1, 2])
+    assert recommend(study, n_best=2)["x"] == pytest.approx(weights @ [0.4, 0.2] / weights.sum(), abs=1e-5)
+    assert recommend(study, n_best=1) == {"x": 0.4}
+
+
+def test_values_that_the_elite_agree_on_are_kept_exactly() -> None:
+    study = optuna.create_study(direction="maximize")
+    space = {"x": SPACE["x"], "frozen": FloatDistribution(0.0, 1.0)}
+    for x in (0.1, 0.2, 0.3):
+        study.add_trial(create_trial(params={"x": x, "frozen": 1 / 3}, distributions=space, value=x))
+    assert recommend(study)["frozen"] == 1 / 3
+
+
+def test_recommendations_are_reproducible() -> None:
+    assert recommend(noisy_study(40)) == recommend(noisy_study(40))
+
+
+def test_a_study_without_results_has_nothing_to_recommend() -> None:
+    with pytest.raises(ValueError, match="no finished trial"):
+        recommend(optuna.create_study())
+
+
+def test_a_study_of_several_objectives_is_refused() -> None:
+    with pytest.raises(ValueError, match="one objective"):
+        recommend(optuna.create_study(directions=["minimize", "maximize"]))
+
+
+def test_an_empty_elite_is_refused() -> None:
+    with pytest.raises(ValueError, match="`n_best` must be"):
+        recommend(noisy_study(3), n_best=0)
