@@ -32,12 +32,12 @@ class Data:
     """A dataset ready to train on."""
 
     config: DataConfig
-    val: Part
     train: Part
+    val: Part
 
 
 def at_hand(settings: Settings, cache: Path) -> Settings:
-    """Return settings that name files: the embedded dataset is written under `cache`, published names are fetched.
+    """Return settings that name files: the embedded dataset written under `cache`, published names fetched.
 
     Raises:
         ConnectionError: Something can't be fetched.

@@ -118,11 +118,14 @@ def torch_device(device: str) -> torch.device:
     Raises:
         ValueError: There is no such device.
     """
-    place = torch.device(f"cuda:{device}" if device.isdecimal() else device)
+    try:
+        place = torch.device(f"cuda:{device}" if device.isdecimal() else device)
+    except RuntimeError as error:
+        raise ValueError(f"device: expected cpu or a CUDA index such as 0, got {device!r}") from error
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
         raise ValueError(
-            f"device: {device} asked for, but PyTorch sees {torch.cuda.device_count()} CUDA devices here; "
-            f"use device cpu or another index"
+            f"device: expected one of the {torch.cuda.device_count()} CUDA devices that PyTorch sees, "
+            f"or cpu; got {device!r}"
         )
     return place
 

@@ -103,7 +103,8 @@ class Settings:
     def validation_batch(self, *, training: bool) -> int:
         """Images of a validation batch: who shares a rectangle with whom moves the metrics, so it matters.
 
-        Twice the training batch; without a training the batch itself, but no less than the 32 of published numbers.
+        Twice the training batch; without a training the batch itself, but no less than the 32 of published
+        numbers.
         """
         return self.val_batch or (2 * self.batch if training else max(self.batch, 32))
 

@@ -181,8 +181,10 @@ def test_validation_refuses_weights_of_other_classes(settings, tmp_path):
 
 def test_devices_go_by_index_or_name():
     assert torch_device("cpu") == torch.device("cpu")
-    with pytest.raises(ValueError, match="CUDA device"):
+    with pytest.raises(ValueError, match="expected one of the"):
         torch_device(str(torch.cuda.device_count()))
+    with pytest.raises(ValueError, match="expected cpu or a CUDA index"):
+        torch_device("gpu")
 
 
 @pytest.mark.heavy

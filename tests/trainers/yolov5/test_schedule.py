@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -67,3 +68,21 @@ def test_weight_decay_follows_the_images_of_a_step(batch, decay):
 )
 def test_average_decay_equals_the_table(updates, decay):
     assert average_decay(updates) == pytest.approx(decay, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("gene", "value", "changed"),
+    [  # which rates change at the start, within the warm-up, after it
+        ("lr0", 0.02, [set(), {"lr", "bias_lr"}, {"lr", "bias_lr"}]),
+        ("lrf", 0.5, [set(), {"lr", "bias_lr"}, {"lr", "bias_lr"}]),
+        ("momentum", 0.8, [set(), {"momentum"}, {"momentum"}]),
+        ("warmup_momentum", 0.5, [{"momentum"}, {"momentum"}, set()]),
+        ("warmup_bias_lr", 0.2, [{"bias_lr"}, {"bias_lr"}, set()]),
+        ("warmup_epochs", 2.0, [set(), {"lr", "bias_lr", "momentum", "accumulate"}, set()]),
+    ],
+)
+def test_a_gene_changes_its_rates_and_no_other(gene, value, changed):
+    other = replace(SCHEDULE, **{gene: value})
+    for iteration, names in zip((0, 30, 100), changed, strict=True):
+        before, after = asdict(SCHEDULE.at(iteration)), asdict(other.at(iteration))
+        assert {name for name in before if before[name] != after[name]} == names
