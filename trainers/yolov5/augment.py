@@ -32,19 +32,9 @@ if TYPE_CHECKING:
     from .split import Split
 
 GENES = (
-    "hsv_h",
-    "hsv_s",
-    "hsv_v",
-    "degrees",
-    "translate",
-    "scale",
-    "shear",
-    "perspective",
-    "flipud",
-    "fliplr",
-    "mosaic",
-    "mixup",
-    "copy_paste",
+    *("hsv_h", "hsv_s", "hsv_v"),
+    *("degrees", "translate", "scale", "shear", "perspective", "flipud", "fliplr"),
+    *("mosaic", "mixup", "copy_paste"),
 )
 
 
@@ -96,12 +86,12 @@ class TrainBatches:
         together: int | None = None,
     ) -> None:
         self.split = split
-        self.cache = cache
         self.hyp = {gene: float(hyp[gene]) for gene in GENES}
         self.img = img
         self.batch = batch
         self.seed = seed
         self.device = torch.device(device)
+        self.cache = cache.near(self.device)
         if together is None:
             together = 1 if self.device.type == "cpu" else min(batch, len(split))
         side = 2 * img + 2 * RIM

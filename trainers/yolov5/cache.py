@@ -28,19 +28,25 @@ _LAYOUT = 1  # number of the file layout and of the arithmetic that fills it: ra
 
 
 class ImageCache:
-    """Images of a split as `(3, h, w)` uint8 RGB tensors on the CPU, their long side `img` pixels.
+    """Images of a split as `(3, h, w)` uint8 RGB tensors, their long side `img` pixels.
 
     The tensors lie in a private mapping of the file: processes share its pages, and writing to a tensor
     changes no file. Opening costs milliseconds.
     """
 
-    def __init__(self, path: Path, shapes: NDArray[np.int64]) -> None:
+    def __init__(self, pixels: Tensor, shapes: NDArray[np.int64]) -> None:
         self.shapes = shapes  # (N, 2) height, width
+        self._pixels = pixels  # (bytes,) of all images, plane after plane
         self._ends = np.cumsum(3 * shapes.prod(axis=1))
-        self._pixels = torch.from_numpy(np.memmap(path, np.uint8, mode="c", shape=(int(self._ends[-1]),)))
 
     def __len__(self) -> int:
         return len(self.shapes)
+
+    def near(self, device: torch.device) -> ImageCache:
+        """Return the images in the device's memory if they take an eighth of what is free, else as they are."""
+        if device.type != "cuda" or self._pixels.nbytes > torch.cuda.mem_get_info(device)[0] / 8:
+            return self
+        return ImageCache(self._pixels.to(device), self.shapes)
 
     def __getitem__(self, index: int) -> Tensor:
         height, width = map(int, self.shapes[index])
@@ -72,7 +78,8 @@ def open_cache(split: Split, folder: Path, *, img: int, shrink: Shrink) -> Image
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
-    return ImageCache(path, shapes)
+    size = int(3 * shapes.prod(axis=1).sum())
+    return ImageCache(torch.from_numpy(np.memmap(path, np.uint8, mode="c", shape=(size,))), shapes)
 
 
 def _fingerprint(split: Split, img: int, shrink: Shrink) -> str:

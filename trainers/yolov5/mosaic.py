@@ -79,7 +79,9 @@ def paint(framed: Tensor, placements: Sequence[Placement], cache: ImageCache, wi
         first, last = max(left, left_seen), min(left + width, right_seen)
         if upper < lower and first < last:
             pixels = cache[image][:, upper - top : lower - top, first - left : last - left]
-            canvas[:, upper:lower, first:last].copy_(pixels, non_blocking=True)
+            if pixels.device != canvas.device:  # bytes travel, not floats; pinned ones while the CPU goes on
+                pixels = pixels.contiguous().pin_memory().to(canvas.device, non_blocking=True)
+            canvas[:, upper:lower, first:last] = pixels
 
 
 def place_labels(placements: Sequence[Placement], split: Split, side: int) -> CanvasLabels:

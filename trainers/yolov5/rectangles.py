@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from .mosaic import PAD
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
 
     from .cache import ImageCache
     from .split import Split
-
-PAD = 114  # grey level around images
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ class ValBatches:
     def _batch(self, members: list[int], height: int, width: int) -> ValBatch:
         sizes, native = self.cache.shapes[members], self.split.sizes[members]
         pads = (np.array([height, width]) - sizes) / 2
-        images = torch.full((len(members), 3, height, width), PAD, dtype=torch.uint8)
+        on_gpu = self.device.type == "cuda"  # from pinned memory the copy runs beside the detector
+        images = torch.full((len(members), 3, height, width), PAD, dtype=torch.uint8, pin_memory=on_gpu)
         for place, index in enumerate(members):
             top, left = (round(pad - 0.1) for pad in pads[place].tolist())
             picture = self.cache[index]

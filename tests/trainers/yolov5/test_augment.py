@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from trainers.yolov5.augment import GENES, TrainBatches
-from trainers.yolov5.cache import open_cache
+from trainers.yolov5.cache import ImageCache, open_cache
 from trainers.yolov5.dataset import load_data, scan
 
 IMG, COUNT = 64, 24
@@ -314,3 +314,16 @@ def test_background_alone_and_few_images_are_legal(tmp_path, count):
     images, targets = epoch((split, cache), EVERYTHING)
     assert images.shape == (count, 3, IMG, IMG)
     assert targets.shape == (0, 6)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("resident", [True, False])
+def test_a_gpu_gives_the_samples_of_a_cpu(outlined, monkeypatch, resident):
+    if not resident:
+        monkeypatch.setattr(ImageCache, "near", lambda cache, device: cache)
+    images, targets = epoch(outlined, EVERYTHING)
+    made = TrainBatches(*outlined, EVERYTHING, img=IMG, batch=COUNT, seed=0, device="cuda")
+    ((pixels, labels),) = made.epoch(0)
+    assert (images.int() - pixels.cpu().int()).abs().max() <= 2
+    assert torch.equal(targets, labels.cpu())

@@ -7,7 +7,8 @@ from PIL import Image
 
 from trainers.yolov5.cache import open_cache
 from trainers.yolov5.dataset import load_data, scan
-from trainers.yolov5.rectangles import PAD, ValBatches, rectangle
+from trainers.yolov5.mosaic import PAD
+from trainers.yolov5.rectangles import ValBatches, rectangle
 
 COLOUR = (200, 30, 60)
 
