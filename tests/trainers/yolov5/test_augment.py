@@ -327,3 +327,21 @@ def test_a_gpu_gives_the_samples_of_a_cpu(outlined, monkeypatch, resident):
     ((pixels, labels),) = made.epoch(0)
     assert (images.int() - pixels.cpu().int()).abs().max() <= 2
     assert torch.equal(targets, labels.cpu())
+
+
+def test_outlines_of_real_images_feed_copy_paste(data_folder, tmp_path):
+    source = data_folder / "coco128-seg"
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "images").mkdir()
+    for label in sorted((source / "labels" / "train2017").glob("*.txt"))[:24]:
+        (tmp_path / "labels" / label.name).write_bytes(label.read_bytes())
+        image = f"{label.stem}.jpg"
+        (tmp_path / "images" / image).symlink_to(data_folder / "coco128" / "images" / "train2017" / image)
+    (tmp_path / "data.yaml").write_text("train: images\nval: images\nnc: 91\n")  # COCO's own numbering
+    split = scan(load_data(tmp_path / "data.yaml"), "train", strict=True)
+    data = split, open_cache(split, tmp_path / "cache", img=IMG, shrink="bilinear")
+    outlines = [polygon for polygons in split.polygons for polygon in polygons]
+    assert len(outlines) > 50
+    assert all(polygon is not None and len(polygon) >= 3 for polygon in outlines)
+    plain = LIVELY | {"copy_paste": 0}
+    assert len(epoch(data, plain | {"copy_paste": 0.5})[1]) > len(epoch(data, plain)[1])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from PIL import Image
 
 from trainers.yolov5.cache import open_cache
 from trainers.yolov5.dataset import load_data, scan
+from trainers.yolov5.decode import read
 from trainers.yolov5.mosaic import PAD
 from trainers.yolov5.rectangles import ValBatches, rectangle
 
@@ -97,3 +100,40 @@ def test_every_pass_gives_the_same(batches):
     for first, second in zip(batches, batches, strict=True):
         assert torch.equal(first.images, second.images)
         assert torch.equal(first.targets, second.targets)
+
+
+@pytest.fixture(scope="module")
+def coco128(data_folder, tmp_path_factory):
+    split = scan(load_data(data_folder / "coco128.yaml"), "val", strict=True)
+    cache = open_cache(split, tmp_path_factory.mktemp("cache"), img=320, shrink="area")
+    return ValBatches(split, cache, img=320, batch=32, device="cpu")
+
+
+def test_images_and_labels_come_as_yolov5_recorded_them(coco128, recorded):
+    record = np.load(recorded / "val_320.npz")
+    names = [Path(str(name)).name for name in record["image_names"]]
+    ends = np.cumsum(record["n_labels"]).tolist()
+    labels = np.split(record["labels_cls_xyxy"], ends[:-1])
+    batches = list(coco128)
+    assert [coco128.split.images[i].name for batch in batches for i in batch.indices] == names
+    mine = []
+    for batch in batches:
+        height, width = batch.images.shape[2:]
+        for i, (ratio, pad, (native_height, native_width)) in enumerate(
+            zip(batch.ratio, batch.pad, batch.native, strict=True)
+        ):
+            rows = batch.targets[batch.targets[:, 0] == i].double().numpy()
+            centre, half = rows[:, 2:4] * (width, height), rows[:, 4:6] * (width, height) / 2
+            corners = (np.concatenate((centre - half, centre + half), axis=1) - (*pad, *pad)) / ratio
+            limits = (native_width, native_height) * 2
+            mine.append(np.column_stack((rows[:, 1], corners.clip(0, limits))))
+    assert len(mine) == len(labels)
+    for own, theirs in zip(mine, labels, strict=True):
+        assert np.allclose(own, theirs, atol=1e-3)
+
+
+def test_pixels_are_those_that_yolov5_recorded(data_folder, recorded):
+    record = np.load(recorded / "raw_640_000000000009.npz")
+    pixels = read(data_folder / "coco128" / "images" / "train2017" / "000000000009.jpg")
+    top = int(record["pad_wh"][1])
+    assert np.array_equal(record["image_u8_rgb_chw"][:, top : top + len(pixels)], pixels.transpose(2, 0, 1))
