@@ -103,7 +103,7 @@ class Driver:
         self._failures_in_a_row = 0
         self._stopped = ""  # why no more trials are started
         self._interrupted = False
-        self._began = time.monotonic()
+        self._began = math.nan  # when the first trial was started, by the monotonic clock
 
     def run(self) -> Summary:
         """Work until the study is complete, stopped, or interrupted."""
@@ -163,8 +163,10 @@ class Driver:
         return ""
 
     def _wait_for(self, slot: int) -> float:
-        """Seconds until a slot may have its first trial."""
-        return self._began + slot * self._settings.stagger - time.monotonic()
+        """Seconds until a slot may have its first trial, counted from the first trial of all."""
+        now = time.monotonic()
+        began = now if math.isnan(self._began) else self._began
+        return began + slot * self._settings.stagger - now
 
     def _next_event(self) -> tuple[int, Any]:
         """The next report or outcome; slots whose first start comes due meanwhile are filled."""
@@ -191,6 +193,8 @@ class Driver:
             threads=threads,
             timeout=self._settings.trial_timeout,
         )
+        if math.isnan(self._began):
+            self._began = time.monotonic()
         future = self._backend.submit(job, lambda step, metrics: self._events.put((number, (step, metrics))))
         self._active[number] = _Active(trial, record, future, slot, attempt)
         future.add_done_callback(lambda ended: self._events.put((number, ended)))

@@ -220,8 +220,11 @@ def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 
 def _journal_lock(path: Path) -> JournalFileSymlinkLock:
-    """Held for milliseconds at a time, so one that is 10 s old belongs to a process that was killed."""
-    return JournalFileSymlinkLock(str(path), grace_period=10)
+    """Held for milliseconds at a time, so one that is 10 s old belongs to a process that was killed.
+
+    The path is absolute: Optuna would look for the target of a relative link in the wrong folder, and wait for ever.
+    """
+    return JournalFileSymlinkLock(str(path.resolve()), grace_period=10)
 
 
 def _unreadable(address: str, error: Exception) -> InputError:

@@ -1,10 +1,15 @@
-"""A trainer of milliseconds whose metrics are a smooth function of its hyperparameters; it can fail in every way on request."""
+"""A trainer of milliseconds with smooth metrics, which fails in every way on request."""
 
 from __future__ import annotations
 
+import errno
+import json
 import math
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +23,7 @@ class Settings:
     sleep: float = 0.0  # seconds an epoch takes
     fail: str = ""  # how it fails
     fail_above: float = math.inf  # value of lr0 above which it does
+    worse_above: float = math.inf  # value of lr0 above which metrics are a tenth
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -26,30 +32,48 @@ class Settings:
 
 def train(hyp, *, out: Path, seed: int, device: str, report, settings: Settings):
     print(f"training on {device} with seed {seed}", flush=True)
+    began = time.time()
     quality = math.exp(-((math.log10(hyp["lr0"]) + 1.5) ** 2)) * (1 - abs(hyp["momentum"] - 0.9))
+    if hyp["lr0"] > settings.worse_above:
+        quality /= 10
     for epoch in range(settings.epochs):
         time.sleep(settings.sleep)
         grown = quality * (epoch + 1) / settings.epochs
         metrics = dict.fromkeys(METRICS, grown) | {"train/box_loss": 1 - grown}
         report(metrics, step=epoch)
         if hyp["lr0"] > settings.fail_above:
-            fail(settings.fail, out)
+            metrics |= fail(settings.fail, out)
     (out / "weights").mkdir(exist_ok=True)
     (out / "weights" / "best.pt").write_bytes(b"weights")
+    seen = {
+        name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "MLFLOW_RUN_ID")
+    }
+    (out / "witness.json").write_text(json.dumps({"began": began, "ended": time.time(), **seen}))
     return {name: metrics[name] for name in METRICS}
 
 
-def fail(how: str, out: Path) -> None:
+def fail(how: str, out: Path) -> dict:
+    first = out.parent / "failed once"
     if how == "raise":
         raise RuntimeError("broken on purpose")
     if how == "diverge":
         raise FloatingPointError("loss is nan")
     if how == "memory":
         raise MemoryError("no memory left")
-    if how == "kill":
+    if how == "disk":
+        raise OSError(errno.ENOSPC, "No space left on device")
+    if how == "exit":
+        sys.exit(3)
+    if how == "kill" or (how == "kill once" and not first.exists()):
+        first.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    if how == "kill once" and not (out.parent / "killed").exists():
-        (out.parent / "killed").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "slow once" and not first.exists():
+        first.touch()
+        time.sleep(4)
     if how == "hang":
         time.sleep(3600)
+    if how == "hang at exit":
+        threading.Thread(target=time.sleep, args=(3600,)).start()
+    if how == "child":  # leaves a process behind
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    return {"nan": {"mAP_0.5": math.nan}, "text": {"mAP_0.5": "much"}}.get(how, {})
