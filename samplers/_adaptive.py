@@ -9,7 +9,8 @@ Parents are ranked by the posterior mean, which a lucky measurement cannot fool 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from ._genetics import jump
 from ._surrogate import GaussianProcess, Hyperparameters, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -32,7 +33,7 @@ _N_ELITE = 15  # of them the best may be parents
 _N_PICKS = 9  # parents averaged in one child
 _N_MUTANTS = 50  # screened for one child
 N_BEFORE_MODEL = 12  # trials before the model speaks
-_TEMPERATURE = 1.0  # of the draw: 0 would be the posterior mean
+_BACKCROSS = 0.3  # greatest probability that a gene returns to the ancestor's value, in half of the mutants
 _MUTATION_PROB = 0.8
 _SIGMA, _SIGMA_TRIALS, _SIGMA_POWER = 0.17, 100.0, 0.7  # σ(n) = σ / (1 + n / trials)^power
 _RELIEF = 0.5  # power of a gene's length scale in its step
@@ -42,9 +43,16 @@ _FIT_LATER = 150
 
 
 class AdaptiveStrategy:
-    """The adaptive strategy behind the sampler."""
+    """The adaptive strategy behind the sampler.
+
+    Args:
+        defaults: The individual that mutants may return to, gene by gene.
+    """
 
     n_parents = _N_PICKS
+
+    def __init__(self, defaults: Mapping[str, Any]) -> None:
+        self._defaults = defaults
 
     def individual(self, values: NDArray[np.float64], genes: Genes) -> NDArray[np.float64]:
         """Return values (genes,) as an individual: clipped, on the grid."""
@@ -62,7 +70,7 @@ class AdaptiveStrategy:
     ) -> Iterator[Child]:
         """Yield children of the finished trials, the most promising first; a gene alone is mutated without a model."""
         cube = Cube.of(genes)
-        evidence = Evidence.of(history, cube, number)
+        evidence = replace(Evidence.of(history, cube, number), ancestor=self._ancestor(cube))
         n = len(history.candidates)
         if not together or len(evidence.numbers) < N_BEFORE_MODEL:
             return mutants(evidence, cube, gains, None, rng)
@@ -83,6 +91,14 @@ class AdaptiveStrategy:
         """Yield mutants of one individual (genes,)."""
         cube = Cube.of(genes)
         return mutants(Evidence.lone(individual, cube), cube, gains, None, rng)
+
+    def _ancestor(self, cube: Cube) -> NDArray[np.float64]:
+        """Return the defaults (genes,) in the cube, NaN for genes without one."""
+        values = [
+            distribution.to_internal_repr(self._defaults[name]) if name in self._defaults else np.nan
+            for name, distribution in cube.genes.distributions.items()
+        ]
+        return cube.scale(np.array(values))
 
 
 def mutants(
@@ -111,21 +127,18 @@ def mutants(
     sigma = _SIGMA / (1 + evidence.n_total / _SIGMA_TRIALS) ** _SIGMA_POWER
     whole = cube.genes.categorical | frozen  # genes that have no mean or must not move
     base = np.where(whole, points[picks[:, 0]], points[picks].mean(axis=1))
-    scale = sigma * np.sqrt(
-        gains
-    )  # a range already tells big steps from small ones: gains count half (in logarithm)
+    if evidence.ancestor is not None:
+        base = _backcross(base, np.where(frozen, np.nan, evidence.ancestor), rng)
+    scale = sigma * np.sqrt(gains)  # a range already tells big steps from small ones
     steps = scale * _relief(kernel, cube, ~whole) * _shared_normal(base.shape, rng)
     moved = np.clip(base + np.where(whole, 0.0, steps), 0.0, np.where(cube.genes.categorical, np.inf, 1.0))
     moved = _jump(moved, cube, np.minimum(scale, 1.0), rng)
     vectors = cube.unscale(moved, np.where(whole, 0.5, rng.random(base.shape)))
-    vectors[:, frozen] = cube.genes.snap(evidence.vectors[picks[:, 0]])[
-        :, frozen
-    ]  # no digit of them is rounded
+    inherited = cube.genes.snap(evidence.vectors[picks[:, 0]])
+    vectors = np.where(frozen, inherited, vectors)  # no digit of a frozen gene is rounded
     order = np.arange(_N_MUTANTS)
     if process is not None:
-        promise = process.draw(
-            cube.features(cube.scale(vectors)), _TEMPERATURE * rng.standard_normal(_N_MUTANTS)
-        )
+        promise = process.draw(cube.features(cube.scale(vectors)), rng.standard_normal(_N_MUTANTS))
         order = np.argsort(-promise, kind="stable")
     for i in order:
         parents = tuple(evidence.numbers[parent] for parent in np.unique(picks[i]) if evidence.numbers)
@@ -175,6 +188,20 @@ def _relief(kernel: Hyperparameters | None, cube: Cube, movable: NDArray[np.bool
     log_scales = kernel.length_scales[cube.columns()]
     relief = np.exp(_RELIEF * (log_scales - log_scales[movable].mean())).clip(0.2, 4.0)
     return np.asarray(relief / np.sqrt(np.mean(relief[movable] ** 2)))
+
+
+def _backcross(
+    base: NDArray[np.float64], ancestor: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return some genes of half of the individuals (n, genes) to the ancestor's values (genes,), unless NaN.
+
+    Genes that the fitness does not feel drift away from their defaults, which were chosen for a reason. What drifted
+    returns this way; what moved to advantage is kept by the model's choice.
+    """
+    n = len(base)
+    share = _BACKCROSS * rng.random((n, 1)) * (rng.random((n, 1)) < 0.5)
+    returns = (rng.random(base.shape) < share) & ~np.isnan(ancestor)
+    return np.where(returns, ancestor, base)
 
 
 def _shared_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:

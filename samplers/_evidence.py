@@ -36,6 +36,7 @@ class Evidence:
         running: Individuals being measured (r, genes).
         numbers: Trial numbers of the finished individuals.
         n_total: Number of finished individuals in the study, of which these are the newest and the best.
+        ancestor: The default individual (genes,), NaN where a gene has no default.
     """
 
     vectors: NDArray[np.float64]
@@ -46,6 +47,7 @@ class Evidence:
     running: NDArray[np.float64]
     numbers: tuple[int, ...] = ()
     n_total: int = 1
+    ancestor: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, history: History, cube: Cube, asking: int) -> Evidence:

@@ -130,9 +130,9 @@ class WeightedParentSampler(BaseSampler):
                 "`parent`, `n_parents`, `mutation_prob`, `sigma`, `clip` and `decimals` belong to mode 'classic'; "
                 "leave them out in mode 'adaptive'."
             )
-        self._strategy: Strategy = AdaptiveStrategy() if mode == "adaptive" else classic
         self._seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) if seed is None else seed
         self._defaults = dict(defaults or {})
+        self._strategy: Strategy = AdaptiveStrategy(self._defaults) if mode == "adaptive" else classic
         self._gains = dict(gains or {})
         self._consider_pruned_trials = consider_pruned_trials
         self._forget_histories()
