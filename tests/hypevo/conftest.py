@@ -143,7 +143,7 @@ def stored_trials(study: str = "s"):
 
 @pytest.fixture
 def evolution(arena, monkeypatch) -> Evolution:
-    """Studies without their picture, which takes longer than all the rest: `driver` has it drawn."""
+    """Studies without their picture, which takes longer than all the rest: one test of `driver` has it drawn."""
     monkeypatch.setattr("hypevo.exports.plot_evolve", lambda path, rows, space: path.write_bytes(b""))
     return Evolution()
 
@@ -151,7 +151,7 @@ def evolution(arena, monkeypatch) -> Evolution:
 class Driver:
     """A `hypevo evolve` in a process of its own."""
 
-    def __init__(self, zygote, folder: Path, *options: str, study: str = "s") -> None:
+    def __init__(self, zygote, folder: Path, *options: str, study: str = "s", picture: bool = False) -> None:
         self.folder = folder
         self.log = folder.parent / f"{folder.name}.log"
         self._zygote = zygote
@@ -167,7 +167,9 @@ class Driver:
             "0",
         ]
         fixed += ["--sampler", "classic", "--seed", "2"]
-        self.pid = self._ask({"argv": [*fixed, *options], "cwd": str(folder), "log": str(self.log)})
+        self.pid = self._ask(
+            {"argv": [*fixed, *options], "cwd": str(folder), "log": str(self.log), "picture": picture}
+        )
 
     def wait(self) -> int:
         """The exit code; the negative signal for one that was killed."""
@@ -206,8 +208,8 @@ def zygote(tmp_path_factory):
 def driver(zygote, arena):
     """Starts drivers in the arena: `driver("--generations", "4")`."""
 
-    def start(*options: str, study: str = "s") -> Driver:
-        return Driver(zygote, arena, *options, study=study)
+    def start(*options: str, **more) -> Driver:
+        return Driver(zygote, arena, *options, **more)
 
     yield start
     for pid in living(arena):
