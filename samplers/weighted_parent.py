@@ -53,11 +53,18 @@ class WeightedParentSampler(BaseSampler):
     A gene at 0 stays at 0. A categorical gene moves to another choice with probability ``gain_j ·
     mutation_prob · sigma``.
 
+    A child of mode ``"adaptive"`` is made in the unit cube (logarithmic where a range says so or spans a factor of
+    10). Parents are the best of the newest trials by the posterior mean of a Gaussian process; 50 mutants take the
+    mean of nine of them, return some genes to the defaults and add Gaussian steps, which shrink as trials
+    accumulate and grow along genes that the fitness does not feel; the child is the mutant that is best in one
+    joint draw from the posterior (`Thompson, 1933 <https://doi.org/10.2307/2332286>`__). Running trials count at
+    their posterior mean, crashed ones as the worst. The number of trials to come plays no part.
+
     A proposal is a function of the seed, the trial's number, the finished trials and the parameters of the
     running ones. So a study may be interrupted and continued in another process without a difference, and
     workers that share a seed still propose different children. Every proposal records its parents and
-    mutation factors: system attribute ``WeightedParentSampler:lineage``, and in words the user attribute
-    ``lineage``.
+    mutation factors or steps: system attribute ``WeightedParentSampler:lineage``, and in words the user
+    attribute ``lineage``.
 
     Example:
         .. code-block:: python
@@ -73,26 +80,27 @@ class WeightedParentSampler(BaseSampler):
 
 
             defaults = {"lr": 0.01, "momentum": 0.8}
-            sampler = WeightedParentSampler(mode="classic", defaults=defaults, seed=0)
+            sampler = WeightedParentSampler(mode="adaptive", defaults=defaults, seed=0)
             study = optuna.create_study(direction="maximize", sampler=sampler)
             study.optimize(objective, n_trials=100)
 
     Args:
-        mode: ``"classic"``, see above.
+        mode: ``"adaptive"`` or ``"classic"``, see above.
         seed: Seed of all proposals; :obj:`None` draws one.
         defaults: The individual to start from and to mutate while nothing has finished. A parameter without a
             default is drawn at random until a trial with it has finished.
-        gains: Mutation scale of each parameter, 1 unless given; 0 freezes it at its parent's value.
-        parent: ``"single"`` draws one parent, ``"weighted"`` takes the fitness-weighted mean of all.
-        n_parents: How many of the best trials may be parents.
-        mutation_prob: Probability that a gene mutates.
-        sigma: Scale of a gene's relative change.
-        clip: Least and greatest mutation factor.
-        decimals: Decimals that a float is rounded to, :obj:`None` for no rounding.
+        gains: Mutation scale of each parameter, 1 unless given; 0 freezes it at its parent's value. Mode
+            ``"adaptive"`` takes the square root: ranges already tell big steps from small ones.
+        parent: Classic: ``"single"`` draws one parent, ``"weighted"`` takes the fitness-weighted mean of all.
+        n_parents: Classic: how many of the best trials may be parents.
+        mutation_prob: Classic: probability that a gene mutates.
+        sigma: Classic: scale of a gene's relative change.
+        clip: Classic: least and greatest mutation factor.
+        decimals: Classic: decimals that a float is rounded to, :obj:`None` for no rounding.
         consider_pruned_trials: Whether pruned trials may become parents, with their last reported value.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or a classic one is given in mode ``"adaptive"``.
     """
 
     def __init__(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import optuna
 import pytest
@@ -99,6 +101,19 @@ def test_mutants_stay_in_the_cube_and_leave_frozen_genes() -> None:
     assert set(vectors[:, 1]) == {0.123456789}
     assert len(set(vectors[:, 0])) > 20
     assert (vectors[:, 0] == 0).any()  # steps beyond a bound end at it: optima at bounds are reached exactly
+
+
+def test_genes_return_to_their_defaults_in_some_mutants() -> None:
+    cube = Cube.of(Genes.of(SQUARE))
+    alone = Evidence.lone(np.array([0.9, 0.9]), cube)
+    evidence = replace(alone, n_total=10**6, ancestor=np.array([0.1, np.nan]))  # so late that steps are tiny
+    vectors = np.array(
+        [c.vector for c in mutants(evidence, cube, np.ones(2), None, np.random.default_rng(0))]
+    )
+    returned = np.abs(vectors[:, 0] - 0.1) < 0.01
+    assert 0 < np.mean(returned) < 0.3
+    assert np.all(np.abs(vectors[~returned, 0] - 0.9) < 0.01)
+    assert np.all(np.abs(vectors[:, 1] - 0.9) < 0.01)  # no default, nowhere to return
 
 
 def test_a_gene_at_zero_can_leave_it() -> None:
