@@ -1,4 +1,4 @@
-"""evolve.png: fitness over each gene's value, one dot per finished individual. The only door to matplotlib.
+"""evolve.png, fitness over each gene's value, and the precision-recall curve. The only door to matplotlib.
 
 Matplotlib is imported when something is drawn, and without pyplot: a search has no use for its state.
 """
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 COLUMNS = 5
 _EDGES = 20
 _DPI = 110
+_LEGIBLE = 20  # classes that a legend can name
 
 
 def plot_evolve(path: Path, rows: Sequence[Row], space: Space | None = None) -> None:
@@ -76,6 +77,46 @@ def evolve_figure(rows: Sequence[Row], space: Space | None = None) -> Figure:
         axes.tick_params(labelsize=7, length=2, pad=2, labelleft=position % COLUMNS == 0)
         if position % COLUMNS == 0:
             axes.set_ylabel("fitness", fontsize=8)
+    return figure
+
+
+def plot_pr_curve(table: Path, picture: Path) -> None:
+    """Draw precision against recall from a csv with the columns recall, mean, and one per class.
+
+    Raises:
+        ValueError: The table is not such a csv.
+        OSError: The table cannot be read or the picture cannot be written.
+    """
+    with table.open(encoding="utf-8") as file:
+        header = file.readline().strip().split(",")
+        values = np.loadtxt(file, delimiter=",", ndmin=2)  # (recalls, columns)
+    if header[:2] != ["recall", "mean"] or values.shape[1] != len(header):
+        raise ValueError(
+            f"{table}: expected the columns recall, mean and classes; came {', '.join(header[:5])}"
+        )
+    content = io.BytesIO()
+    pr_figure(header[2:], values).savefig(content, format="png", dpi=_DPI)
+    write_atomically(picture, content.getvalue())
+
+
+def pr_figure(classes: Sequence[str], values: NDArray[np.float64]) -> Figure:
+    """Draw a line per class, thin, and the mean over classes, thick; the legend names classes while there are few."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for index, name in enumerate(classes):
+        few = len(classes) <= _LEGIBLE
+        axes.plot(values[:, 0], values[:, index + 2], linewidth=0.8, label=name if few else None)
+    axes.plot(values[:, 0], values[:, 1], linewidth=2.5, color="black", label="all classes")
+    axes.set(
+        xlabel="recall",
+        ylabel="precision",
+        xlim=(0, 1),
+        ylim=(0, 1.02),
+        title="Precision and recall at IoU 0.5",
+    )
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return figure
 
 

@@ -15,6 +15,7 @@ from hypevo import trial as child
 from hypevo.backends.local import LocalBackend
 from hypevo.exports import metrics_of
 from hypevo.fitness import Fitness
+from hypevo.plots import plot_pr_curve
 from hypevo.preflight import preflight, refuse
 from hypevo.progress import TerminalWatcher
 from hypevo.protocol import Failure, InputError, Job, Outcome
@@ -25,6 +26,7 @@ from hypevo.space import Space
 from hypevo.storage import finished, load_plan, load_study
 from hypevo.tracking import Store, Tracker
 
+PR_CURVE = "pr_curve.csv"  # where a trainer leaves precision over recall, if it does
 Individual = tuple[Space, dict[str, float]]
 
 
@@ -73,6 +75,8 @@ def train_once(
         record.start(plan.hyp, details)
         job = Job(plan.trainer, plan.hyp, record.folder.resolve(), settings.seed, device, options)
         outcome = _follow(job, backend, record, look.fitness, lambda: tracker.update(record), console)
+        if (record.folder / PR_CURVE).exists():
+            plot_pr_curve(record.folder / PR_CURVE, (record.folder / PR_CURVE).with_suffix(".png"))
         record.finish(outcome, None if outcome.failure else look.fitness(outcome.metrics))
         tracker.update(record)
         tracker.drain()
