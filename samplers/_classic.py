@@ -70,7 +70,7 @@ class ClassicStrategy:
     ) -> Iterator[Child]:
         """Yield children of the best finished trials."""
         best = history.best(self.n_parents, genes.distributions)
-        parents = np.array([genes.encode(candidate.trial.params) for candidate in best])
+        parents = history.encode(genes, (candidate.trial for candidate in best))
         fitness = np.array([candidate.fitness for candidate in best])
         numbers = [candidate.number for candidate in best]
         return self._offspring(parents, fitness, numbers, genes, gains, rng)

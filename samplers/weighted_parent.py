@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 _MODES = ("adaptive", "classic")
-_MAX_REDRAWS = 100  # children equal to known individuals; in an exhausted space the last one is taken
+_MAX_REDRAWS = 100  # of a child equal to a known individual; in an exhausted space it is taken after all
 _IN_WORDS = "lineage"  # user attribute of a trial
 
 
@@ -229,10 +229,11 @@ class WeightedParentSampler(BaseSampler):
             if not any(_agrees(trial, params) for trial in history.begun(number)):
                 return Offspring(params)
             children = self._strategy.mutants(individual, genes, self._gains_of(genes), rng)
-        for child in islice(children, _MAX_REDRAWS):
-            params = genes.decode(child.vector)
-            if not together or not history.knows(params):
-                break
+        child = next(children)
+        if together and history.knows(genes.decode(child.vector)):
+            others = islice(children, _MAX_REDRAWS)
+            child = next((other for other in others if not history.knows(genes.decode(other.vector))), child)
+        params = genes.decode(child.vector)
         return Offspring(
             params,
             child.parents,
@@ -279,5 +280,6 @@ def _record(study: Study, trial: FrozenTrial, offspring: Offspring) -> None:
     """Store an offspring's lineage with its trial."""
     storage = study._storage
     storage.set_trial_system_attr(trial._trial_id, LINEAGE, offspring.lineage())
-    storage.set_trial_user_attr(trial._trial_id, _IN_WORDS, str(offspring))
-    trial.set_user_attr(_IN_WORDS, str(offspring))  # the running Trial shares this copy's attributes
+    words = str(offspring)
+    storage.set_trial_user_attr(trial._trial_id, _IN_WORDS, words)
+    trial.set_user_attr(_IN_WORDS, words)  # the running Trial shares this copy's attributes
