@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from hypevo.atomic import write_atomically
 from hypevo.charts import view_tag
 from hypevo.exports import Exports, metrics_of
 from hypevo.protocol import Failure, Hyp, Metrics, Outcome
@@ -26,6 +27,7 @@ from hypevo.storage import EXPERIMENT, PARENT_RUN, Plan
 from hypevo.tracking import WEIGHTS, Tracker
 
 ATTEMPTS, FAILURE, REASON, RUN, LINEAGE = "attempts", "failure", "reason", "mlflow_run_id", "lineage"
+PLAN_FILE = "plan.json"  # what the study was begun with, beside its exports
 TRIALS = "trials"  # the folder of the trials' folders
 
 
@@ -58,6 +60,8 @@ class Ledger:
             "sampler": settings.sampler,
             "fitness": plan.fitness,
             "seed": plan.seed,
+            "trial_seed": plan.trial_seed,
+            "trainer": plan.trainer,
             **{f"trainer.{key}": value for key, value in plan.settings.items()},
         }
         parent = self.tracker.open(
@@ -74,10 +78,10 @@ class Ledger:
         shown = ["fitness", *(column(name) for name in self._metrics), *losses]
         genes = [gene.name for gene in plan.space.movable]
         self.tracker.add_view(*view_tag(self.study.study_name, parent, genes, shown))
-        for (
-            generation,
-            best,
-        ) in self.standing.course:  # MLflow may have been away when an earlier driver ended
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(settings.folder / PLAN_FILE, plan.to_json(indent=1))
+        self.tracker.attach([settings.folder / PLAN_FILE])
+        for generation, best in self.standing.course:  # some may not have reached MLflow
             self._show_progress(generation, best)
         self._sweep_weights()
 
@@ -136,7 +140,10 @@ class Ledger:
         result = record.result
         if result is None:
             raise RuntimeError(f"trial {record.number} has no result in {record.folder}")
-        ours: dict[str, float | str] = {SECONDS: result.seconds, DEVICE_SECONDS: self._cost(trial, result.seconds)}
+        ours: dict[str, float | str] = {
+            SECONDS: result.seconds,
+            DEVICE_SECONDS: self._cost(trial, result.seconds),
+        }
         run = self.tracker.run_id(trial.number)
         if run is not None:
             ours[RUN] = run

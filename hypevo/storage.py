@@ -35,7 +35,7 @@ class Plan:
     trial_seed: str  # «fixed» or «per-trial»
     seed: int
 
-    def to_json(self) -> str:
+    def to_json(self, indent: int | None = None) -> str:
         """The plan as stored in the study."""
         return json.dumps(
             {
@@ -48,6 +48,7 @@ class Plan:
                 "seed": self.seed,
             },
             default=str,
+            indent=indent,
         )
 
     @classmethod

@@ -27,6 +27,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from hypevo.outbox import Outbox, Refused
 from hypevo.protocol import Failure, InputError
@@ -38,7 +39,7 @@ PARENT, TRIAL, STUDY, STATE = "mlflow.parentRunId", "hypevo.trial", "hypevo.stud
 WEIGHTS = "weights"
 _STEP = "epoch"  # logged with every step: the last one tells how far a run has come
 _PRIVATE = ("epochs.jsonl", "trial.json")  # the folder's bookkeeping: already in the run as metrics and tags
-_FAILURES = (MlflowException, OSError)  # what a server or an artifact store that is away raises
+_FAILURES = (MlflowException, SQLAlchemyError, OSError)  # what a store that is away, or no store, raises
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE")
 _PORTION = 100  # items MLflow takes in one batch
 _LONGEST_NAME, _LONGEST_VALUE = 250, 5000  # characters MLflow takes for sure
