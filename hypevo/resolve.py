@@ -9,7 +9,7 @@ import importlib.util
 import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,20 +113,16 @@ def _convert(key: str, value: Any, hint: Any) -> Any:
     if not isinstance(value, str):
         return value
     kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)] if _is_union(hint) else [hint]
-    option = _option(key)
+    expected = []
     for kind in kinds:
-        if kind is bool:
-            if value.lower() not in _BOOLEANS:
-                raise InputError(f"{option}: expected true or false, got «{value}»")
-            return _BOOLEANS[value.lower()]
-        if kind in (int, float):
-            try:
-                return kind(value)
-            except ValueError:
-                raise InputError(f"{option}: expected {_NUMBER_NAMES[kind]}, got «{value}»") from None
-        if kind is Path:
-            return Path(value)
-    return value
+        if kind not in _KINDS:
+            return value  # a text, or what the trainer's `Settings` judges itself
+        parse, name = _KINDS[kind]
+        try:
+            return parse(value)
+        except (ValueError, KeyError):
+            expected.append(name)
+    raise InputError(f"{_option(key)}: expected {' or '.join(expected)}, got «{value}»")
 
 
 def _option(key: str) -> str:
@@ -137,14 +133,12 @@ def _is_union(hint: Any) -> bool:
     return typing.get_origin(hint) in (typing.Union, types.UnionType)
 
 
-_BOOLEANS = {
-    "true": True,
-    "yes": True,
-    "1": True,
-    "on": True,
-    "false": False,
-    "no": False,
-    "0": False,
-    "off": False,
+_BOOLEANS = dict.fromkeys(("true", "yes", "1", "on"), True) | dict.fromkeys(
+    ("false", "no", "0", "off"), False
+)
+_KINDS: Mapping[Any, tuple[Callable[[str], Any], str]] = {
+    bool: (lambda text: _BOOLEANS[text.lower()], "true or false"),
+    int: (int, "a whole number"),
+    float: (float, "a number"),
+    Path: (Path, "a path"),
 }
-_NUMBER_NAMES = {int: "a whole number", float: "a number"}

@@ -93,7 +93,7 @@ def open_storage(address: str) -> BaseStorage:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return JournalStorage(JournalFileBackend(str(path), lock_obj=_journal_lock(path)))
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # Optuna replays the journal: whatever is in it may fail in any way
         raise _unreadable(address, error) from error
 
 
