@@ -6,6 +6,7 @@ the ``cmaes`` package, the others are Optuna samplers or short operators written
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -122,27 +123,32 @@ def evolution_strategy(kind: str, sigma: float) -> Method:
     def run(problem: Problem, n: int, seed: int) -> Run:
         start = np.clip(problem.start, _EDGE, 1 - _EDGE)
         bounds = np.tile([0.0, 1.0], (len(start), 1))
-        strategy = optimizer(
-            mean=start, sigma=sigma, bounds=bounds, seed=seed + 1
-        )  # it takes no seed 0 for a seed
         points, fitness = [problem.start], [problem.measure(problem.start)]
         while len(points) < n:
-            generation = []
-            for _ in range(min(strategy.population_size, n - len(points))):
-                point = strategy.ask()
-                points.append(point)
-                fitness.append(problem.measure(point))
-                generation.append((point, -fitness[-1]))
-            if len(generation) == strategy.population_size:
-                try:
-                    strategy.tell(generation)
-                except AssertionError:  # XNES diverges on some functions; it keeps its distribution then
-                    strategy = optimizer(
-                        mean=points[int(np.argmax(fitness))], sigma=sigma, bounds=bounds, seed=seed + 2
-                    )
+            # The seed 0 would count as none; XNES diverges on some functions and then starts again.
+            strategy = optimizer(mean=start, sigma=sigma, bounds=bounds, seed=seed + len(points))
+            with contextlib.suppress(AssertionError), np.errstate(all="ignore"):
+                while len(points) < n:
+                    _generation(strategy, problem, points, fitness, n)
         return Run(np.array(points), np.array(fitness), {})
 
     return run
+
+
+def _generation(
+    strategy: cmaes.CMA, problem: Problem, points: list[NDArray[np.float64]], fitness: list[float], n: int
+) -> None:
+    """Add a generation to points and fitness, up to ``n`` of them; AssertionError when the strategy diverges."""
+    told = []
+    for _ in range(min(strategy.population_size, n - len(points))):
+        point = strategy.ask()
+        if not np.all(np.isfinite(point)):
+            raise AssertionError("a diverged strategy asks for a point that is no number")
+        points.append(point)
+        fitness.append(problem.measure(point))
+        told.append((point, -fitness[-1]))
+    if len(told) == strategy.population_size:
+        strategy.tell(told)
 
 
 def genetic(make_child: MakeChild) -> Method:
