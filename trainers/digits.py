@@ -197,7 +197,13 @@ def pretrain(out: Path, *, images: int = 3000, epochs: int = 12) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         data = write_digits(Path(temporary), part="pretrain", train=images)
         settings = Settings(
-            data=str(data), model="p", img=SIDE, epochs=epochs, batch=16, optimizer="AdamW", warmup_floor=0
+            data=str(data),
+            model="p",
+            img=SIDE,
+            epochs=epochs,
+            batch=16,
+            optimizer="AdamW",
+            warmup_floor=0,
         )
         run = Path(temporary) / "run"
         train(_PRETRAINING, out=run, seed=0, device="cpu", report=_show, settings=settings)

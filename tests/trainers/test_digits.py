@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from sklearn.datasets import load_digits
 
 from trainers import digits
 from trainers.digits import SIDE, write_digits
+from trainers.yolov5 import Settings, prepare, validate
 from trainers.yolov5.dataset import load_data, scan
 from trainers.yolov5.decode import read
 
@@ -103,3 +106,12 @@ def test_every_class_appears_in_a_default_dataset(folder):
     for part in ("train", "val"):
         labels = np.concatenate(scan(config, part).boxes)[:, 0]
         assert np.bincount(labels.astype(int), minlength=10).min() >= 15
+
+
+def test_the_shipped_checkpoint_knows_the_digits_somewhat():
+    weights = Path(digits.__file__).with_name("digits.pt")
+    assert weights.stat().st_size < 2e6
+    with tempfile.TemporaryDirectory() as cache:
+        settings = prepare(Settings(), Path(cache))
+        metrics = validate(settings)
+    assert 0.2 < metrics["mAP_0.5"] < 0.6  # room for a search to move, up and down

@@ -24,9 +24,10 @@ GENES = (  # hyperparameters that a training reads; `anchors` may be left out, `
     *("flipud", "fliplr", "mosaic", "mixup", "copy_paste", "anchors"),
 )
 OPTIONAL_GENES = ("anchors", "iou_t")
-_BUDGETS = {  # (epochs, img, batch) where the user gives none
-    True: (3, 160, 16),  # the embedded dataset: a trial of seconds on a CPU
-    False: (10, 640, 16),
+_SCENARIOS = {  # (epochs, img, batch, warmup_floor) where the user gives none
+    # A trial of seconds on a CPU: 42 iterations, of which the usual floor would make a warm-up all through.
+    True: (6, 160, 16, 0),  # the embedded dataset
+    False: (10, 640, 16, 100),
 }
 
 
@@ -38,7 +39,7 @@ def _option(default: Any, text: str) -> Any:
 class Settings:
     """The options of a training that are not hyperparameters.
 
-    Options left out (zero or empty) that depend on the dataset are decided when the settings are made: an
+    Options left out (their defaults) that depend on the dataset are decided when the settings are made: an
     instance always holds concrete values.
 
     Raises:
@@ -48,14 +49,17 @@ class Settings:
     data: str = _option(EMBEDDED, "data.yaml of the dataset, or `digits`: the embedded one")
     weights: str = _option("", "checkpoint to fine-tune: yolov5*.pt or our own (embedded dataset: its own)")
     model: str = _option("", f"model size, {' '.join(SIZES)} (default: that of the weights)")
-    epochs: int = _option(0, "epochs of a training (default 10; embedded dataset 3)")
+    epochs: int = _option(0, "epochs of a training (default 10; embedded dataset 6)")
     img: int = _option(0, "longest image side in pixels, multiple of 32 (default 640; embedded dataset 160)")
     batch: int = _option(0, "images of a training batch (default 16)")
     val_batch: int = _option(0, "images of a validation batch (default 2 × batch; `val`: batch, at least 32)")
     optimizer: str = _option("SGD", "SGD, Adam or AdamW")
     cos_lr: bool = _option(False, "let the learning rate fall along a cosine instead of a line")
     label_smoothing: float = _option(0.0, "label smoothing of the class loss, 0 to 1")
-    warmup_floor: int = _option(100, "shortest warm-up in iterations; 0: as long as warmup_epochs says")
+    warmup_floor: int = _option(
+        -1,
+        "shortest warm-up in iterations; 0: as long as warmup_epochs says (default 100; embedded dataset 0)",
+    )
     autoanchor: bool = _option(True, "replace anchors that fit the labels badly")
     val_every: int = _option(1, "validate every so many epochs; 0: after the last one only")
     report_epoch: str = _option("last", "epoch whose metrics the training returns: last (as YOLOv5) or best")
@@ -67,11 +71,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         embedded = self.data == EMBEDDED
-        epochs, img, batch = _BUDGETS[embedded]
+        epochs, img, batch, warmup_floor = _SCENARIOS[embedded]
         weights = str(EMBEDDED_WEIGHTS) if embedded and not self.model else ""
         scenario = {"epochs": epochs, "img": img, "batch": batch, "weights": weights}
         for name, value in scenario.items():
             object.__setattr__(self, name, getattr(self, name) or value)
+        if self.warmup_floor == -1:  # zero is a floor too
+            object.__setattr__(self, "warmup_floor", warmup_floor)
         self._check()
 
     def _check(self) -> None:

@@ -10,7 +10,7 @@ from trainers.yolov5.settings import EMBEDDED_WEIGHTS
 
 def test_embedded_dataset_decides_what_is_left_out():
     settings = Settings()
-    assert (settings.epochs, settings.img, settings.batch) == (3, 160, 16)
+    assert (settings.epochs, settings.img, settings.batch, settings.warmup_floor) == (6, 160, 16, 0)
     assert settings.weights == str(EMBEDDED_WEIGHTS)
 
 
@@ -20,11 +20,12 @@ def test_embedded_dataset_with_a_model_trains_from_scratch():
 
 def test_other_data_decides_what_is_left_out():
     settings = Settings(data="coco.yaml", weights="yolov5s.pt", batch=8)
-    assert (settings.epochs, settings.img, settings.batch) == (10, 640, 8)
+    assert (settings.epochs, settings.img, settings.batch, settings.warmup_floor) == (10, 640, 8, 100)
 
 
 def test_replacing_the_data_keeps_the_decisions():
-    assert replace(Settings(), data="/tmp/digits/data.yaml").img == 160
+    settings = replace(Settings(), data="/tmp/digits/data.yaml")
+    assert (settings.img, settings.warmup_floor) == (160, 0)
 
 
 def test_every_option_has_a_help_text():
