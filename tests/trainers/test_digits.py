@@ -108,6 +108,7 @@ def test_every_class_appears_in_a_default_dataset(folder):
         assert np.bincount(labels.astype(int), minlength=10).min() >= 15
 
 
+@pytest.mark.slow
 def test_the_shipped_checkpoint_knows_the_digits_somewhat():
     weights = Path(digits.__file__).with_name("digits.pt")
     assert weights.stat().st_size < 2e6
