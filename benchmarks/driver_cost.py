@@ -1,0 +1,75 @@
+"""What a trial costs besides its training: CPU seconds of the driver with Optuna and MLflow, per trial.
+
+    python benchmarks/driver_cost.py --trials 100
+
+A trial has 29 parameters, 10 epochs × 10 metrics and 3 artifacts, and trains nothing. The cost is that of the driver's
+process, the thread that feeds MLflow included; a trial's own process is counted apart. First and last trials apart:
+the cost must not grow. The aim is at most 0.5 CPU-seconds a trial.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+class Clock:
+    """A watcher that notes the driver's CPU time at the end of each trial."""
+
+    def __init__(self):
+        self.cpu = []
+
+    def ended(self, *_, **__):
+        self.cpu.append(time.process_time())
+
+    def __getattr__(self, name):
+        return lambda *_, **__: None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--slots", type=int, default=1)
+    parser.add_argument("--storage", default="mlruns/optuna.journal")
+    parser.add_argument(
+        "--profile", action="store_true", help="say where the time goes, but for MLflow's thread"
+    )
+    options = parser.parse_args()
+    sys.path.insert(0, str(HERE))
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        from hypevo.evolve import evolve
+        from hypevo.settings import EvolveSettings
+        from hypevo.tracking import Store
+
+        Store.default().client()  # making the database is no part of a trial's cost
+        clock = Clock()
+        settings = EvolveSettings(
+            trainer="office:train", study="cost", device="cpu", stagger=0.0, generations=options.trials,
+            slots_per_device=options.slots, storage=options.storage,
+        )  # fmt: skip
+        began, cpu = time.perf_counter(), time.process_time()
+        if options.profile:
+            import cProfile
+            import pstats
+
+            profile = cProfile.Profile()
+            profile.runcall(evolve, settings, clock)
+            pstats.Stats(profile).sort_stats("cumtime").print_stats(40)
+        else:
+            evolve(settings, clock)
+        wall, cpu = time.perf_counter() - began, time.process_time() - cpu
+        count = options.trials
+        tenth = max(1, count // 10)
+        print(f"{count} trials, {options.slots} slots: {wall:.1f} s, driver {cpu:.1f} CPU-s")
+        print(f"per trial: {cpu / count:.3f} CPU-s, {wall / count:.3f} s")
+        for name, cpus in (("first", clock.cpu[: tenth + 1]), ("last", clock.cpu[-tenth - 1 :])):
+            print(f"{name} tenth: {(cpus[-1] - cpus[0]) / (len(cpus) - 1):.3f} CPU-s a trial")
+
+
+if __name__ == "__main__":
+    main()
