@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from .decode import read
+from .decode import BadFileError, read
 from .resize import area, bilinear, fitted
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .split import Split
+
+log = logging.getLogger(__name__)
 
 Shrink = Literal["bilinear", "area"]
 
@@ -66,11 +69,13 @@ def open_cache(split: Split, folder: Path, *, img: int, shrink: Shrink) -> Image
         shrink: How images larger than `img` are made smaller; smaller ones grow bilinearly.
 
     Raises:
-        OSError: The folder can't be written or the disk is full; nothing is left behind.
+        BadFileError: An image no longer decodes.
+        OSError: The folder can't be written or the disk is full. In both cases nothing is left behind.
     """
     shapes = np.array([fitted(height, width, img) for height, width in split.sizes.tolist()], np.int64)
     path = folder / f"{_fingerprint(split, img, shrink)}-{img}-{shrink}.rgb"
     if not path.exists():
+        log.info("resizing %d images to %d pixels, once, into %s", len(split), img, path)
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}")
         try:
@@ -98,7 +103,11 @@ def _fill(path: Path, split: Split, shapes: NDArray[np.int64], shrink: Shrink) -
 
         def write(index: int) -> None:
             height, width = map(int, shapes[index])
-            planes = _resized(read(split.images[index]), height, width, shrink).transpose(2, 0, 1)
+            try:
+                image = read(split.images[index])
+            except BadFileError as error:
+                raise BadFileError(f"{split.images[index]}: {error}; repair or remove it") from error
+            planes = _resized(image, height, width, shrink).transpose(2, 0, 1)
             data = memoryview(planes.tobytes())
             offset = int(ends[index]) - len(data)
             while data:  # a write may stop early: Linux writes at most 2 GiB at once

@@ -20,7 +20,7 @@ from .split import Split, read_split, save_split
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["DataConfig", "Split", "list_images", "load_data", "scan"]
+__all__ = ["DataConfig", "Split", "load_data", "scan"]
 
 _RULES = 1  # number of the rules by which files are accepted: raise it when they change
 
@@ -93,7 +93,7 @@ def scan(config: DataConfig, part: Part, *, strict: bool = False, memory: Path |
         FileNotFoundError: A source doesn't exist.
     """
     sources = config.train if part == "train" else config.val
-    images, no_images = list_images(sources, config.root)
+    images, no_images = _list_images(sources, config.root)
     classes = len(config.names)
     kept = memory / f"{_fingerprint(images, classes)}.labels.npz" if memory else None
     if kept and kept.exists():
@@ -112,7 +112,7 @@ def scan(config: DataConfig, part: Part, *, strict: bool = False, memory: Path |
     return split
 
 
-def list_images(sources: Iterable[Path], root: Path) -> tuple[list[Path], list[str]]:
+def _list_images(sources: Iterable[Path], root: Path) -> tuple[list[Path], list[str]]:
     """Return the image paths that folders (searched through) and .txt lists name, and what isn't an image.
 
     In a list, `./` means the list's own folder; other relative paths are looked for there, then under `root`,
