@@ -24,6 +24,7 @@ class Clock:
         self.cpu = []
 
     def ended(self, *_, **__):
+        """Note the time."""
         self.cpu.append(time.process_time())
 
     def __getattr__(self, name):

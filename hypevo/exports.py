@@ -38,6 +38,7 @@ class Exports:
         self._folder = folder
         self._plan = plan
         self._metrics = metrics
+        self._rows: dict[int, Row] = {}  # by trial number: they don't change
         self._drawn_at = -math.inf
         self._drawing_took = 0.0
 
@@ -51,7 +52,10 @@ class Exports:
             OSError: a file cannot be written; the older one is as it was.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        rows = [self.row(trial) for trial in trials]
+        for trial in trials:
+            if trial.number not in self._rows:
+                self._rows[trial.number] = self.row(trial)
+        rows = [self._rows[trial.number] for trial in trials]
         write_evolve_csv(self._folder / CSV, rows)
         write_hyp_evolved(self._folder / HYP, rows)
         began = time.monotonic()

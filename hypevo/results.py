@@ -4,6 +4,7 @@ Both are views of a study, rewritten as a whole. Tools made for YOLOv5 read them
 YOLOv5's.
 """
 
+import functools
 import logging
 import math
 import re
@@ -90,7 +91,7 @@ def write_evolve_csv(path: Path, rows: Sequence[Row]) -> None:
                 f"evolve.csv: expected the same genes in every row; row {row.number} differs in {odd}"
             )
         cells = [row.metrics.get(name, math.nan) for name in metrics] + [row.hyp[name] for name in genes]
-        lines.append(",".join(map(_cell, cells)))
+        lines.append(_line(tuple(cells)))
     write_atomically(path, "\n".join(lines) + "\n")
 
 
@@ -181,6 +182,12 @@ def read_evolve_csv(path: Path, fitness: Callable[[Mapping[str, float]], float] 
 def _shown_metrics(rows: Iterable[Row]) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name for row in rows for name in row.metrics))
     return tuple(STANDARD_COLUMNS) if set(STANDARD_COLUMNS) <= set(names) else names
+
+
+@functools.lru_cache(maxsize=20_000)
+def _line(cells: tuple[float, ...]) -> str:
+    """Kept, because a study's csv is written again after every trial, one line longer each time."""
+    return ",".join(map(_cell, cells))
 
 
 def _cell(value: float) -> str:
