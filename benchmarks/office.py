@@ -1,6 +1,7 @@
 """A trainer that trains nothing and reports much, to measure the driver: 10 epochs of 10 metrics, 3 artifacts."""
 
 import math
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +13,14 @@ class Settings:
     """How long it pretends to train, and how much it tells."""
 
     epochs: int = 10
+    sleep: float = 0.0  # seconds an epoch takes
 
 
 def train(hyp, *, out: Path, seed, device, report, settings):  # noqa: ARG001 - a trainer's signature
     """Report a smooth function of two genes."""
     quality = math.exp(-((math.log10(hyp["lr0"]) + 1.5) ** 2)) * (1 - abs(hyp["momentum"] - 0.9))
     for epoch in range(settings.epochs):
+        time.sleep(settings.sleep)
         grown = quality * (epoch + 1) / settings.epochs
         losses = {"train/box_loss": 1 - grown, "train/obj_loss": 1 - grown, "train/cls_loss": 1 - grown}
         report(dict.fromkeys(METRICS, grown) | losses, step=epoch)

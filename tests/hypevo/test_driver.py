@@ -199,3 +199,25 @@ def test_help_loads_nothing_heavy():
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "evolve" in answer
     assert answer.splitlines()[-1] == "LOADED []"
+
+
+@pytest.mark.slow
+def test_a_study_in_a_database_has_one_driver_and_a_dead_one_s_successor(
+    driver, evolution, arena, nobody_left
+):
+    """Journals are locked, databases are leased: a lease is judged by its renewals, which takes a while."""
+    database = ("--storage", "sqlite:///optuna.db", "--generations", "2", "--sleep", "20", "--epochs", "1")
+    first = driver(*database)
+    first.until("runs/evolve/s/trials/0000/log.txt")
+    second = driver(*database)
+    assert second.wait() == 2
+    assert f"pid {first.pid}" in second.log.read_text().split("already running")[1]
+    first.stop(signal.SIGKILL)
+    nobody_left(arena)
+    third = driver("--storage", "sqlite:///optuna.db", "--generations", "0", "--sleep", "20", "--epochs", "1")
+    third.until("runs/evolve/s/trials/0000/log.1.txt")
+    assert third.stop() == 130
+    assert "for a sign of life" in " ".join(third.log.read_text().split())
+    fourth = driver(*database)  # the interrupted one gave its lease back
+    fourth.until("runs/evolve/s/trials/0000/log.2.txt", seconds=30)
+    assert fourth.stop() == 130
