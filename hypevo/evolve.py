@@ -54,7 +54,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 )
             enqueue_default(study, look.plan)
             tracker = Tracker(study.study_name, store, weights=settings.keep_weights == "all")
-            ledger = Ledger(settings, look.plan, look.inspection.metrics, study, tracker)
+            ledger = Ledger(settings, look.plan, look.inspection, study, tracker)
             return Driver(settings, look, options, ledger, backend, watcher, events).run()
     except OSError as error:
         raise WorkError(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Sequence
 from typing import Any
 
 import optuna
@@ -25,6 +24,7 @@ from hypevo.settings import EvolveSettings
 from hypevo.standing import DEVICE_SECONDS, ENDED, SECONDS, Standing
 from hypevo.storage import EXPERIMENT, PARENT_RUN, Plan
 from hypevo.tracking import WEIGHTS, Tracker
+from hypevo.trial import Inspection
 
 ATTEMPTS, FAILURE, REASON, RUN, LINEAGE = "attempts", "failure", "reason", "mlflow_run_id", "lineage"
 PLAN_FILE = "plan.json"  # what the study was begun with, beside its exports
@@ -38,7 +38,7 @@ class Ledger:
         self,
         settings: EvolveSettings,
         plan: Plan,
-        metrics: Sequence[str],
+        trainer: Inspection,
         study: optuna.Study,
         tracker: Tracker,
     ) -> None:
@@ -46,8 +46,9 @@ class Ledger:
         self.tracker = tracker
         self._settings = settings
         self._plan = plan
-        self._metrics = metrics
-        self._exports = Exports(settings.folder, plan, metrics)
+        self._metrics = trainer.metrics
+        self._fingerprint = trainer.fingerprint
+        self._exports = Exports(settings.folder, plan, trainer.metrics)
         self._reported: dict[int, set[int]] = {}  # of repeated trials: the epochs the study has already
         self.standing = Standing(self._trials(*ENDED), settings.min_gain)
 
@@ -68,8 +69,9 @@ class Ledger:
             self.study.user_attrs.get(PARENT_RUN),
             experiment=settings.experiment,
             params=params,
-            tags=provenance(),
+            tags=provenance() | ({"hypevo.dataset": self._fingerprint} if self._fingerprint else {}),
             dataset=plan.settings.get("data"),
+            fingerprint=self._fingerprint,
         )
         for key, value in ((PARENT_RUN, parent), (EXPERIMENT, self.tracker.experiment_id)):
             if self.study.user_attrs.get(key) != value:

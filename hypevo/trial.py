@@ -28,6 +28,7 @@ class Inspection:
     metrics: tuple[str, ...]  # the names it returns; empty when it does not say
     findings: tuple[Finding, ...]
     has_prepare: bool
+    fingerprint: str = ""  # of the data's content, from a trainer that offers `fingerprint(settings)`
 
 
 def train(job: Job, report: Report) -> dict[str, float]:
@@ -80,6 +81,7 @@ def inspect(
         metrics=tuple(getattr(found.module, "METRICS", ())),
         findings=tuple(findings),
         has_prepare=hasattr(found.module, "prepare"),
+        fingerprint=str(found.module.fingerprint(settings)) if hasattr(found.module, "fingerprint") else "",
     )
 
 

@@ -19,6 +19,7 @@ METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95", "box_loss", "obj_lo
 
 @dataclass(frozen=True)
 class Settings:
+    data: str | None = None
     epochs: int = 2
     sleep: float = 0.0  # seconds an epoch takes
     fail: str = ""  # how it fails
@@ -28,6 +29,10 @@ class Settings:
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise ValueError(f"epochs: expected 1 or more, got {self.epochs}")
+
+
+def fingerprint(settings: Settings) -> str:
+    return "5eed0f1a7d5ca9e"
 
 
 def train(hyp, *, out: Path, seed: int, device: str, report, settings: Settings):

@@ -55,10 +55,14 @@ def test_a_study_is_a_parent_run_with_a_child_run_for_each_trial(evolution):
 
 
 def test_all_that_is_needed_to_repeat_it_is_in_the_parent_run(evolution):
-    evolution(1)
+    evolution(1, options={"data": "hills.yaml"})
     tags, params = evolution.parent.data.tags, evolution.parent.data.params
     for name in ("command", "python", "machine", "version.optuna", "version.mlflow", "version.numpy"):
         assert tags[f"hypevo.{name}"]
+    assert tags["hypevo.dataset"] == "5eed0f1a7d5ca9e"
+    (given,) = evolution.parent.inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest) == ("hills", "5eed0f1a")
+    assert evolution.children[0].inputs.dataset_inputs[0].dataset.digest == "5eed0f1a"
     assert params["seed"] == "2"
     assert params["sampler"] == "classic"
     assert params["trainer"] == "landscape:train"
