@@ -73,7 +73,6 @@ class _Active:
     record: Record
     future: Future[Outcome]
     slot: int
-    attempt: int
 
 
 class Driver:
@@ -196,7 +195,7 @@ class Driver:
         if math.isnan(self._began):
             self._began = time.monotonic()
         future = self._backend.submit(job, lambda step, metrics: self._events.put((number, (step, metrics))))
-        self._active[number] = _Active(trial, record, future, slot, attempt)
+        self._active[number] = _Active(trial, record, future, slot)
         future.add_done_callback(lambda ended: self._events.put((number, ended)))
         self._watcher.started(number, device=device, attempt=attempt)
 
@@ -224,11 +223,9 @@ class Driver:
             bad = ", ".join(self._fitness.missing(outcome.metrics)) or "the result"
             reason = f"no fitness: {bad} is missing or not finite"
             outcome, fitness = replace(outcome, failure=Failure.DIVERGED, reason=reason), None
-        again = (
-            outcome.failure is not None and outcome.failure.lost and active.attempt <= self._settings.retries
-        )
+        lost = outcome.failure is not None and outcome.failure.lost
+        again = lost and self._ledger.lose(active.trial, outcome) <= self._settings.retries
         if again:
-            self._ledger.lose(active.trial, outcome)
             self._again.append(active.trial)
         else:
             self._ledger.finish(active.trial, active.record, outcome, fitness)

@@ -18,11 +18,14 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from hypevo.protocol import InputError
 
 LEASE = "hypevo_driver"  # the study's user attribute
 BEAT, PATIENCE = 5.0, 20.0  # seconds between renewals, and without one until a driver counts as dead
+
+_AWAY = (StorageInternalError, SQLAlchemyError)  # a database that does not answer just now
 
 
 @contextlib.contextmanager
@@ -102,7 +105,7 @@ def lease(
     finally:
         over.set()
         thread.join()
-        with contextlib.suppress(StorageInternalError):
+        with contextlib.suppress(*_AWAY):
             if _holder(study).get("token") == mine["token"]:
                 study.set_user_attr(LEASE, None)
 

@@ -26,7 +26,8 @@ from hypevo.storage import EXPERIMENT, PARENT_RUN, Plan
 from hypevo.tracking import WEIGHTS, Tracker
 from hypevo.trial import Inspection
 
-ATTEMPTS, FAILURE, REASON, RUN, LINEAGE = "attempts", "failure", "reason", "mlflow_run_id", "lineage"
+ATTEMPTS, LOSSES, FAILURE, REASON = "attempts", "losses", "failure", "reason"
+RUN, LINEAGE = "mlflow_run_id", "lineage"
 PLAN_FILE = "plan.json"  # what the study was begun with, beside its exports
 TRIALS = "trials"  # the folder of the trials' folders
 
@@ -133,9 +134,15 @@ class Ledger:
         trial.report(fitness, step)
         return trial.should_prune()
 
-    def lose(self, trial: Trial, outcome: Outcome) -> None:
-        """Write down the cost of an attempt that will be repeated."""
+    def lose(self, trial: Trial, outcome: Outcome) -> int:
+        """Count an attempt that was lost, and what it cost; returns how many of this trial were.
+
+        Those that ended with their driver do not count: it is not the trial that was in trouble.
+        """
+        losses = int(trial.user_attrs.get(LOSSES, 0)) + 1
+        trial.set_user_attr(LOSSES, losses)
         trial.set_user_attr(DEVICE_SECONDS, self._cost(trial, outcome.seconds))
+        return losses
 
     def enter(self, trial: Trial, record: Record) -> None:
         """Enter the result in a finished trial's folder into the study, and have MLflow follow."""

@@ -41,6 +41,7 @@ _STEP = "epoch"  # logged with every step: the last one tells how far a run has 
 _PRIVATE = ("epochs.jsonl", "trial.json")  # the folder's bookkeeping: already in the run as metrics and tags
 _FAILURES = (MlflowException, SQLAlchemyError, OSError)  # what a store that is away, or no store, raises
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE")
+_HOUR = 3600.0  # seconds
 _PORTION = 100  # items MLflow takes in one batch
 _LONGEST_NAME, _LONGEST_VALUE = 250, 5000  # characters MLflow takes for sure
 
@@ -244,21 +245,23 @@ class Tracker:
         details = record.details
         if not details or record.number in self._refused:
             return  # its folder is being made anew for another attempt, which comes here next; or its run was deleted
+        result = record.result  # before the epochs: when there is a result, all of them are there
+        epochs = record.epochs
         run = self._child(record.number, details)
-        for epoch in record.epochs:
+        for epoch in epochs:
             if epoch.step > self._logged(run):
                 values = {_key(name): value for name, value in epoch.metrics.items()}
                 values |= {_STEP: float(epoch.step)}  # last: with it, all is there
                 self._log(run, metrics=[Metric(k, v, epoch.time_ms, epoch.step) for k, v in values.items()])
                 self._last_step[run] = epoch.step
-        result = record.result
         if result is None:
             if record.number not in self._open:
                 self._client.update_run(run, status="RUNNING")
                 self._client.set_tag(run, STATE, "running")
                 self._open.add(record.number)
         elif record.number in self._open:
-            self._finish(run, record, result, repeated=details.get("attempt", 1) > 1)
+            reported = epochs[-1].metrics if epochs and details.get("attempt", 1) == 1 else {}
+            self._finish(run, record.folder, result, reported)
             self._open.discard(record.number)
 
     def _log_progress(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -268,15 +271,14 @@ class Tracker:
             self._log(self.parent, metrics=[Metric(k, v, now, step) for k, v in values.items()])
             self._last_step[self.parent] = step
 
-    def _finish(self, run: str, record: Record, result: Result, *, repeated: bool) -> None:
+    def _finish(self, run: str, folder: Path, result: Result, reported: Mapping[str, float]) -> None:
+        """End a run; `reported` is what it shows so far, empty if that may be of an earlier attempt."""
         final = dict(result.metrics) | ({} if result.fitness is None else {"fitness": result.fitness})
-        epochs = record.epochs
-        reported = epochs[-1].metrics if epochs else {}
-        if repeated or any(reported.get(name) != value for name, value in final.items()):
-            step = self._logged(run) + 1  # of an earlier attempt, maybe; the same at every try to send it
+        if any(reported.get(name) != value for name, value in final.items()):
+            step = self._logged(run) + 1  # the same at every try to send it
             self._log(run, metrics=[Metric(_key(k), v, result.time_ms, step) for k, v in final.items()])
-        for path in self._artifacts(record.folder):
-            inside = path.relative_to(record.folder).parent
+        for path in self._artifacts(folder):
+            inside = path.relative_to(folder).parent
             self._client.log_artifact(run, str(path), None if inside == Path() else inside.as_posix())
         state = "complete" if result.failure is None else result.failure.value
         tags = {STATE: state, "hypevo.seconds": f"{result.seconds:.1f}"} | (
@@ -444,7 +446,9 @@ def _create_database(path: Path) -> None:
     """Make a new database under another name and move it into place: a crash must not leave half a schema."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
+    for left in path.parent.glob(f".{path.name}.*"):
+        if left == temporary or time.time() - left.stat().st_mtime > _HOUR:  # of a start that was killed
+            left.unlink(missing_ok=True)
     try:
         MlflowClient(f"sqlite:///{temporary}").search_experiments(max_results=1)
         try:

@@ -121,6 +121,13 @@ def test_a_trial_killed_once_runs_again_under_its_number(evolution, arena):
     assert len(evolution.trials) == 3
 
 
+def test_a_trial_that_is_lost_again_and_again_is_given_up(evolution):
+    evolution(1, options={"fail": "kill", "fail_above": 0.0}, retries=2, max_failures=1)
+    assert evolution.watcher.starts == [(0, 1), (0, 2), (0, 3)]
+    (trial,) = evolution.trials
+    assert (trial.state, trial.user_attrs["failure"], trial.user_attrs["losses"]) == (FAIL, Failure.KILLED, 3)
+
+
 def test_a_training_s_own_error_is_not_tried_again(evolution):
     evolution(1, options={"fail": "raise", "fail_above": 0.0}, retries=2, max_failures=1)
     assert evolution.watcher.starts == [(0, 1)]

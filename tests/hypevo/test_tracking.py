@@ -247,6 +247,30 @@ def test_another_attempt_s_last_metrics_are_those_of_the_run(tracker, arena):
     assert run.data.metrics["fitness"] == 0.7
 
 
+def test_a_result_that_comes_while_the_epochs_are_read_waits_for_the_next_delivery(
+    tracker, arena, monkeypatch
+):
+    record = Record(arena / "trials" / "0000", 0)
+    record.start({"lr0": 0.01}, {"attempt": 1})
+    record.add_epoch(0, {"fitness": 0.1})
+    read = Record.epochs.fget
+
+    def read_slowly(self):
+        epochs = read(self)
+        if self.result is None:  # and the driver is faster
+            self.add_epoch(1, {"fitness": 0.2})
+            self.finish(Outcome({"mAP_0.5": 0.7}), 0.2)
+        return epochs
+
+    monkeypatch.setattr(Record, "epochs", property(read_slowly))
+    tracker._deliver(record)
+    tracker._deliver(record)
+    tracker.close("FINISHED", "complete")
+    client, (run,) = children(tracker)
+    assert points(client, run) == [(0, 0.1), (1, 0.2), (2, 0.2)]
+    assert run.info.status == "FINISHED"
+
+
 def test_a_folder_being_made_anew_is_left_for_later(tracker, arena):
     record = Record(arena / "trials" / "0000", 0)
     tracker.update(record)
