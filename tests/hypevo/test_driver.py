@@ -221,3 +221,27 @@ def test_a_study_in_a_database_has_one_driver_and_a_dead_one_s_successor(
     fourth = driver(*database)  # the interrupted one gave its lease back
     fourth.until("runs/evolve/s/trials/0000/log.2.txt", seconds=30)
     assert fourth.stop() == 130
+
+
+@pytest.mark.slow
+def test_a_kill_while_mlflow_makes_its_database_leaves_none_or_a_whole_one(
+    driver, evolution, arena, nobody_left
+):
+    (arena / "mlflow.db").unlink()
+    chance = random.Random(1)
+    half_way = 0
+    for _ in range(4):
+        one = driver("--generations", "1", "--sleep", "60")
+        end = time.monotonic() + 60
+        while not list(arena.glob(".mlflow.db.*")) and not (arena / "mlflow.db").exists():
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.5))
+        one.stop(signal.SIGKILL)
+        half_way += not (arena / "mlflow.db").exists()
+    nobody_left(arena)
+    assert half_way
+    last = driver("--generations", "1", "--sleep", "60")
+    last.until("runs/evolve/s/trials/0000/log.txt")
+    assert last.stop() == 130
+    assert evolution.parent.info.status == "KILLED"

@@ -1,0 +1,33 @@
+"""Where a study stands, from its storage alone."""
+
+import pytest
+
+from hypevo.protocol import InputError
+from hypevo.status import study_status
+
+
+def test_a_study_in_its_numbers(evolution):
+    summary = evolution(3, options={"fail": "memory", "fail_above": 0.01}, max_failures=99)
+    found = study_status("mlruns/optuna.journal", None)
+    failed = len(evolution.trials) - 3
+    assert failed
+    assert found["study"] == "s"
+    assert found["generations"] == 3
+    assert found["failures"] == {"out of memory": failed}
+    assert "no memory left" in found["last_failure"]
+    assert (found["best_trial"], found["best_fitness"]) == (summary.best.number, summary.best.value)
+    assert found["running"] == []
+    assert found["mlflow_run"] == evolution.parent.info.run_id
+
+
+def test_a_journal_cut_off_in_mid_line_can_still_be_looked_at(evolution, arena):
+    evolution(1)
+    with (arena / "mlruns/optuna.journal").open("ab") as file:
+        file.write(b'{"op_code":4,')
+    assert study_status("mlruns/optuna.journal", "s")["generations"] == 1
+
+
+def test_no_study_is_an_input_error(bare_arena):
+    with pytest.raises(InputError, match="no such file"):
+        study_status("mlruns/optuna.journal", None)
+    assert not (bare_arena / "mlruns").exists()
