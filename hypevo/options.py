@@ -24,7 +24,7 @@ Data = Annotated[
 ]
 Weights = Annotated[str | None, _option("Checkpoint to start from: yolov5*.pt, or one of ours.", TRAINING)]
 Model = Annotated[str | None, _option("Model size to train from scratch: p, n, s, m, l or x.", TRAINING)]
-Epochs = Annotated[int | None, _option("Epochs of one training; 10 (embedded dataset: 3).", TRAINING)]
+Epochs = Annotated[int | None, _option("Epochs of one training; 10 (embedded dataset: 6).", TRAINING)]
 Img = Annotated[int | None, _option("Image size in pixels, a multiple of 32; 640 (embedded: 160).", TRAINING)]
 Batch = Annotated[int | None, _option("Images in a batch; 16.", TRAINING)]
 Optimizer = Annotated[str | None, _option("SGD, Adam or AdamW.", TRAINING)]
