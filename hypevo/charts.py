@@ -14,7 +14,16 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-_TELLING = ("lr0", "momentum", "weight_decay", "box", "cls", "obj", "scale", "mosaic")  # shown, where they move
+_TELLING = (
+    "lr0",
+    "momentum",
+    "weight_decay",
+    "box",
+    "cls",
+    "obj",
+    "scale",
+    "mosaic",
+)  # shown, where they move
 LONGEST = 20_000  # characters MLflow accepts for a view
 
 

@@ -16,7 +16,9 @@ from hypevo.resolve import resolve
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle, also while this imports
 
 with contextlib.suppress(Exception):  # see the first lines
-    importlib.import_module("hypevo.cli")  # every child runs the few lines of the driver's main script, which want it
+    importlib.import_module(
+        "hypevo.cli"
+    )  # every child runs the few lines of the driver's main script, which want it
     module = resolve(os.environ[TRAINER]).module
     for name in getattr(module, "PRELOAD", ()):
         importlib.import_module(name)
