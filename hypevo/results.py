@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypevo.atomic import write_atomically
+from hypevo.bounded import read_bounded
 from hypevo.fitness import DEFAULT_FITNESS, parse_fitness
 from hypevo.protocol import InputError
 
@@ -196,13 +197,7 @@ def _cell(value: float) -> str:
 
 def _lines(path: Path) -> tuple[list[tuple[int, str]], int | None]:
     """Return the numbered lines that hold something, and the number of a last line that was cut off."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if len(data) > MAX_BYTES:
-        raise InputError(f"{path}: expected an evolve.csv of at most {MAX_BYTES:,} bytes; this one is longer")
+    data = read_bounded(path, MAX_BYTES, "an evolve.csv")
     text = data.decode("utf-8-sig", errors="replace")
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not lines or text.endswith(("\n", "\r")):

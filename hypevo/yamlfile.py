@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from hypevo.bounded import read_bounded
 from hypevo.protocol import InputError
 
 MAX_BYTES = 1_000_000
@@ -33,13 +34,7 @@ def read_mapping(path: Path | Traversable) -> dict[str, object]:
     Raises:
         InputError: The file cannot be read or is not one mapping with distinct text keys.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if len(data) > MAX_BYTES:
-        raise InputError(f"{path}: expected a yaml file of at most {MAX_BYTES:,} bytes; this one is longer")
+    data = read_bounded(path, MAX_BYTES, "a yaml file")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

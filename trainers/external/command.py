@@ -67,13 +67,27 @@ def train(
     Raises:
         RuntimeError: The program failed, or ended without results.
     """
+    places: dict[str, Any] = {
+        "hyp": write_hyp(hyp, out),
+        "out": out,
+        "seed": seed,
+        "device": device_index(device),
+    }
+    command = [word.format_map(places) for word in shlex.split(settings.command)]
+    return follow(command, out=out, pattern=settings.results, report=report)
+
+
+def write_hyp(hyp: Mapping[str, float], out: Path) -> Path:
+    """Write the hyperparameters where the program finds them, and return the file."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "hyp.yaml"
     path.write_text(yaml.safe_dump({gene: float(value) for gene, value in hyp.items()}, sort_keys=False))
-    index = "0" if device.startswith("cuda") else device  # the process sees one GPU only
-    places: dict[str, Any] = {"hyp": path, "out": out, "seed": seed, "device": index}
-    command = [word.format_map(places) for word in shlex.split(settings.command)]
-    return follow(command, out=out, pattern=settings.results, report=report)
+    return path
+
+
+def device_index(device: str) -> str:
+    """The device as a program's option: 0 on CUDA, because the process sees one GPU only."""
+    return "0" if device.startswith("cuda") else device
 
 
 def follow(command: Sequence[str], *, out: Path, pattern: str, report: Report) -> dict[str, float]:

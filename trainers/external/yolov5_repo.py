@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from .command import follow
+from .command import device_index, follow, write_hyp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,11 +55,8 @@ def train(
     Raises:
         RuntimeError: It failed, or ended without results.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "hyp.yaml"
-    path.write_text(yaml.safe_dump({gene: float(value) for gene, value in hyp.items()}, sort_keys=False))
     options = {
-        "hyp": path,
+        "hyp": write_hyp(hyp, out),
         "data": _found(settings.data),
         "weights": _found(settings.weights),
         "epochs": settings.epochs,
@@ -69,7 +64,7 @@ def train(
         "batch-size": settings.batch,
         "optimizer": settings.optimizer,
         "seed": seed,
-        "device": "0" if device.startswith("cuda") else device,  # the process sees one GPU only
+        "device": device_index(device),
         "project": out,
         "name": "train",
     }
