@@ -173,12 +173,11 @@ def _prepare(
 ) -> tuple[dict[str, Any], Fitness, tuple[str, ...]]:
     """The trainer's options, checked and prepared, and the study's fitness."""
     wanted = {**plan.settings, **(settings.options or {})}
-    look = backend.call(child.inspect, plan.trainer, wanted, dict(plan.hyp), plan.space.to_dict())
+    cache = settings.cache.resolve()
+    look = backend.call(child.inspect, plan.trainer, wanted, dict(plan.hyp), plan.space.to_dict(), cache)
     refuse([finding.message for finding in look.findings if finding.level == "error"])
-    options: dict[str, Any] = look.settings
-    if look.has_prepare:
-        options = backend.call(child.prepare, plan.trainer, options, settings.cache.resolve())
-    return options, parse_fitness(plan.fitness, look.metrics), look.metrics
+    prepared: child.Prepared = backend.call(child.prepare, plan.trainer, look.settings, cache)
+    return prepared.settings, parse_fitness(plan.fitness, look.metrics), look.metrics
 
 
 def _train_all(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from optuna.exceptions import StorageInternalError
 
@@ -19,7 +17,7 @@ from hypevo.preflight import preflight, refuse
 from hypevo.protocol import InputError, WorkError
 from hypevo.search import make_pruner, make_sampler
 from hypevo.settings import EvolveSettings
-from hypevo.storage import enqueue_default
+from hypevo.storage import enqueue_default, same_dataset
 from hypevo.tracking import Store, Tracker
 from hypevo.watch import Watcher
 
@@ -47,15 +45,24 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
             trials = len(study.get_trials(deepcopy=False))
             _refuse_foreign(settings.folder, new=trials == 0)
             study.sampler = make_sampler(settings.sampler, look.plan, trials)
-            options: Mapping[str, Any] = look.plan.settings
-            if look.inspection.has_prepare:
-                options = backend.call(
-                    child.prepare, look.plan.trainer, dict(options), settings.cache.resolve()
+            prepared: child.Prepared = backend.call(
+                child.prepare, look.plan.trainer, dict(look.plan.settings), settings.cache.resolve()
+            )
+            if not same_dataset(study, prepared.fingerprint):
+                watcher.said(
+                    "the dataset is not what it was when this study began: its trials' results may not compare"
                 )
             enqueue_default(study, look.plan)
             tracker = Tracker(study.study_name, store, weights=settings.keep_weights == "all")
-            ledger = Ledger(settings, look.plan, look.inspection, study, tracker)
-            return Driver(settings, look, options, ledger, backend, watcher, events).run()
+            ledger = Ledger(
+                settings,
+                look.plan,
+                study,
+                tracker,
+                metrics=look.inspection.metrics,
+                dataset=prepared.fingerprint,
+            )
+            return Driver(settings, look, prepared.settings, ledger, backend, watcher, events).run()
     except OSError as error:
         raise WorkError(
             f"cannot keep the study's records: {error}; "

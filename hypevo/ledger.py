@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 import optuna
@@ -24,7 +25,6 @@ from hypevo.settings import EvolveSettings
 from hypevo.standing import DEVICE_SECONDS, ENDED, SECONDS, Standing
 from hypevo.storage import EXPERIMENT, PARENT_RUN, Plan
 from hypevo.tracking import WEIGHTS, Tracker
-from hypevo.trial import Inspection
 
 ATTEMPTS, LOSSES, FAILURE, REASON = "attempts", "losses", "failure", "reason"
 RUN, LINEAGE = "mlflow_run_id", "lineage"
@@ -39,17 +39,29 @@ class Ledger:
         self,
         settings: EvolveSettings,
         plan: Plan,
-        trainer: Inspection,
         study: optuna.Study,
         tracker: Tracker,
+        *,
+        metrics: Sequence[str],
+        dataset: str,
     ) -> None:
+        """Keep the books of `study`.
+
+        Args:
+            settings: What the user asked for.
+            plan: What the study is.
+            study: Optuna's.
+            tracker: Where MLflow's part goes.
+            metrics: Names that the trainer returns; empty when it does not say.
+            dataset: Fingerprint of the data; empty when there is none.
+        """
         self.study = study
         self.tracker = tracker
         self._settings = settings
         self._plan = plan
-        self._metrics = trainer.metrics
-        self._fingerprint = trainer.fingerprint
-        self._exports = Exports(settings.folder, plan, trainer.metrics)
+        self._metrics = metrics
+        self._fingerprint = dataset
+        self._exports = Exports(settings.folder, plan, metrics)
         self._reported: dict[int, set[int]] = {}  # of repeated trials: the epochs the study has already
         self.standing = Standing(self._trials(*ENDED), settings.min_gain)
 

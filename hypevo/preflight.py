@@ -56,7 +56,13 @@ def preflight(
     devices = parse_devices(settings.device)
     findings = _check_places(settings)
     inspection = backend.call(
-        trial.inspect, settings.trainer, dict(settings.options), hyp, space.to_dict(), device=devices[0]
+        trial.inspect,
+        settings.trainer,
+        dict(settings.options),
+        hyp,
+        space.to_dict(),
+        settings.cache.resolve(),
+        device=devices[0],
     )
     try:
         fitness = parse_fitness(settings.fitness, inspection.metrics)

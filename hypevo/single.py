@@ -6,7 +6,6 @@ import queue
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -60,12 +59,12 @@ def train_once(
         store = Store.default()
         store.check()
         plan, device = look.plan, look.devices[0]
-        options: Mapping[str, Any] = plan.settings
-        if look.inspection.has_prepare:
-            options = backend.call(child.prepare, plan.trainer, dict(options), settings.cache.resolve())
+        prepared: child.Prepared = backend.call(
+            child.prepare, plan.trainer, dict(plan.settings), settings.cache.resolve()
+        )
         record = Record(_new_folder(settings.out, settings.name, given=settings.study is not None), 0)
         tracker = Tracker(record.folder.name, store, weights=True)
-        tracker.open_single(settings.experiment, plan.settings.get("data"))
+        tracker.open_single(settings.experiment, plan.settings.get("data"), prepared.fingerprint)
         details = {
             "seed": settings.seed,
             "device": device,
@@ -73,7 +72,7 @@ def train_once(
             "tags": {"hypevo.seed": str(settings.seed), "hypevo.device": device, **provenance()},
         }
         record.start(plan.hyp, details)
-        job = Job(plan.trainer, plan.hyp, record.folder.resolve(), settings.seed, device, options)
+        job = Job(plan.trainer, plan.hyp, record.folder.resolve(), settings.seed, device, prepared.settings)
         outcome = _follow(job, backend, record, look.fitness, lambda: tracker.update(record), console)
         if (record.folder / PR_CURVE).exists():
             plot_pr_curve(record.folder / PR_CURVE, (record.folder / PR_CURVE).with_suffix(".png"))

@@ -19,6 +19,7 @@ from hypevo.space import Space
 
 DEFAULT = "mlruns/optuna.journal"
 PLAN, PARENT_RUN, EXPERIMENT = "hypevo", "mlflow_parent_run_id", "mlflow_experiment_id"
+DATASET = "dataset_fingerprint"
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -156,6 +157,14 @@ def begin_study(study: optuna.Study, plan: Plan) -> None:
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names(["fitness"])
         study.set_user_attr(PLAN, plan.to_json())
+
+
+def same_dataset(study: optuna.Study, fingerprint: str) -> bool:
+    """Whether a study began with this dataset; a study that knows none yet takes this one for its own."""
+    began = study.user_attrs.get(DATASET)
+    if fingerprint and not began:
+        study.set_user_attr(DATASET, fingerprint)
+    return not (began and fingerprint) or began == fingerprint
 
 
 def enqueue_default(study: optuna.Study, plan: Plan) -> None:

@@ -9,6 +9,7 @@ import dataclasses
 import errno
 import traceback
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,14 @@ class Inspection:
     settings: dict[str, Any]  # resolved, plain values
     metrics: tuple[str, ...]  # the names it returns; empty when it does not say
     findings: tuple[Finding, ...]
-    has_prepare: bool
-    fingerprint: str = ""  # of the data's content, from a trainer that offers `fingerprint(settings)`
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """What all trials of a study share."""
+
+    settings: dict[str, Any]  # that the trials run with, plain values
+    fingerprint: str  # of the data's content; empty from a trainer that offers none
 
 
 def train(job: Job, report: Report) -> dict[str, float]:
@@ -62,10 +69,11 @@ def inspect(
     raw: Mapping[str, Any],
     hyp: Mapping[str, float],
     space: Mapping[str, Any],
+    cache: Path | None = None,
     *,
     check: bool = True,
 ) -> Inspection:
-    """Resolve the trainer, build its settings, and run its preflight.
+    """Resolve the trainer, build its settings, and run its preflight, which may keep what it reads in `cache`.
 
     Raises:
         InputError: the trainer or one of its options does not exist, or its settings refuse a value.
@@ -74,26 +82,35 @@ def inspect(
     settings = found.settings(raw)
     findings: list[Finding] = []
     if check and hasattr(found.module, "check"):
-        findings = [Finding(level, message) for level, message in found.module.check(settings, hyp, space)]
+        keeps = "cache" in signature(found.module.check).parameters
+        said = found.module.check(settings, hyp, space, *([cache] if keeps else []))
+        findings = [Finding(level, message) for level, message in said]
     return Inspection(
         trainer=found.name,
         settings=_plain(settings),
         metrics=tuple(getattr(found.module, "METRICS", ())),
         findings=tuple(findings),
-        has_prepare=hasattr(found.module, "prepare"),
-        fingerprint=str(found.module.fingerprint(settings)) if hasattr(found.module, "fingerprint") else "",
     )
 
 
-def prepare(trainer: str, settings: Mapping[str, Any], cache: Path) -> dict[str, Any]:
-    """Build what all trials of a study share; returns the settings that the trials run with."""
+def prepare(trainer: str, settings: Mapping[str, Any], cache: Path) -> Prepared:
+    """Build what all trials of a study share, as far as the trainer has something to share.
+
+    Raises:
+        InputError: the data cannot be used.
+    """
     found = resolve(trainer)
     bound = found.settings(settings)
-    cache.mkdir(parents=True, exist_ok=True)
+    fingerprint = ""
     try:
-        return _plain(found.module.prepare(bound, cache) or bound)
+        if hasattr(found.module, "prepare"):
+            cache.mkdir(parents=True, exist_ok=True)
+            bound = found.module.prepare(bound, cache) or bound
+        if hasattr(found.module, "fingerprint"):
+            fingerprint = str(found.module.fingerprint(bound))
     except (ValueError, FileNotFoundError) as error:
         raise InputError(str(error)) from error
+    return Prepared(_plain(bound), fingerprint)
 
 
 def validate(trainer: str, raw: Mapping[str, Any], device: str) -> dict[str, float]:

@@ -7,8 +7,10 @@ command line, `--trainer my_package.my_module:train`. Its module may also offer:
                ValueError); `train` then takes `settings=`
     METRICS    tuple of the names that `train` returns
     PRELOAD    tuple of module names worth importing once before trainings are forked
-    check      (settings, hyp, space) -> list of ("error" | "warning" | "note", message), before any training
+    check      (settings, hyp, space) -> list of ("error" | "warning" | "note", message), before any training; one with
+               a fourth parameter `cache` gets the folder that `prepare` will get
     prepare    (settings, cache: Path) -> settings of the trainings, once per study: what they all share
+    fingerprint(settings) -> text that identifies the content of the data: a study tells when it has changed
     validate   (settings, *, device) -> metrics of the settings' weights, without training
 
 Importing the module should be cheap: import heavy libraries inside the functions. The conformance tests of a

@@ -261,6 +261,16 @@ def test_an_mlflow_that_does_not_answer_is_refused_before_anything_is_written(
     assert [path.name for path in bare_arena.iterdir() if path.name != "__pycache__"] == ["landscape.py"]
 
 
+def test_a_dataset_that_changed_since_the_study_began_is_told(evolution, arena):
+    data = arena / "data.yaml"
+    told = []
+    for content in ("first", "first", "second"):
+        data.write_text(content)
+        evolution(len(told) + 1, options={"data": str(data)})
+        told.append(any("dataset is not what it was" in line for line in evolution.watcher.messages))
+    assert told == [False, False, True]
+
+
 def test_a_new_study_does_not_write_over_another_one_s_trials(evolution, arena):
     evolution(2)
     (arena / "mlruns/optuna.journal").unlink()

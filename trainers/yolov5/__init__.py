@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .. import Report
 
-__all__ = ["METRICS", "PRELOAD", "Settings", "check", "prepare", "train", "validate"]
+__all__ = ["METRICS", "PRELOAD", "Settings", "check", "fingerprint", "prepare", "train", "validate"]
 
 METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95", "box_loss", "obj_loss", "cls_loss")
 PRELOAD = ("trainers.yolov5.loop",)
@@ -55,12 +55,18 @@ def validate(settings: Settings, *, device: str = "cpu") -> dict[str, float]:
 
 
 def check(
-    settings: Settings, hyp: Mapping[str, float], space: Mapping[str, Mapping[str, object]]
+    settings: Settings,
+    hyp: Mapping[str, float],
+    space: Mapping[str, Mapping[str, object]],
+    cache: Path | None = None,
 ) -> list[tuple[str, str]]:
-    """Return findings before a search starts: ("error" | "warning" | "note", message)."""
+    """Return findings before a search starts: ("error" | "warning" | "note", message).
+
+    Under `cache`, the folder that `prepare` will get, it keeps what it has read of the dataset.
+    """
     from .preflight import check as run
 
-    return run(settings, hyp, space)
+    return run(settings, hyp, space, cache)
 
 
 def prepare(settings: Settings, cache: Path) -> Settings:
@@ -68,3 +74,14 @@ def prepare(settings: Settings, cache: Path) -> Settings:
     from .preflight import prepare as run
 
     return run(settings, cache)
+
+
+def fingerprint(settings: Settings) -> str:
+    """Identify the content of the settings' dataset, wherever it lies, by 64 hexadecimal digits.
+
+    It is a hash of the class names, of each image's place below the dataset's root, size in bytes and in pixels,
+    and of its labels; pixels are not read.
+    """
+    from .preflight import fingerprint as run
+
+    return run(settings)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from .decode import BadFileError, read
+from .progress import shown
 from .resize import area, bilinear, fitted
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _fill(path: Path, split: Split, shapes: NDArray[np.int64], shrink: Shrink) -
                 data, offset = data[written:], offset + written
 
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-            for _ in threads.map(write, range(len(shapes))):
+            for _ in shown(threads.map(write, range(len(shapes))), len(shapes), "resizing images, once"):
                 pass
 
 

@@ -15,6 +15,7 @@ import yaml
 
 from .decode import SUFFIXES, BadFileError, measure
 from .labels import Labels, label_path, read_labels
+from .progress import shown
 from .split import Split, read_split, save_split
 
 if TYPE_CHECKING:
@@ -153,9 +154,11 @@ class _Image(NamedTuple):
     labels: Labels
 
 
-def _examined(images: Iterable[Path], classes: int) -> Split:
+def _examined(images: Sequence[Path], classes: int) -> Split:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-        found = list(threads.map(partial(_examine, classes=classes), images))
+        found = list(
+            shown(threads.map(partial(_examine, classes=classes), images), len(images), "reading the dataset")
+        )
     usable = [item for item in found if isinstance(item, _Image)]
     skipped = [item for item in found if isinstance(item, str)]
     repeats = [

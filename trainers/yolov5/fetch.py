@@ -6,14 +6,11 @@ import hashlib
 import http.client
 import os
 import secrets
-import sys
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import Progress
-
+from .progress import bar
 from .unpack import unpack
 
 if TYPE_CHECKING:
@@ -127,13 +124,9 @@ def fetch(url: str, path: Path, *, by_hand: str, sha256: str | None = None, time
 
 def _chunks(url: str, timeout: float, by_hand: str) -> Iterator[bytes]:
     """Yield what the address answers, with a progress bar on a terminal."""
-    console = Console(stderr=True)
     received = 0
     try:
-        with (
-            urllib.request.urlopen(url, timeout=timeout) as answer,
-            Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as progress,
-        ):
+        with urllib.request.urlopen(url, timeout=timeout) as answer, bar() as progress:
             announced = int(answer.headers.get("Content-Length") or 0)
             task = progress.add_task(url.rsplit("/", 1)[-1], total=announced or None)
             while chunk := answer.read(_CHUNK):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,16 +23,19 @@ Finding = tuple[str, str]  # "error" | "warning" | "note", message
 
 
 def check(
-    settings: Settings, hyp: Mapping[str, float], space: Mapping[str, Mapping[str, object]]
+    settings: Settings,
+    hyp: Mapping[str, float],
+    space: Mapping[str, Mapping[str, object]],
+    cache: Path | None,
 ) -> list[Finding]:
     """Look for trouble; `trainers.yolov5.check` says what the arguments mean."""
     findings = [*_genes(hyp, space), *_optimizer(settings, hyp)]
-    with tempfile.TemporaryDirectory() as cache:
+    with tempfile.TemporaryDirectory() as temporary:
         try:
-            settings = at_hand(settings, Path(cache))
+            settings = at_hand(settings, cache or Path(temporary))
             checkpoint = load_checkpoint(Path(settings.weights)) if settings.weights else None
             config = load_data(settings.data)
-            train, val = scan_parts(config, settings, memory=None)
+            train, val = scan_parts(config, settings, cache)
         except (OSError, ValueError) as error:
             return [*findings, ("error", str(error))]
     return [
@@ -48,6 +53,22 @@ def prepare(settings: Settings, cache: Path) -> Settings:
     settings = replace(at_hand(settings, cache), cache=str(cache))
     open_data(settings, cache)
     return settings
+
+
+def fingerprint(settings: Settings) -> str:
+    """Identify the dataset's content; `trainers.yolov5.fingerprint` says how."""
+    config = load_data(settings.data)
+    digest = hashlib.sha256("\0".join(config.names).encode("utf-8", "surrogateescape"))
+    for split in scan_parts(config, settings, Path(settings.cache) if settings.cache else None):
+        digest.update(b"\0part")
+        for image, size, boxes, outlines in zip(
+            split.images, split.sizes, split.boxes, split.polygons, strict=True
+        ):
+            place = os.path.relpath(image, config.root)
+            digest.update(f"\0{place}\0{image.stat().st_size}".encode("utf-8", "surrogateescape"))
+            for array in (size, boxes, *(outline for outline in outlines if outline is not None)):
+                digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def _genes(hyp: Mapping[str, float], space: Mapping[str, Mapping[str, object]]) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from trainers.yolov5 import Settings, check, prepare
+from trainers.yolov5 import Settings, check, fingerprint, prepare
 from trainers.yolov5.model import Detector
 from trainers.yolov5.settings import GENES
 from trainers.yolov5.weights import save_checkpoint
@@ -156,3 +157,34 @@ def test_preparing_writes_the_embedded_dataset(tmp_path):
     settings = prepare(Settings(model="p"), tmp_path)
     assert settings.data.startswith(str(tmp_path))
     assert settings.data.endswith("data.yaml")
+
+
+def test_what_the_check_has_read_of_the_dataset_is_read_once(dataset, tmp_path, monkeypatch):
+    settings = dataset()
+    check(settings, HYP, {}, tmp_path / "cache")
+    monkeypatch.setattr("trainers.yolov5.dataset.measure", None)  # would read an image
+    prepare(settings, tmp_path / "cache")
+
+
+def test_fingerprint_follows_the_content_and_not_the_place(dataset, tmp_path):
+    settings = dataset()
+    first = fingerprint(settings)
+    assert len(first) == 64
+    os.utime(tmp_path / "images" / "a.png", (0, 0))
+    assert fingerprint(settings) == first
+    assert fingerprint(prepare(settings, tmp_path / "cache")) == first
+    shutil.copytree(tmp_path, tmp_path / "elsewhere")
+    assert fingerprint(replace(settings, data=str(tmp_path / "elsewhere" / "data.yaml"))) == first
+
+    changes = {"image": first}
+    noise = np.random.default_rng(0).integers(256, size=(64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "images" / "b.png")
+    changes["image size"] = fingerprint(settings)
+    (tmp_path / "labels" / "a.txt").write_text("1 0.5 0.5 0.4 0.4\n")
+    changes["label"] = fingerprint(settings)
+    (tmp_path / "images" / "b.png").rename(tmp_path / "images" / "c.png")
+    changes["name"] = fingerprint(settings)
+    yaml = tmp_path / "data.yaml"
+    yaml.write_text(yaml.read_text().replace("dog", "fox"))
+    changes["class"] = fingerprint(settings)
+    assert len(set(changes.values())) == len(changes)
