@@ -206,6 +206,10 @@ def _train_all(
         dataset=options.get("data"),
     )
     write_atomically(known, parent)
+    for training in trainings:
+        if (outcome := training.record.unscored) is not None:  # its fitness function failed last time
+            training.record.finish(outcome, fitness(outcome.metrics))
+            tracker.update(training.record)
     free = list(parse_devices(settings.device))
     waiting = [training for training in trainings if training.record.result is None]
     running: dict[Future[Outcome], tuple[_Training, str]] = {}
@@ -229,7 +233,10 @@ def _train_all(
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 training, device = running.pop(future)
                 outcome = future.result()
-                value = None if outcome.failure else fitness(outcome.metrics)
+                value = None
+                if outcome.failure is None:
+                    training.record.finish(outcome, None)  # before a user's function has a chance to fail
+                    value = fitness(outcome.metrics)
                 training.record.finish(outcome, value)
                 tracker.update(training.record)
                 free.append(device)

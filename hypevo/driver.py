@@ -101,6 +101,7 @@ class Driver:
         self._events = events
         self._failures_in_a_row = 0
         self._stopped = ""  # why no more trials are started
+        self._unscored = ""  # which trial's metrics a user's fitness function failed on, and how
         self._interrupted = False
         self._began = math.nan  # when the first trial was started, by the monotonic clock
 
@@ -119,7 +120,10 @@ class Driver:
         )
         with asked_first(lambda: self._events.put((NOBODY, ""))):
             try:
-                self._again.extend(ledger.unfinished())
+                again, unscored = ledger.unfinished()
+                for left in unscored:
+                    self._conclude(*left)
+                self._again.extend(again)
                 if self._again:
                     numbers = ", ".join(str(trial.number) for trial in self._again)
                     self._watcher.said(f"running again what was interrupted: trial {numbers}")
@@ -131,7 +135,12 @@ class Driver:
                         self._watcher.said(message)
             finally:
                 self._backend.close()  # what still runs stays RUNNING in the study, and is run again
-            return self._close()
+            summary = self._close()
+            if self._unscored:
+                raise WorkError(
+                    f"{self._unscored}; nothing is lost: mend the function, and the same command goes on from there"
+                )
+            return summary
 
     # -- slots ---------------------------------------------------------------------------------------------
 
@@ -212,35 +221,55 @@ class Driver:
         else:
             active = self._active[number]
             step, metrics = event
-            fitness = self._fitness(metrics)
+            fitness = self._fitness.of_epoch(metrics)
             self._watcher.reported(number, step=step, fitness=fitness)
             if self._ledger.report(active.trial, active.record, step, metrics, fitness):
                 self._backend.cancel(active.future, Failure.PRUNED)
 
     def _end(self, active: _Active, outcome: Outcome) -> None:
-        fitness = self._fitness(outcome.metrics) if outcome.failure is None else None
-        if fitness is not None and not math.isfinite(fitness):
-            bad = ", ".join(self._fitness.missing(outcome.metrics)) or "the result"
-            reason = f"no fitness: {bad} is missing or not finite"
-            outcome, fitness = replace(outcome, failure=Failure.DIVERGED, reason=reason), None
         lost = outcome.failure is not None and outcome.failure.lost
         again = lost and self._ledger.lose(active.trial, outcome) <= self._settings.retries
         if again:
             self._again.append(active.trial)
+            self._tell_end(active.trial, outcome, again=True)
         else:
-            self._ledger.finish(active.trial, active.record, outcome, fitness)
-            self._count(outcome)
+            self._conclude(active.trial, active.record, outcome)
+        self._fill()  # before the exports, which take a second
+        if not again:
+            self._export()
+
+    def _conclude(self, trial: Trial, record: Record, outcome: Outcome) -> None:
+        """Score a trial that will not be run again, and enter it."""
+        fitness = None
+        if outcome.failure is None:
+            record.finish(outcome, None)  # before a user's function has a chance to fail
+            try:
+                fitness = self._fitness(outcome.metrics)
+            except WorkError as error:
+                self._unscored = (
+                    self._unscored or f"trial {trial.number} is trained, and has no fitness: {error}"
+                )
+                self._stopped = self._unscored
+                return
+            if not math.isfinite(fitness):
+                bad = ", ".join(self._fitness.missing(outcome.metrics)) or "the result"
+                reason = f"no fitness: {bad} is missing or not finite"
+                outcome, fitness = replace(outcome, failure=Failure.DIVERGED, reason=reason), None
+        self._ledger.finish(trial, record, outcome, fitness)
+        self._count(outcome)
+        self._tell_end(trial, outcome, fitness)
+
+    def _tell_end(
+        self, trial: Trial, outcome: Outcome, fitness: float | None = None, *, again: bool = False
+    ) -> None:
         self._watcher.ended(
-            active.trial.number,
+            trial.number,
             fitness=fitness,
             outcome=outcome,
             again=again,
             done=self._ledger.standing.generations,
             best=self._best_value,
         )
-        self._fill()  # before the exports, which take a second
-        if not again:
-            self._export()
 
     def _count(self, outcome: Outcome) -> None:
         """Failures in a row stop the study: something is wrong that no other hyperparameters will mend."""
@@ -261,7 +290,7 @@ class Driver:
             )
 
     def _close(self) -> Summary:
-        failed = self._failures_in_a_row >= self._settings.max_failures
+        failed = self._failures_in_a_row >= self._settings.max_failures or self._unscored != ""
         state = "interrupted" if self._interrupted else "stopped" if self._stopped else "complete"
         status = "KILLED" if self._interrupted else "FAILED" if failed else "FINISHED"
         self._export(last=True)

@@ -16,12 +16,13 @@ import logging
 import math
 import re
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hypevo.protocol import InputError
+from hypevo.protocol import InputError, WorkError
 from hypevo.spelling import did_you_mean
 
 DEFAULT_FITNESS = "0.1*mAP_0.5 + 0.9*mAP_0.5:0.95"
@@ -64,19 +65,43 @@ class Fitness:
         finite: such an individual never wins.
 
         Raises:
-            ValueError: A user's function returned something other than a number.
+            WorkError: A user's function raised something else, or returned something other than a number.
         """
         try:
             value = self.rule(metrics)
-        except (KeyError, ZeroDivisionError, OverflowError) as error:
-            if not isinstance(self.rule, _Expression):
-                _log.warning("fitness %s has no value: %r", self.text, error)
+        except (ZeroDivisionError, OverflowError):
             return math.nan
+        except (Exception, SystemExit) as error:
+            raise WorkError(f"{self.text}: {_told(error)}; it got {_shown(metrics)}") from error
         try:
             result = float(value)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"fitness {self.text}: expected a number; it returned {value!r}") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise WorkError(
+                f"{self.text}: expected a number; it returned {value!r:.100} for {_shown(metrics)}"
+            ) from error
         return result if math.isfinite(result) else math.nan
+
+    def of_epoch(self, metrics: Mapping[str, float]) -> float:
+        """Return the fitness, NaN also where a user's function fails: an epoch may lack some of the final metrics."""
+        try:
+            return self(metrics)
+        except WorkError as error:
+            _log.warning("%s", error)
+            return math.nan
+
+    def try_out(self, metrics: Sequence[str]) -> None:
+        """Call a user's function once, on numbers that metrics of these names could have.
+
+        Raises:
+            InputError: It fails, or returns something other than a number.
+        """
+        if isinstance(self.rule, _Expression) or not metrics:
+            return
+        plausible = {name: 0.4 + 0.2 * index / len(metrics) for index, name in enumerate(metrics)}
+        try:
+            self(plausible)
+        except WorkError as error:
+            raise InputError(str(error)) from error
 
     def missing(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
         """Return the metrics it reads that are absent or not finite, to say why a fitness is NaN."""
@@ -122,7 +147,7 @@ class _Expression:
         for step in self.program:
             match step:
                 case _Metric(name):
-                    value = float(metrics[name])
+                    value = float(metrics.get(name, math.nan))
                     if not math.isfinite(value):
                         return math.nan
                     stack.append(value)
@@ -282,9 +307,22 @@ def _imported(name: str) -> Callable[[Mapping[str, float]], Any]:
             f"{name}: {error}; expected a function in a module importable from the environment or from "
             f"{Path.cwd()}; a metric of this name goes in `backticks`"
         ) from error
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{name}: {module_name} cannot be imported: {_told(error)}") from error
     for part in path.split("."):
         found = getattr(found, part, None)
     if not callable(found):
         raise InputError(f"{name}: {module_name} has no function {path}; expected one of the metrics")
     function: Callable[[Mapping[str, float]], Any] = found
     return function
+
+
+def _told(error: BaseException) -> str:
+    """What was raised and where, in one line."""
+    frame = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f" ({Path(frame[0].filename).name}:{frame[0].lineno})" if frame else ""
+    return f"{type(error).__name__}: {error}".split("\n")[0][:300] + place
+
+
+def _shown(metrics: Mapping[str, float]) -> str:
+    return str({name: round(value, 4) for name, value in metrics.items()})[:500]

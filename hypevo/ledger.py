@@ -100,25 +100,30 @@ class Ledger:
             self._show_progress(generation, best)
         self._sweep_weights()
 
-    def unfinished(self) -> list[Trial]:
+    def unfinished(self) -> tuple[list[Trial], list[tuple[Trial, Record, Outcome]]]:
         """Take up what an earlier driver left.
 
-        Results that are on disk are entered; the trials returned have none and are to be run again.
+        Results that are on disk are entered.
+
+        Returns:
+            The trials to be run again, and those whose metrics are on disk and have no fitness yet.
         """
-        left = []
+        again, unscored = [], []
         for frozen in self._trials(TrialState.RUNNING):
             trial = Trial(self.study, frozen._trial_id)
             record = self._record(frozen.number)
-            attempt = record.details.get("attempt")
-            if record.result is not None and frozen.user_attrs.get(ATTEMPTS) == attempt:
+            current = frozen.user_attrs.get(ATTEMPTS) == record.details.get("attempt")
+            if current and record.result is not None:
                 self.enter(trial, record)
+            elif current and (outcome := record.unscored) is not None:
+                unscored.append((trial, record, outcome))
             else:  # also when the folder is that of an earlier attempt, or of another study
-                left.append(trial)
+                again.append(trial)
         for frozen in self._trials(*ENDED):
             record = self._record(frozen.number)
             if self.tracker.needs(frozen.number) and record.result is not None:
                 self.tracker.update(record)
-        return left
+        return again, unscored
 
     # -- a trial -------------------------------------------------------------------------------------------
 

@@ -66,6 +66,7 @@ def preflight(
     )
     try:
         fitness = parse_fitness(settings.fitness, inspection.metrics)
+        fitness.try_out(inspection.metrics)
     except ValueError as error:
         raise InputError(f"--fitness: {error}") from error
     plan = Plan(

@@ -92,7 +92,8 @@ class TerminalWatcher:
         best: float | None,
     ) -> None:
         """Turn a trial's line into one that stays."""
-        self._progress.remove_task(self._trials.pop(number))
+        if number in self._trials:
+            self._progress.remove_task(self._trials.pop(number))
         seconds = outcome.seconds
         if fitness is not None:
             self._durations.append(seconds)

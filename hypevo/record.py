@@ -44,6 +44,11 @@ class Result:
     seconds: float
     time_ms: int
 
+    @property
+    def unscored(self) -> bool:
+        """Whether it is a training's end alone, whose metrics nobody has made a fitness of."""
+        return self.failure is None and self.fitness is None
+
 
 class Record:
     """The folder of one trial of a study."""
@@ -86,7 +91,7 @@ class Record:
         return [Epoch(**json.loads(line)) for line in lines[:-1]]  # a whole line ends in a newline
 
     def finish(self, outcome: Outcome, fitness: float | None) -> None:
-        """Write down how the trial ended."""
+        """Write down how the trial ended; metrics without a fitness are `unscored` until it is called again."""
         result = Result(
             fitness, dict(outcome.metrics), outcome.failure, outcome.reason, round(outcome.seconds, 3), _now()
         )
@@ -94,7 +99,22 @@ class Record:
 
     @property
     def result(self) -> Result | None:
-        """How the trial ended; None while it runs."""
+        """How the trial ended; None while it runs, and while it is unscored."""
+        result = self._written
+        return None if result is None or result.unscored else result
+
+    @property
+    def unscored(self) -> Outcome | None:
+        """What a finished training returned, as long as it has no fitness yet."""
+        result = self._written
+        return (
+            Outcome(result.metrics, seconds=result.seconds)
+            if result is not None and result.unscored
+            else None
+        )
+
+    @property
+    def _written(self) -> Result | None:
         content = _read(self.folder / RESULT)
         if not content:
             return None

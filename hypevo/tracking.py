@@ -371,7 +371,8 @@ class Tracker:
         if self._runs.setdefault(number, run.info.run_id) != run.info.run_id:
             self._client.delete_run(run.info.run_id)  # made twice: the answer to the first request was lost
             return
-        if not RunStatus.is_terminated(RunStatus.from_string(run.info.status)):
+        ended = RunStatus.is_terminated(RunStatus.from_string(run.info.status))
+        if not ended or run.data.tags.get(STATE) == Failure.INTERRUPTED:
             self._open.add(number)
         if not run.data.params:
             self._bare.add(number)

@@ -42,7 +42,7 @@ class Watcher(Protocol):
         done: int,
         best: float | None,
     ) -> None:
-        """A trial ended; `again` when it will be repeated."""
+        """A trial ended, one that an earlier call had started too; `again` when it will be repeated."""
 
     def said(self, message: str) -> None:
         """Something the user should read."""

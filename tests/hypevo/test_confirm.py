@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import sys
 from statistics import fmean, stdev
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypevo.confirm import ConfirmSettings, Verdict, paired_interval
-from hypevo.protocol import InputError
+from hypevo.protocol import InputError, WorkError
 
 differences = st.lists(st.floats(-1, 1), min_size=2, max_size=20)
 
@@ -96,6 +97,22 @@ def test_more_seeds_repeat_nothing_and_a_winner_leaves_its_file(evolution, arena
     assert len(lines) == 2
     assert verdict.pairs == 3
     assert (arena / "runs/evolve/s/hyp_confirmed.yaml").exists() == verdict.wins
+
+
+@pytest.mark.slow
+def test_a_fitness_function_that_fails_costs_no_training(evolution, arena, monkeypatch):
+    (arena / "rules_to_confirm.py").write_text(
+        "from pathlib import Path\n\n\ndef fitness(metrics):\n"
+        "    assert not Path('broken').exists()\n    return metrics['recall']\n"
+    )
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    evolution(2, seed=0, fitness="rules_to_confirm:fitness")
+    (arena / "broken").touch()
+    with pytest.raises(WorkError, match="rules_to_confirm:fitness: AssertionError"):
+        confirmed(seeds=2)
+    (arena / "broken").unlink()
+    (verdict,), lines = confirmed(seeds=2)
+    assert (verdict.pairs, len(lines)) == (2, 3)  # of the four trainings, one was there
 
 
 def test_a_study_without_a_finished_trial_cannot_be_confirmed(arena):

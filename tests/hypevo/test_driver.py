@@ -107,6 +107,52 @@ def test_a_second_driver_is_told_where_the_first_one_runs(driver, arena):
     assert first.stop() == 130
 
 
+RULES = "def fitness(metrics):\n    if metrics['recall'] > {most}:\n        raise RuntimeError('too good')\n"
+RULES += "    return metrics['recall']\n"
+
+
+def test_a_fitness_function_that_fails_costs_no_training(driver, evolution, arena, nobody_left):
+    options = (
+        "--generations",
+        "4",
+        "--fitness",
+        "rules:fitness",
+        "--slots-per-device",
+        "2",
+        "--sleep",
+        "0.1",
+    )
+    (arena / "rules.py").write_text(RULES.format(most=0.1))
+    refused = driver(*options)
+    assert refused.wait() == 2
+    assert "rules:fitness: RuntimeError: too good (rules.py:3); it got {'precision': 0.4" in said(refused)
+    assert not (arena / "runs").exists()
+
+    (arena / "rules.py").write_text(RULES.format(most=0.7))  # the metrics of trial 0 are .76
+    first = driver(*options)
+    assert first.wait() == 1
+    assert "failed: trial 0 is trained, and has no fitness: rules:fitness: RuntimeError: too good" in said(
+        first
+    )
+    assert "Traceback" not in said(first)
+    assert evolution.trials[0].state is TrialState.RUNNING
+    assert evolution.children[0].info.status == "KILLED"
+    second = driver(*options)  # nothing has been mended
+    assert second.wait() == 1
+
+    (arena / "rules.py").write_text(RULES.format(most=1))
+    assert driver(*options).wait() == 0
+    assert states(evolution.trials) == [TrialState.COMPLETE] * 4
+    assert [trial.user_attrs["attempts"] for trial in evolution.trials] == [1, 1, 1, 1]
+    one_finished_run_each(evolution, range(4))
+    assert evolution.children[0].data.metrics["fitness"] == evolution.trials[0].value > 0.7
+    assert len(evolution.csv) == 4
+
+
+def said(driver):
+    return " ".join(driver.log.read_text().split())
+
+
 def test_exit_codes_tell_how_it_went(driver, arena):
     assert driver("--generations", "1").wait() == 0
     assert driver("--generations", "2", "--epochs", "7").wait() == 2

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypevo.fitness import DEFAULT_FITNESS, Fitness, parse_fitness
-from hypevo.protocol import InputError
+from hypevo.protocol import InputError, WorkError
 
 METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95", "box_loss", "obj_loss", "cls_loss")
 VALUES = dict(zip(METRICS, (0.5, 0.25, 0.625, 0.375, 0.0625, 0.03125, 0.015625), strict=True))
@@ -219,6 +219,9 @@ def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "def wordy(metrics):\n    return 'good'\n\n"
         "class Rules:\n    cubed = staticmethod(lambda metrics: metrics['recall'] ** 3)\n"
         "number = 3\n"
+        "def misnamed(metrics):\n    return metrics['mAP']\n\n"
+        "def leaving(metrics):\n    raise SystemExit(3)\n\n"
+        "def dividing(metrics):\n    return 1 / (metrics['recall'] - metrics['recall'])\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -233,13 +236,41 @@ def test_a_function_is_found_in_the_working_directory(rules: str, caplog: pytest
     assert fitness.text == f"{rules}:squared"
     assert parse_fitness(f"{rules}:Rules.cubed", METRICS)(VALUES) == 0.015625
     assert math.isnan(fitness({"recall": math.inf}))
-    assert math.isnan(fitness({}))
-    assert "has no value: KeyError('recall')" in caplog.text
 
 
-def test_a_function_that_returns_no_number_is_an_error(rules: str) -> None:
-    with pytest.raises(ValueError, match="expected a number; it returned 'good'"):
-        parse_fitness(f"{rules}:wordy", METRICS)(VALUES)
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("wordy", "expected a number; it returned 'good' for {'precision': "),
+        ("misnamed", "KeyError: 'mAP' (rules_of_a_user.py:11); it got {'precision': "),
+        ("leaving", "SystemExit: 3"),
+    ],
+)
+def test_a_function_that_fails_is_an_error_before_and_after_a_training(
+    rules: str, name: str, words: str
+) -> None:
+    fitness = parse_fitness(f"{rules}:{name}", METRICS)
+    for attempt, kind in (
+        (lambda: fitness(VALUES), WorkError),
+        (lambda: fitness.try_out(METRICS), InputError),
+    ):
+        with pytest.raises(kind) as error:
+            attempt()
+        assert f"{rules}:{name}" in str(error.value)
+        assert words in str(error.value)
+
+
+def test_an_epoch_that_a_function_fails_on_has_no_fitness(
+    rules: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert math.isnan(parse_fitness(f"{rules}:squared", METRICS).of_epoch({}))
+    assert "KeyError: 'recall'" in caplog.text
+
+
+def test_what_cannot_fail_or_divides_by_zero_is_not_refused(rules: str) -> None:
+    for text in ("mAP_0.5", f"{rules}:squared", f"{rules}:dividing"):
+        parse_fitness(text, METRICS).try_out(METRICS)
+    parse_fitness(f"{rules}:wordy", ()).try_out(())  # a trainer that does not say what it returns
 
 
 @pytest.mark.parametrize(
@@ -253,6 +284,12 @@ def test_a_function_that_returns_no_number_is_an_error(rules: str) -> None:
 def test_a_function_that_is_not_there_is_refused(rules: str, text: str, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         parse_fitness(text, METRICS)
+
+
+def test_a_module_that_fails_is_refused(rules: str) -> None:
+    Path("broken_rules.py").write_text("def f(metrics)\n")
+    with pytest.raises(InputError, match="broken_rules cannot be imported: SyntaxError: expected ':'"):
+        parse_fitness("broken_rules:f", METRICS)
 
 
 def test_a_metric_with_a_colon_is_no_function() -> None:

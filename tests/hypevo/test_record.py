@@ -27,6 +27,14 @@ def test_what_was_written_is_read(record):
     )
 
 
+def test_metrics_without_a_fitness_are_no_result_yet(record):
+    assert record.unscored is None
+    record.finish(Outcome({"mAP_0.5": 0.2}, seconds=1.5), None)
+    assert (record.result, record.unscored) == (None, Outcome({"mAP_0.5": 0.2}, seconds=1.5))
+    record.finish(record.unscored, 0.2)
+    assert (record.result.fitness, record.unscored) == (0.2, None)
+
+
 def test_a_failure_is_read_as_its_kind(record):
     record.finish(Outcome(failure=Failure.DISK_FULL, reason="full"), None)
     assert record.result.failure is Failure.DISK_FULL
