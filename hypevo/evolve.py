@@ -9,6 +9,7 @@ from optuna.exceptions import StorageInternalError
 
 from hypevo import trial as child
 from hypevo.backends.local import LocalBackend
+from hypevo.backends.offspring import kill_offspring
 from hypevo.driver import NOBODY, Driver, Events, Summary
 from hypevo.interrupts import terminated_gently
 from hypevo.ledger import TRIALS, Ledger
@@ -44,6 +45,9 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
         ) as study:  # fmt: skip
             trials = len(study.get_trials(deepcopy=False))
             _refuse_foreign(settings.folder, new=trials == 0)
+            kill_offspring(
+                str(settings.folder.resolve() / TRIALS)
+            )  # of a driver that was killed with its trials
             study.sampler = make_sampler(settings.sampler, look.plan, trials)
             prepared: child.Prepared = backend.call(
                 child.prepare, look.plan.trainer, dict(look.plan.settings), settings.cache.resolve()

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from hypevo import trial
+from hypevo.backends.offspring import MARK, kill_offspring
 from hypevo.devices import environment
 from hypevo.protocol import Failure, InputError, Job, Outcome, WorkError
 from hypevo.record import LOG
@@ -117,8 +119,9 @@ class _Child:
         log: Path | None,
     ) -> None:
         self.connection, theirs = context.Pipe(duplex=False)
+        self._mark = str(log.parent) if log is not None else f"call-{uuid.uuid4().hex}"
         self.process = context.Process(
-            target=_enter, args=(theirs, dict(variables), log, target, args), daemon=False
+            target=_enter, args=(theirs, {**variables, MARK: self._mark}, log, target, args), daemon=False
         )
         self.failure: Failure | None = None
         self.started = time.monotonic()
@@ -152,6 +155,7 @@ class _Child:
         if self.process.exitcode is None:
             self.process.kill()
             self.process.join()
+        kill_offspring(self._mark)
         self.connection.close()
 
     def _kill_group(self) -> None:
@@ -221,7 +225,9 @@ def _enter(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     if hasattr(os, "setsid"):
         os.setsid()
-    threading.Thread(target=_die_with_parent, name="parent watch", daemon=True).start()
+    threading.Thread(
+        target=_die_with_parent, args=(variables[MARK],), name="parent watch", daemon=True
+    ).start()
     if log is not None:
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         sys.stdout.flush()
@@ -239,7 +245,7 @@ def _enter(
     connection.close()
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(mark: str) -> None:
     """Ends this process and all it started when the driver ends, however it ends.
 
     PR_SET_PDEATHSIG would watch the fork server instead of the driver.
@@ -248,6 +254,7 @@ def _die_with_parent() -> None:
     if parent is None:
         return
     wait([parent.sentinel])
+    kill_offspring(mark)
     if hasattr(os, "killpg"):
         os.killpg(0, signal.SIGKILL)
     os._exit(1)

@@ -81,5 +81,7 @@ def fail(how: str, out: Path) -> dict:
     if how == "hang at exit":
         threading.Thread(target=time.sleep, args=(3600,)).start()
     if how == "child":  # leaves a process behind
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+        subprocess.Popen(["sleep", "3600"])
+    if how == "session":  # and one that no signal to the trial's group reaches
+        subprocess.Popen(["sleep", "3600"], start_new_session=True)
     return {"nan": {"mAP_0.5": math.nan}, "text": {"mAP_0.5": "much"}}.get(how, {})

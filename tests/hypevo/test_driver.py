@@ -107,6 +107,57 @@ def test_a_second_driver_is_told_where_the_first_one_runs(driver, arena):
     assert first.stop() == 130
 
 
+SESSIONS = (
+    "--generations",
+    "1",
+    "--epochs",
+    "1000",
+    "--sleep",
+    "0.3",
+    "--fail",
+    "session",
+    "--fail-above",
+    "0",
+)
+
+
+def test_children_in_sessions_of_their_own_end_with_a_killed_driver(driver, arena, nobody_left):
+    first = driver(*SESSIONS)
+    sleepers_of(first, arena)
+    first.stop(signal.SIGKILL)
+    nobody_left(arena)
+
+
+def test_the_next_driver_ends_what_one_left_that_was_killed_with_its_trials(driver, arena, nobody_left):
+    first = driver(*SESSIONS)
+    left = sleepers_of(first, arena)
+    (trial,) = set(sessions(arena)) - {first.pid} - left
+    os.kill(trial, signal.SIGSTOP)  # so that it does not see its driver end
+    first.stop(signal.SIGKILL)
+    os.kill(trial, signal.SIGKILL)
+    left = sleepers(arena)
+    assert left
+    second = driver(*SESSIONS)
+    second.until("runs/evolve/s/trials/0000/log.1.txt")
+    assert not left & sleepers(arena)
+    assert second.stop() == 130
+    nobody_left(arena)
+
+
+def sleepers_of(driver, folder):
+    """The children that a driver's trial starts, each in a session of its own, once there are two."""
+    driver.until("runs/evolve/s/trials/0000/epochs.jsonl")
+    end = time.monotonic() + 60
+    while len(found := sleepers(folder)) < 2:
+        assert time.monotonic() < end, driver.log.read_text()
+        time.sleep(0.01)
+    return found
+
+
+def sleepers(folder):
+    return {pid for pid in sessions(folder) if Path(f"/proc/{pid}/comm").read_text() == "sleep\n"}
+
+
 RULES = "def fitness(metrics):\n    if metrics['recall'] > {most}:\n        raise RuntimeError('too good')\n"
 RULES += "    return metrics['recall']\n"
 

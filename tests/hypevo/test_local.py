@@ -70,6 +70,22 @@ def test_closing_kills_all_that_runs_and_their_children(backend, bare_arena, nob
     nobody_left(bare_arena)
 
 
+@pytest.mark.parametrize("end", ["cancelled", "timed out", "killed", "finished"])
+def test_children_in_sessions_of_their_own_end_with_the_trial(backend, bare_arena, nobody_left, end):
+    def first_epoch(step, _):
+        if step == 1 and end == "cancelled":
+            backend.cancel(future, Failure.PRUNED)
+        if step == 1 and end == "killed":
+            os.kill(next(iter(backend._running.values())).process.pid, signal.SIGKILL)
+
+    many = {"epochs": 3 if end == "finished" else 10**6, "sleep": 0.2}
+    limit = 1.5 if end == "timed out" else None
+    future = backend.submit(job(bare_arena, **fails("session", **many), timeout=limit), first_epoch)
+    expected = {"cancelled": Failure.PRUNED, "timed out": Failure.TIMED_OUT, "killed": Failure.KILLED}
+    assert future.result(60).failure is expected.get(end)
+    nobody_left(bare_arena)
+
+
 def test_a_time_limit_holds_for_a_silent_training_and_for_a_talkative_one(backend, bare_arena):
     silent = backend.submit(job(bare_arena, "a", **fails("hang"), timeout=1.0), lambda *_: None)
     talkative = backend.submit(job(bare_arena, "b", epochs=10**6, timeout=1.0), lambda *_: None)
