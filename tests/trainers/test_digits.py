@@ -11,7 +11,8 @@ from sklearn.datasets import load_digits
 from trainers import digits
 from trainers.digits import SIDE, write_digits
 from trainers.yolov5 import Settings, prepare, validate
-from trainers.yolov5.dataset import load_data, scan
+from trainers.yolov5.data_yaml import load_data
+from trainers.yolov5.dataset import scan
 from trainers.yolov5.decode import read
 
 

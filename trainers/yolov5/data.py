@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .cache import ImageCache, open_cache
-from .dataset import DataConfig, Split, load_data, scan
+from .data_yaml import DataConfig, load_data
+from .dataset import scan
 from .fetch import locate, obtain
 from .settings import EMBEDDED
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .settings import Settings
+    from .split import Split
 
 log = logging.getLogger(__name__)
 

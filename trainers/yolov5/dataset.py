@@ -1,17 +1,16 @@
-"""A detection dataset: what its data.yaml says, and every usable image of a part with its labels."""
+"""Every usable image of a part of a dataset, with its labels."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import yaml
 
 from .decode import SUFFIXES, BadFileError, measure
 from .labels import Labels, label_path, read_labels
@@ -21,59 +20,10 @@ from .split import Split, read_split, save_split
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["DataConfig", "Split", "load_data", "scan"]
+    from .data_yaml import DataConfig, Part
 
+_LONGEST_LIST = 500_000_000  # bytes
 _RULES = 1  # number of the rules by which files are accepted: raise it when they change
-
-Part = Literal["train", "val"]
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """A data.yaml with its paths resolved."""
-
-    path: Path  # the data.yaml itself
-    root: Path  # folder that its sources are relative to
-    train: tuple[Path, ...]  # folders of images, or .txt lists of them
-    val: tuple[Path, ...]
-    names: tuple[str, ...]  # of the classes, by number
-    download: str | None  # address of a zip that holds the dataset
-
-    def missing(self) -> list[Path]:
-        """Return the sources that don't exist."""
-        return [source for source in (*self.train, *self.val) if not source.exists()]
-
-
-def load_data(path: Path | str) -> DataConfig:
-    """Read a data.yaml.
-
-    Keys: `path` (root of the dataset, relative to the yaml or else to the working directory; else the
-    yaml's folder), `train`, `val` (a folder, a .txt list, or a list of these, relative to the root), `names`
-    (list or map) or `nc`, and optionally `download` (address of a zip). Other keys are ignored.
-
-    Raises:
-        FileNotFoundError: There is no such yaml; or a source is missing and no `download` says where it is.
-        ValueError: The yaml is broken or lacks a key.
-    """
-    path = Path(path).absolute()
-    if not path.is_file():
-        raise FileNotFoundError(f"no data.yaml at {path}; give the path of an existing one")
-    raw = _mapping(path)
-    root = _root(path, raw)
-    config = DataConfig(
-        path=path,
-        root=root,
-        train=_sources(path, raw, root, "train"),
-        val=_sources(path, raw, root, "val"),
-        names=_names(path, raw),
-        download=None if raw.get("download") in (None, "", "null", "~") else str(raw["download"]),
-    )
-    missing = config.missing()
-    if missing and config.download is None:
-        raise FileNotFoundError(
-            f"{path} names {missing[0]}, which does not exist; paths are relative to its `path`, here {root}"
-        )
-    return config
 
 
 def scan(config: DataConfig, part: Part, *, strict: bool = False, memory: Path | None = None) -> Split:
@@ -124,6 +74,8 @@ def _list_images(sources: Iterable[Path], root: Path) -> tuple[list[Path], list[
         if source.is_dir():
             paths += sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
         elif source.is_file():
+            if source.stat().st_size > _LONGEST_LIST:
+                raise ValueError(f"{source}: expected a list of images of at most {_LONGEST_LIST:,} bytes")
             lines = (line.strip() for line in source.read_text(encoding="utf-8-sig").splitlines())
             paths += [_listed(line, source.parent, root) for line in lines if line]
         else:
@@ -199,59 +151,3 @@ def _listed(line: str, folder: Path, root: Path) -> Path:
         return folder / line[2:]
     candidates = [folder / line, root / line, Path(line).absolute()]
     return next((path for path in candidates if path.exists()), candidates[0])
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    """Read the yaml with every scalar as the text it was written in: a class may be called `on` or `1e3`."""
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(raw, dict):
-        raise ValueError(f"{path}: expected keys `train`, `val` and `names`, got {type(raw).__name__}")
-    return raw
-
-
-def _root(path: Path, raw: dict[str, Any]) -> Path:
-    root = Path(str(raw.get("path") or ".")).expanduser()
-    beside, here = path.parent / root, Path.cwd() / root
-    return Path(os.path.normpath(here if here.exists() and not beside.exists() else beside))
-
-
-def _sources(path: Path, raw: dict[str, Any], root: Path, part: Part) -> tuple[Path, ...]:
-    value: Any = raw.get(part)
-    entries: list[Any] = value if isinstance(value, list) else [value]
-    if not value or not all(isinstance(entry, str) for entry in entries):
-        raise ValueError(
-            f"{path}: expected `{part}:` with a folder of images, a .txt list of them, or several; "
-            f"got {value!r}"
-        )
-    return tuple(_source(entry, root) for entry in entries)
-
-
-def _source(entry: str, root: Path) -> Path:
-    """Resolve one source; a `../` that leads nowhere is dropped: some exporters write one too many."""
-    candidates = [root / Path(entry).expanduser(), root / entry.removeprefix("../"), Path(entry).absolute()]
-    found = next((candidate for candidate in candidates if candidate.exists()), candidates[0])
-    return Path(os.path.normpath(found))
-
-
-def _names(path: Path, raw: dict[str, Any]) -> tuple[str, ...]:
-    names, count = raw.get("names"), raw.get("nc")
-    if count is not None and not (isinstance(count, str) and count.isdecimal() and int(count) > 0):
-        raise ValueError(f"{path}: expected `nc:` with the number of classes, got {count!r}")
-    if isinstance(names, dict):
-        expected = {str(number) for number in range(len(names))}
-        if set(names) != expected:
-            odd = sorted(set(names) - expected)[0]
-            raise ValueError(f"{path}: `names` must number its {len(names)} classes from 0 on, got {odd!r}")
-        names = [names[str(number)] for number in range(len(names))]
-    if not names:
-        if count is None:
-            raise ValueError(f"{path}: expected `names:` with the classes, or `nc:` with their number")
-        names = [f"class{number}" for number in range(int(count))]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{path}: expected `names:` with one text per class, got {names!r}")
-    if count is not None and int(count) != len(names):
-        raise ValueError(f"{path}: `nc` says {count} classes, `names` holds {len(names)}")
-    return tuple(names)

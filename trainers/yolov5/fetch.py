@@ -16,7 +16,7 @@ from .unpack import unpack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .dataset import DataConfig
+    from .data_yaml import DataConfig
 
 _WEIGHTS = "https://github.com/ultralytics/yolov5/releases/download/v7.0"
 _DATA = "https://raw.githubusercontent.com/ultralytics/yolov5/v7.0/data"

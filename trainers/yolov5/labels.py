@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_MOST_BYTES = 10_000_000
+
 
 class Labels(NamedTuple):
     """The labels of one image, in the order of their rows."""
@@ -43,9 +45,14 @@ def read_labels(path: Path, classes: int) -> Labels:
         BadFileError: A row that is no label; names the line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
     except FileNotFoundError:
-        text = ""
+        data = b""
+    if len(data) > _MOST_BYTES:
+        raise BadFileError(f"longer than {_MOST_BYTES:,} bytes")
+    try:
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BadFileError("not a text file") from None
     boxes: list[tuple[float, ...]] = []

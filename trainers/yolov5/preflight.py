@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .data import at_hand, open_data, scan_parts
-from .dataset import DataConfig, Split, load_data
+from .data_yaml import DataConfig, load_data
 from .settings import GENES, OPTIONAL_GENES
 from .weights import Checkpoint, load_checkpoint
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from .settings import Settings
+    from .split import Split
 
 Finding = tuple[str, str]  # "error" | "warning" | "note", message
 

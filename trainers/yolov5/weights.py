@@ -26,8 +26,16 @@ _DAMAGE = (
     *(RuntimeError, pickle.UnpicklingError, EOFError, LookupError, TypeError, AttributeError),
     *(ValueError, OverflowError, AssertionError),
 )
+_ALWAYS_FINE, _MOST_GROWTH = (
+    1 << 28,
+    10,
+)  # bytes a file may unpack to, and times its size; PyTorch packs nothing
 _DETECT = "model.24."
-_LANDMARKS = ("model.0.conv.weight", f"{_DETECT}anchors", f"{_DETECT}m.0.weight")
+_LANDMARKS = {  # tensors that every detector has, and their shapes; None is any size from 1 on
+    "model.0.conv.weight": (None, 3, 6, 6),
+    f"{_DETECT}anchors": (3, None, 2),
+    f"{_DETECT}m.0.weight": (None, None, 1, 1),
+}
 
 
 @dataclass(frozen=True)
@@ -70,12 +78,17 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise FileNotFoundError(f"weights: {path} does not exist")
     content = _unpickle(path)
     state, names = _detector(content)
-    missing = [name for name in _LANDMARKS if name not in state]
-    if missing:
+    odd = [name for name, shape in _LANDMARKS.items() if not _has_shape(state.get(name), shape)]
+    if odd:
         raise ValueError(
-            f"weights: {path} holds no YOLOv5 detector of three levels (no tensor {missing[0]}); "
+            f"weights: {path} holds no YOLOv5 detector of three levels (no fitting tensor {odd[0]}); "
             f"expected yolov5n.pt, s, m, l or x of release 6 or 7, or weights trained here"
         )
+    for name, tensor in state.items():
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise ValueError(f"weights: {path} is damaged: {name} claims more values than the file holds")
+        if not tensor.isfinite().all():
+            raise ValueError(f"weights: {path} is of a training that diverged: {name} holds NaN or infinity")
     return Checkpoint({name: _float32(tensor) for name, tensor in state.items()}, names)
 
 
@@ -132,6 +145,15 @@ def _unpickle(path: Path) -> Any:
     """Load the file with PyTorch's restricted unpickler, known foreign classes replaced by stand-ins."""
     if not zipfile.is_zipfile(path):
         raise ValueError(f"weights: {path} is no checkpoint (expected a zip file as torch.save writes it)")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"weights: {path} is damaged or no checkpoint") from error
+    if size > max(_ALWAYS_FINE, _MOST_GROWTH * path.stat().st_size):
+        raise ValueError(
+            f"weights: {path} would grow to {size / 1e9:.1f} GB, as no checkpoint does; not loaded"
+        )
     try:
         foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         refused = sorted(name for name in foreign if not name.startswith(_INERT))
@@ -194,3 +216,10 @@ def _float32(tensor: Tensor) -> Tensor:
 
 def _float16(tensor: Tensor) -> Tensor:
     return tensor.half().contiguous() if tensor.is_floating_point() else tensor
+
+
+def _has_shape(tensor: Tensor | None, shape: tuple[int | None, ...]) -> bool:
+    """Whether a tensor has this shape, None standing for any size from 1 on."""
+    if tensor is None or tensor.dim() != len(shape):
+        return False
+    return all(have == want if want else have > 0 for have, want in zip(tensor.shape, shape, strict=True))

@@ -9,7 +9,8 @@ from PIL import Image
 
 from trainers.yolov5.augment import GENES, TrainBatches
 from trainers.yolov5.cache import ImageCache, open_cache
-from trainers.yolov5.dataset import load_data, scan
+from trainers.yolov5.data_yaml import load_data
+from trainers.yolov5.dataset import scan
 
 IMG, COUNT = 64, 24
 STILL = dict.fromkeys(GENES, 0.0)

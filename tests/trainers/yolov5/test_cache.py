@@ -12,7 +12,8 @@ from PIL import Image
 
 from trainers.yolov5 import cache as cache_module
 from trainers.yolov5.cache import open_cache
-from trainers.yolov5.dataset import load_data, scan
+from trainers.yolov5.data_yaml import load_data
+from trainers.yolov5.dataset import scan
 from trainers.yolov5.decode import read
 from trainers.yolov5.resize import area, bilinear
 
@@ -91,7 +92,8 @@ def test_processes_that_build_at_once_read_the_same_images(config, split, tmp_pa
     script = (
         "import sys, hashlib; from pathlib import Path\n"
         "from trainers.yolov5.cache import open_cache\n"
-        "from trainers.yolov5.dataset import load_data, scan\n"
+        "from trainers.yolov5.data_yaml import load_data\n"
+        "from trainers.yolov5.dataset import scan\n"
         "print('ready', flush=True); input()\n"
         "images = open_cache(scan(load_data(sys.argv[1]), 'train'), Path(sys.argv[2]), img=32, shrink='area')\n"
         "print(hashlib.sha256(b''.join(image.numpy().tobytes() for image in images)).hexdigest())\n"

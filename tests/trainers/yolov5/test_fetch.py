@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from trainers.yolov5 import fetch as fetch_module
-from trainers.yolov5.dataset import load_data, scan
+from trainers.yolov5.data_yaml import load_data
+from trainers.yolov5.dataset import scan
 from trainers.yolov5.fetch import fetch, locate, obtain
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +103,11 @@ def test_a_binary_file_is_refused(written):
 def test_five_hundred_boxes_are_read(written):
     rows = "".join(f"0 {i / 1000:.3f} .5 .01 .01\n" for i in range(500))
     assert len(read_labels(written(rows), 1).boxes) == 500
+
+
+def test_a_gigabyte_of_zeros_is_refused(tmp_path):
+    path = tmp_path / "a.txt"
+    path.touch()
+    os.truncate(path, 1 << 30)
+    with pytest.raises(BadFileError, match="longer than 10,000,000 bytes"):
+        read_labels(path, 1)

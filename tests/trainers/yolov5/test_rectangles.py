@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from trainers.yolov5.cache import open_cache
-from trainers.yolov5.dataset import load_data, scan
+from trainers.yolov5.data_yaml import load_data
+from trainers.yolov5.dataset import scan
 from trainers.yolov5.decode import read
 from trainers.yolov5.mosaic import PAD
 from trainers.yolov5.rectangles import ValBatches, rectangle

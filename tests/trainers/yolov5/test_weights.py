@@ -167,3 +167,35 @@ def test_a_file_without_detector_says_so(tmp_path, content):
     torch.save(content, tmp_path / "other.pt")
     with pytest.raises(ValueError, match="holds no YOLOv5 detector"):
         load_checkpoint(tmp_path / "other.pt")
+
+
+def state_with(**tensors):
+    return {**Detector("p", 2).state_dict(), **{name.replace("__", "."): t for name, t in tensors.items()}}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        ({"model__24__anchors": torch.zeros(3, 0, 2)}, "no fitting tensor model.24.anchors"),
+        ({"model__24__m__0__weight": torch.zeros(())}, r"no fitting tensor model.24.m.0.weight"),
+        (
+            {"model__0__conv__weight": torch.zeros(1).expand(10**9, 3, 6, 6)},
+            "claims more values than the file",
+        ),
+        ({"model__0__bn__bias": torch.tensor([torch.nan] * 8)}, "model.0.bn.bias holds NaN"),
+    ],
+)
+def test_tensors_that_no_detector_has_are_refused(tmp_path, tensors, words):
+    torch.save(state_with(**tensors), tmp_path / "odd.pt")
+    with pytest.raises(ValueError, match=words):
+        load_checkpoint(tmp_path / "odd.pt")
+
+
+def test_a_zip_bomb_is_refused(tmp_path):
+    path = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a/data.pkl", "w") as file:
+        for _ in range(300):
+            file.write(bytes(1 << 20))
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(ValueError, match=r"would grow to 0\.3 GB"):
+        load_checkpoint(path)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from trainers.yolov5.data_yaml import load_data
+from trainers.yolov5.dataset import scan
+
+PLAIN = "path: set\ntrain: images\nval: images\nnames: [digit]\n"
+BOX = "0 .5 .5 .2 .2\n"
+
+
+def test_paths_are_relative_to_the_yaml(make, tmp_path):
+    config = load_data(make(PLAIN, {"a.png": BOX}))
+    assert config.train == config.val == (tmp_path / "set" / "images",)
+
+
+def test_paths_are_else_relative_to_the_working_directory(make, tmp_path, monkeypatch):
+    path = make(PLAIN, {"a.png": BOX}, root="elsewhere/set")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert load_data(path).root == tmp_path / "elsewhere" / "set"
+
+
+def test_root_is_else_the_folder_of_the_yaml(make, tmp_path):
+    config = load_data(make("train: set/images\nval: set/images\nnc: 1\n", {"a.png": BOX}))
+    assert config.root == tmp_path
+
+
+def test_a_parent_step_too_many_is_dropped(make, tmp_path):
+    config = load_data(make("train: ../set/images\nval: set/images\nnc: 1\n", {"a.png": BOX}))
+    assert config.train == (tmp_path / "set" / "images",)
+
+
+def test_several_sources_are_joined(make):
+    path = make(
+        "path: set\ntrain: [images/a, images/b]\nval: images\nnc: 1\n", {"a/1.png": BOX, "b/2.png": None}
+    )
+    assert [image.name for image in scan(load_data(path), "train").images] == ["1.png", "2.png"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("names: [cat, dog]", ("cat", "dog")),
+        ("names: {0: cat, 1: dog}", ("cat", "dog")),
+        ("names:\n  1: dog\n  0: cat", ("cat", "dog")),
+        ("nc: 2", ("class0", "class1")),
+        ("nc: 2\nnames: [cat, dog]", ("cat", "dog")),
+        (
+            "names: [on, off, yes, no, 1e3, 007, null, ä]",
+            ("on", "off", "yes", "no", "1e3", "007", "null", "ä"),
+        ),
+    ],
+)
+def test_class_names_are_the_text_in_the_yaml(make, text, names):
+    path = make(f"path: set\ntrain: images\nval: images\n{text}\n", {"a.png": None})
+    assert load_data(path).names == names
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train: images\nval: images", "expected `names:`"),
+        ("train: images\nval: images\nnc: 2\nnames: [a]", "`nc` says 2 classes, `names` holds 1"),
+        ("train: images\nval: images\nnc: many", "number of classes, 1 to 99999, got 'many'"),
+        ("train: images\nval: images\nnames: {0: a, 2: b}", "from 0 on, got '2'"),
+        ("train: images\nval: images\nnames: [a, [b]]", "one text per class"),
+        ("val: images\nnc: 1", "expected `train:`"),
+        ("train: images\nnc: 1", "expected `val:`"),
+        ("train: {a: b}\nval: images\nnc: 1", "expected `train:`"),
+        ("train: [images\nval", "not valid YAML"),
+        ("just text", "expected keys"),
+        ("train: !!python/object/apply:os.mkdir [pwned]\nval: images\nnc: 1", "tags (!x) are not accepted"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\ntrain: *b\nval: images\nnc: 1", "references (&x, *x) are not"),
+        (f"train: {'[' * 100_000}", "nested deeper than 5 levels"),
+        (f"train: {'{a: ' * 100_000}", "nested deeper than 5 levels"),
+        ("train: images\nval: images\nnc: 300000000", "1 to 99999, got '300000000'"),
+        (f"train: images\nval: images\nnc: {'9' * 5000}", "1 to 99999, got '9999"),
+        ('train: "im\0ages"\nval: images\nnc: 1', "not valid YAML"),
+    ],
+)
+def test_a_broken_yaml_says_what_is_wrong(make, text, message):
+    path = make(text, {"a.png": None})
+    with pytest.raises(ValueError, match=r"data\.yaml") as caught:
+        load_data(path)
+    assert message in str(caught.value)
+
+
+def test_a_missing_yaml_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no data\.yaml at .*nowhere\.yaml"):
+        load_data(tmp_path / "nowhere.yaml")
+
+
+def test_a_missing_source_is_named(make):
+    with pytest.raises(FileNotFoundError, match="images, which does not exist"):
+        load_data(make(PLAIN))
+
+
+def test_a_missing_source_with_a_download_address_is_left_to_fetch(make):
+    config = load_data(make(PLAIN + "download: https://example.org/set.zip\n"))
+    assert config.download == "https://example.org/set.zip"
+    assert len(config.missing()) == 2
+
+
+def test_a_gigabyte_of_zeros_is_refused(tmp_path):
+    path = tmp_path / "data.yaml"
+    path.touch()
+    os.truncate(path, 1 << 30)
+    with pytest.raises(ValueError, match="at most 10,000,000 bytes"):
+        load_data(path)
+
+
+@pytest.mark.parametrize("make_path", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_is_not_opened(tmp_path, make_path):
+    make_path(tmp_path / "data.yaml")
+    with pytest.raises(FileNotFoundError, match=r"no data\.yaml at"):
+        load_data(tmp_path / "data.yaml")

@@ -1,0 +1,148 @@
+"""A data.yaml: which images a dataset has, what its classes are called, and where it can be fetched."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+_MOST_BYTES = 10_000_000
+_MOST_DEPTH = 5
+
+Part = Literal["train", "val"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """A data.yaml with its paths resolved."""
+
+    path: Path  # the data.yaml itself
+    root: Path  # folder that its sources are relative to
+    train: tuple[Path, ...]  # folders of images, or .txt lists of them
+    val: tuple[Path, ...]
+    names: tuple[str, ...]  # of the classes, by number
+    download: str | None  # address of a zip that holds the dataset
+
+    def missing(self) -> list[Path]:
+        """Return the sources that don't exist."""
+        return [source for source in (*self.train, *self.val) if not source.exists()]
+
+
+def load_data(path: Path | str) -> DataConfig:
+    """Read a data.yaml.
+
+    Keys: `path` (root of the dataset, relative to the yaml or else to the working directory; else the
+    yaml's folder), `train`, `val` (a folder, a .txt list, or a list of these, relative to the root), `names`
+    (list or map) or `nc`, and optionally `download` (address of a zip). Other keys are ignored.
+
+    Raises:
+        FileNotFoundError: There is no such yaml; or a source is missing and no `download` says where it is.
+        ValueError: The yaml is broken or lacks a key.
+    """
+    path = Path(path).absolute()
+    if not path.is_file():
+        raise FileNotFoundError(f"no data.yaml at {path}; give the path of an existing one")
+    raw = _mapping(path)
+    root = _root(path, raw)
+    config = DataConfig(
+        path=path,
+        root=root,
+        train=_sources(path, raw, root, "train"),
+        val=_sources(path, raw, root, "val"),
+        names=_names(path, raw),
+        download=None if raw.get("download") in (None, "", "null", "~") else str(raw["download"]),
+    )
+    missing = config.missing()
+    if missing and config.download is None:
+        raise FileNotFoundError(
+            f"{path} names {missing[0]}, which does not exist; paths are relative to its `path`, here {root}"
+        )
+    return config
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """Read the yaml with every scalar as the text it was written in: a class may be called `on` or `1e3`."""
+    with path.open("rb") as file:
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise ValueError(f"{path}: expected a data.yaml of at most {_MOST_BYTES:,} bytes; this one is longer")
+    try:
+        raw = yaml.load(data.decode("utf-8-sig"), Loader=_TextLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise ValueError(f"{path}: expected keys `train`, `val` and `names`, got {type(raw).__name__}")
+    return raw
+
+
+class _TextLoader(yaml.BaseLoader):
+    """BaseLoader that refuses what no data.yaml needs and others are attacked with."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event: yaml.NodeEvent = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs leave it open
+        refused = None
+        if event.anchor is not None:
+            refused = "references (&x, *x) are not accepted; write the value out"
+        elif getattr(event, "tag", None) is not None:
+            refused = "tags (!x) are not accepted; write a plain value"
+        elif self._depth == _MOST_DEPTH:
+            refused = f"nested deeper than {_MOST_DEPTH} levels"
+        if refused:
+            raise yaml.MarkedYAMLError(problem=refused, problem_mark=event.start_mark)  # type: ignore[arg-type]
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+def _root(path: Path, raw: dict[str, Any]) -> Path:
+    root = Path(str(raw.get("path") or ".")).expanduser()
+    beside, here = path.parent / root, Path.cwd() / root
+    return Path(os.path.normpath(here if here.exists() and not beside.exists() else beside))
+
+
+def _sources(path: Path, raw: dict[str, Any], root: Path, part: Part) -> tuple[Path, ...]:
+    value: Any = raw.get(part)
+    entries: list[Any] = value if isinstance(value, list) else [value]
+    if not value or not all(isinstance(entry, str) for entry in entries):
+        raise ValueError(
+            f"{path}: expected `{part}:` with a folder of images, a .txt list of them, or several; "
+            f"got {value!r:.100}"
+        )
+    return tuple(_source(entry, root) for entry in entries)
+
+
+def _source(entry: str, root: Path) -> Path:
+    """Resolve one source; a `../` that leads nowhere is dropped: some exporters write one too many."""
+    candidates = [root / Path(entry).expanduser(), root / entry.removeprefix("../"), Path(entry).absolute()]
+    found = next((candidate for candidate in candidates if candidate.exists()), candidates[0])
+    return Path(os.path.normpath(found))
+
+
+def _names(path: Path, raw: dict[str, Any]) -> tuple[str, ...]:
+    names, count = raw.get("names"), raw.get("nc")
+    if count is not None and not (isinstance(count, str) and re.fullmatch("[1-9][0-9]{,4}", count)):
+        raise ValueError(f"{path}: expected `nc:` with the number of classes, 1 to 99999, got {count!r:.100}")
+    if isinstance(names, dict):
+        expected = {str(number) for number in range(len(names))}
+        if set(names) != expected:
+            odd = sorted(set(names) - expected)[0]
+            raise ValueError(
+                f"{path}: `names` must number its {len(names)} classes from 0 on, got {odd!r:.100}"
+            )
+        names = [names[str(number)] for number in range(len(names))]
+    if not names:
+        if count is None:
+            raise ValueError(f"{path}: expected `names:` with the classes, or `nc:` with their number")
+        names = [f"class{number}" for number in range(int(count))]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{path}: expected `names:` with one text per class, got {names!r:.100}")
+    if count is not None and int(count) != len(names):
+        raise ValueError(f"{path}: `nc` says {count} classes, `names` holds {len(names)}")
+    return tuple(names)
