@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes | bytearray) -> None:
     """Write `content` beside `path`, push it to the disk, and put it in the place of `path`.
 
     Args:

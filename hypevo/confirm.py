@@ -143,7 +143,7 @@ def confirm(settings: ConfirmSettings, console: Console) -> list[Verdict]:
             name: fmean(values) for name in metrics if (values := _metric(trainings, winner.candidate, name))
         }
         row = Row(0, means, candidates[winner.candidate], winner.fitness)
-        write_hyp_evolved(settings.out / study.study_name / CONFIRMED, [row], row)
+        write_hyp_evolved(settings.out / study.study_name / CONFIRMED, row, generation=0, last=0)
     return verdicts
 
 

@@ -14,10 +14,11 @@ from hypevo.plots import plot_evolve
 from hypevo.protocol import InputError
 from hypevo.results import (
     STANDARD_COLUMNS,
+    EvolveCsv,
     Row,
+    best_of,
     plain_float,
     read_evolve_csv,
-    write_evolve_csv,
     write_hyp_evolved,
 )
 from hypevo.space import load_space
@@ -37,33 +38,44 @@ class Exports:
     def __init__(self, folder: Path, plan: Plan, metrics: Sequence[str]) -> None:
         self._folder = folder
         self._plan = plan
-        self._metrics = metrics
-        self._rows: dict[int, Row] = {}  # by trial number: they don't change
+        self._metrics = metrics  # empty when the trainer does not say
+        self._csv: EvolveCsv | None = None
+        self._count = 0  # trials that are in it
+        self._best: tuple[Row, int] | None = None  # and its position
         self._drawn_at = -math.inf
         self._drawing_took = 0.0
 
     def write(self, trials: Sequence[FrozenTrial], *, last: bool = False) -> list[Path]:
         """Write all three from the finished trials, at least one, in the order in which they finished.
 
-        The picture takes a second or two, so among trials that are as short it waits until it costs no more than a
-        tenth of the time; `last` draws it anyway.
+        Those of an earlier call come first, as they were. The picture takes a second or two, so among trials that are
+        as short it waits until it costs no more than a tenth of the time; `last` draws it anyway.
 
         Raises:
             OSError: a file cannot be written; the older one is as it was.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        for trial in trials:
-            if trial.number not in self._rows:
-                self._rows[trial.number] = self.row(trial)
-        rows = [self._rows[trial.number] for trial in trials]
-        write_evolve_csv(self._folder / CSV, rows)
-        write_hyp_evolved(self._folder / HYP, rows)
+        for trial in trials[self._count :]:
+            self._add(self.row(trial))
+        if self._csv is None or self._best is None:
+            raise ValueError("exports: expected at least one finished trial; came none")
+        self._csv.write(self._folder / CSV)
+        best, position = self._best
+        write_hyp_evolved(self._folder / HYP, best, generation=position, last=self._count - 1)
         began = time.monotonic()
         if last or began - self._drawn_at > 10 * self._drawing_took:
-            plot_evolve(self._folder / PICTURE, rows, self._plan.space)
+            plot_evolve(self._folder / PICTURE, [self.row(trial) for trial in trials], self._plan.space)
             self._drawn_at = time.monotonic()
             self._drawing_took = self._drawn_at - began
         return [self._folder / name for name in (CSV, HYP, PICTURE)]
+
+    def _add(self, row: Row) -> None:
+        if self._csv is None:
+            self._csv = EvolveCsv(self._metrics or tuple(row.metrics), tuple(row.hyp))
+        self._csv.add(row)
+        if self._best is None or best_of([self._best[0], row]) is row:
+            self._best = row, self._count
+        self._count += 1
 
     def row(self, trial: FrozenTrial) -> Row:
         """A finished trial as a row of the csv."""

@@ -179,12 +179,15 @@ class Ledger:
             trial.set_user_attr(name, value)
         before = self.standing.best
         if result.failure is None:
-            self.standing.add(self.study.tell(trial, result.fitness))
-            self._show_progress(*self.standing.course[-1])
+            self.study.tell(trial, result.fitness)
         else:
             pruned = result.failure is Failure.PRUNED
-            state = TrialState.PRUNED if pruned else TrialState.FAIL
-            self.standing.add(self.study.tell(trial, state=state))
+            self.study.tell(trial, state=TrialState.PRUNED if pruned else TrialState.FAIL)
+        self.standing.add(
+            self._trials()[trial.number]
+        )  # the storage's own; `tell` returns a copy, of some 20 kB
+        if result.failure is None:
+            self._show_progress(*self.standing.course[-1])
         self._drop_weights(record, before)
         self.tracker.update(record)
 

@@ -1,10 +1,9 @@
 """Finished individuals as files: evolve.csv and hyp_evolved.yaml, to the byte as YOLOv5 release 7.0 has them.
 
-Both are views of a study, rewritten as a whole. Tools made for YOLOv5 read them, and `read_evolve_csv` reads
+Both are views of a study, written as a whole. Tools made for YOLOv5 read them, and `read_evolve_csv` reads
 YOLOv5's.
 """
 
-import functools
 import logging
 import math
 import re
@@ -70,11 +69,48 @@ def best_of(rows: Iterable[Row]) -> Row | None:
     return max(fit, key=lambda row: row.fitness, default=None)
 
 
-def write_evolve_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Write a header and a line per row: cells right-aligned in 20 characters, five significant digits.
+class EvolveCsv:
+    """evolve.csv as text that grows: a row is formatted once, however often the file is written.
 
-    Columns are metrics, then genes in the order of the first row. The metrics are YOLOv5's seven when the
-    rows have all of them, else what the trainer returned, in order of appearance. What a row lacks is `nan`.
+    A header and a line per row, cells right-aligned in 20 characters, five significant digits. Columns are metrics,
+    then genes. The metrics are YOLOv5's seven when all of them are there, else what the trainer returns. What a row
+    lacks is `nan`.
+    """
+
+    def __init__(self, metrics: Sequence[str], genes: Sequence[str]) -> None:
+        """Begin with the header."""
+        self._metrics, self._genes = _shown(metrics), tuple(genes)
+        self._text = bytearray()
+        self._add_line(f"{name:>{_WIDTH}}" for name in (*map(column, self._metrics), *self._genes))
+
+    def add(self, row: Row) -> None:
+        """Add a line.
+
+        Raises:
+            ValueError: The row has other genes.
+        """
+        if row.hyp.keys() != set(self._genes):
+            odd = ", ".join(sorted(row.hyp.keys() ^ set(self._genes)))
+            raise ValueError(
+                f"evolve.csv: expected the same genes in every row; row {row.number} differs in {odd}"
+            )
+        values = [row.metrics.get(name, math.nan) for name in self._metrics]
+        self._add_line(map(_cell, [*values, *(row.hyp[name] for name in self._genes)]))
+
+    def write(self, path: Path) -> None:
+        """Replace the file as a whole.
+
+        Raises:
+            OSError: It cannot be written; an older one is as it was.
+        """
+        write_atomically(path, self._text)
+
+    def _add_line(self, cells: Iterable[str]) -> None:
+        self._text += (",".join(cells) + "\n").encode()
+
+
+def write_evolve_csv(path: Path, rows: Sequence[Row]) -> None:
+    """Write an evolve.csv of rows that are all there (see `EvolveCsv`).
 
     Raises:
         ValueError: There is no row, or rows differ in their genes.
@@ -82,49 +118,31 @@ def write_evolve_csv(path: Path, rows: Sequence[Row]) -> None:
     """
     if not rows:
         raise ValueError("evolve.csv: expected at least one finished individual; came none")
-    genes = tuple(rows[0].hyp)
-    metrics = _shown_metrics(rows)
-    lines = [",".join(f"{name:>{_WIDTH}}" for name in (*map(column, metrics), *genes))]
+    csv = EvolveCsv(tuple(dict.fromkeys(name for row in rows for name in row.metrics)), tuple(rows[0].hyp))
     for row in rows:
-        if row.hyp.keys() != rows[0].hyp.keys():
-            odd = ", ".join(sorted(row.hyp.keys() ^ rows[0].hyp.keys()))
-            raise ValueError(
-                f"evolve.csv: expected the same genes in every row; row {row.number} differs in {odd}"
-            )
-        cells = [row.metrics.get(name, math.nan) for name in metrics] + [row.hyp[name] for name in genes]
-        lines.append(_line(tuple(cells)))
-    write_atomically(path, "\n".join(lines) + "\n")
+        csv.add(row)
+    csv.write(path)
 
 
-def write_hyp_evolved(path: Path, rows: Sequence[Row], best: Row | None = None) -> None:
-    """Write the best individual as a hyp file, its generation and metrics in comments above.
-
-    Generations are positions in `rows`, counted from 0, as in evolve.csv. Values keep their full precision.
+def write_hyp_evolved(path: Path, best: Row, *, generation: int, last: int) -> None:
+    """Write the best individual as a hyp file, its metrics in comments above. Values keep their full precision.
 
     Args:
         path: The file.
-        rows: All finished individuals.
-        best: The row to write, one of `rows`; the fittest unless given.
+        best: The individual.
+        generation: Its line in evolve.csv, counted from 0.
+        last: The last line there.
 
     Raises:
-        ValueError: No row has a finite fitness, or `best` is not one of the rows.
         OSError: The file cannot be written; an older one is as it was.
     """
-    best = best or best_of(rows)
-    if best is None:
-        raise ValueError(
-            f"hyp_evolved.yaml: expected a row with a finite fitness; {len(rows)} rows have none"
-        )
-    numbers = [row.number for row in rows]
-    if best.number not in numbers:
-        raise ValueError(f"hyp_evolved.yaml: expected one of the rows; came row {best.number}")
-    metrics = _shown_metrics(rows)
+    metrics = _shown(best.metrics)
     lines = [
         "# hypevo: evolved hyperparameters",
-        f"# Best generation: {numbers.index(best.number)}",
-        f"# Last generation: {len(rows) - 1}",
+        f"# Best generation: {generation}",
+        f"# Last generation: {last}",
         "# " + ", ".join(f"{column(name):>{_WIDTH}}" for name in metrics),
-        "# " + ", ".join(_cell(best.metrics.get(name, math.nan)) for name in metrics),
+        "# " + ", ".join(_cell(best.metrics[name]) for name in metrics),
         "",
         *(f"{name}: {plain_float(value)}" for name, value in best.hyp.items()),
     ]
@@ -180,15 +198,9 @@ def read_evolve_csv(path: Path, fitness: Callable[[Mapping[str, float]], float] 
     return rows
 
 
-def _shown_metrics(rows: Iterable[Row]) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name for row in rows for name in row.metrics))
+def _shown(metrics: Iterable[str]) -> tuple[str, ...]:
+    names = tuple(metrics)
     return tuple(STANDARD_COLUMNS) if set(STANDARD_COLUMNS) <= set(names) else names
-
-
-@functools.lru_cache(maxsize=20_000)
-def _line(cells: tuple[float, ...]) -> str:
-    """Kept, because a study's csv is written again after every trial, one line longer each time."""
-    return ",".join(map(_cell, cells))
 
 
 def _cell(value: float) -> str:

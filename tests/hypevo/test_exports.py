@@ -7,7 +7,7 @@ from hypevo.exports import Exports, export_study, plot_csv
 from hypevo.fitness import DEFAULT_FITNESS
 from hypevo.hyp import load_hyp
 from hypevo.protocol import InputError
-from hypevo.results import STANDARD_COLUMNS
+from hypevo.results import STANDARD_COLUMNS, EvolveCsv
 from hypevo.space import load_space
 
 
@@ -55,6 +55,26 @@ def test_any_evolve_csv_is_drawn_beside_itself(tmp_path, plan):
     picture = plot_csv(tmp_path / "evolve.csv", None, None, DEFAULT_FITNESS)
     assert picture == tmp_path / "evolve.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_trial_is_formatted_once_and_the_file_is_always_written_as_a_whole(tmp_path, plan, monkeypatch):
+    formatted = []
+    add = EvolveCsv.add
+    monkeypatch.setattr(EvolveCsv, "add", lambda csv, row: formatted.append(row.fitness) or add(csv, row))
+    exports = Exports(tmp_path, plan, tuple(STANDARD_COLUMNS))
+    trials = [a_trial(plan, 0.5), a_trial(plan, 0.75), a_trial(plan, 0.625)]
+    exports.write(trials[:1])
+    (tmp_path / "evolve.csv").write_text("edited by hand\n")
+    exports.write(trials[:2])
+    (tmp_path / "evolve.csv").unlink()
+    exports.write(trials)
+    assert formatted == [0.5, 0.75, 0.625]
+    _, *lines = (tmp_path / "evolve.csv").read_text().splitlines()
+    assert [float(line.split(",")[0]) for line in lines] == formatted
+    assert (tmp_path / "hyp_evolved.yaml").read_text().splitlines()[1:3] == [
+        "# Best generation: 1",
+        "# Last generation: 2",
+    ]
 
 
 def test_short_trials_do_not_wait_for_the_picture_but_the_last_one_has_it(tmp_path, plan):
