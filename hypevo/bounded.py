@@ -15,9 +15,11 @@ def read_bounded(path: Path | Traversable, most: int, kind: str) -> bytes:
         kind: What was expected, with its article: "a yaml file".
 
     Raises:
-        InputError: The file cannot be read, or is longer.
+        InputError: The file cannot be read, is longer, or is a pipe or a device, where reading may never end.
     """
     try:
+        if path.is_dir() or (isinstance(path, Path) and path.exists() and not path.is_file()):
+            raise InputError(f"{path}: expected {kind}; this is no file but a folder, a pipe or a device")
         with path.open("rb") as file:
             data: bytes = file.read(most + 1)
     except OSError as error:

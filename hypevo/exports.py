@@ -133,5 +133,5 @@ def plot_csv(csv: Path, picture: Path | None, space: Path | None, fitness: str) 
     try:
         plot_evolve(picture, rows, load_space(space) if space is not None else None)
     except ValueError as error:
-        raise InputError(str(error)) from error
+        raise InputError(f"{csv} cannot be drawn: {error}") from error
     return picture

@@ -4,14 +4,14 @@ YOLOv5 takes the same files as `--hyp`. `load_hyp` reads one as it stands; `chec
 complete individual.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
 from hypevo.protocol import InputError
 from hypevo.space import Space
 from hypevo.spelling import did_you_mean
-from hypevo.yamlfile import number, read_mapping
+from hypevo.yamlfile import number, read_mapping, refuse
 
 _FOLDER = files("hypevo") / "presets"
 _DEFAULTS = "scratch-low"
@@ -91,7 +91,7 @@ def check_hyp(hyp: Mapping[str, float], space: Space, *, source: str = "hyperpar
         if misfit is not None:
             whose = f" (the default of {_DEFAULTS}, as none is given)" if absent else ""
             problems.append(f"{name}: {misfit}{whose}; change the value, or the gene in a space file")
-    _refuse(problems, source)
+    refuse([f"{source}: {problem}" for problem in problems])
     return individual
 
 
@@ -102,12 +102,6 @@ def _numbers(entries: Mapping[str, object], *, source: str) -> dict[str, float]:
         try:
             values[name] = number(value)
         except ValueError as error:
-            problems.append(f"{name}: {error}")
-    _refuse(problems, source)
+            problems.append(f"{source}: {name}: {error}")
+    refuse(problems)
     return values
-
-
-def _refuse(problems: Iterable[str], source: str) -> None:
-    lines = [f"{source}: {problem}" for problem in problems]
-    if lines:
-        raise InputError("\n".join(lines))

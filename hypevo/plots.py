@@ -73,7 +73,7 @@ def evolve_figure(rows: Sequence[Row], space: Space | None = None) -> Figure:
             axes.axvline(best.hyp[name], color="0.75", linewidth=3, zorder=0)
         _draw_dots(axes, values, fitness)
         axes.plot(best.hyp[name], best.fitness, "k+", markersize=11, markeredgewidth=1.6)
-        axes.set_title(f"{name} = {best.hyp[name]:.3g}", fontsize=9, pad=3)
+        axes.set_title(f"{name} = {best.hyp[name]:.3g}", fontsize=9, pad=3, parse_math=False)
         axes.tick_params(labelsize=7, length=2, pad=2, labelleft=position % COLUMNS == 0)
         if position % COLUMNS == 0:
             axes.set_ylabel("fitness", fontsize=8)

@@ -4,10 +4,11 @@ Both are views of a study, written as a whole. Tools made for YOLOv5 read them, 
 YOLOv5's.
 """
 
+import io
 import logging
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,9 @@ STANDARD_COLUMNS: Mapping[str, str] = {
 }
 
 MAX_BYTES = 100_000_000  # some 100,000 individuals
+MAX_CELLS = 5_000_000  # the same in numbers, which take more room in memory than in a file
+_ROW_CELLS = 10  # what a row takes besides its own
+MAX_LINE = 100_000  # characters, some 5,000 columns
 _WIDTH = 20
 _METRIC_PREFIXES = ("metrics/", "val/", "train/")
 
@@ -165,7 +169,7 @@ def read_evolve_csv(path: Path, fitness: Callable[[Mapping[str, float]], float] 
     value for some gene) are left out with a warning; a repeated header may even change the columns.
 
     Args:
-        path: The file, at most `MAX_BYTES` long.
+        path: The file, within `MAX_BYTES`, `MAX_CELLS` and `MAX_LINE`.
         fitness: What makes the fitness of a row's metrics; the default fitness unless given.
 
     Returns:
@@ -174,18 +178,21 @@ def read_evolve_csv(path: Path, fitness: Callable[[Mapping[str, float]], float] 
     Raises:
         InputError: The file cannot be read, or has no header with genes in it.
     """
-    lines, torn = _lines(path)
     fitness = fitness or parse_fitness(DEFAULT_FITNESS, tuple(STANDARD_COLUMNS))
     header: tuple[str, ...] | None = None
     rows: list[Row] = []
     skipped: list[int] = []
-    for number, line in lines:
+    count = 0
+    for number, line in _lines(path):
         cells = tuple(cell.strip() for cell in line.split(","))
+        count += len(cells) + _ROW_CELLS
+        if count > MAX_CELLS:
+            raise InputError(f"{path}: expected at most 100,000 individuals; came more than {number:,} lines")
         if header is None:
             header = _first_header(cells, f"{path}, line {number}")
         elif _is_header(cells, header):
             header = cells
-        elif number == torn or (values := _values(header, cells)) is None:
+        elif _is_cut(line) or (values := _values(header, cells)) is None:
             skipped.append(number)
         else:
             metrics, hyp = values
@@ -207,17 +214,22 @@ def _cell(value: float) -> str:
     return f"{value:{_WIDTH}.5g}"
 
 
-def _lines(path: Path) -> tuple[list[tuple[int, str]], int | None]:
-    """Return the numbered lines that hold something, and the number of a last line that was cut off."""
-    data = read_bounded(path, MAX_BYTES, "an evolve.csv")
-    text = data.decode("utf-8-sig", errors="replace")
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    if not lines or text.endswith(("\n", "\r")):
-        return lines, None
-    # Without its newline, a last cell that is narrower than the others may have lost digits.
-    *others, last = lines[-1][1].split(",")
-    cut = bool(others) and all(len(cell) >= _WIDTH for cell in others) and len(last) < _WIDTH
-    return lines, lines[-1][0] if cut else None
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The numbered lines that hold something, each with its newline."""
+    data = io.BytesIO(read_bounded(path, MAX_BYTES, "an evolve.csv"))
+    text = io.TextIOWrapper(data, encoding="utf-8-sig", errors="replace", newline=None)
+    for number, line in enumerate(iter(lambda: text.readline(MAX_LINE + 1), ""), 1):
+        if len(line) > MAX_LINE:
+            raise InputError(f"{path}, line {number}: expected at most {MAX_LINE:,} characters")
+        if line.strip():
+            yield number, line
+
+
+def _is_cut(line: str) -> bool:
+    """Whether the last line of a file may have lost digits: no newline, and a last cell narrower than the others."""
+    *others, last = line.split(",")
+    whole = line.endswith("\n") or not others
+    return not whole and all(len(cell) >= _WIDTH for cell in others) and len(last) < _WIDTH
 
 
 def _first_header(cells: tuple[str, ...], source: str) -> tuple[str, ...]:
@@ -229,6 +241,8 @@ def _first_header(cells: tuple[str, ...], source: str) -> tuple[str, ...]:
         twice = sorted({cell for cell in cells if cells.count(cell) > 1})
         came = f"{', '.join(twice)} more than once" if twice else "an empty one"
         raise InputError(f"{source}: expected columns with distinct names; came {came}")
+    if not all(map(str.isprintable, cells)):
+        raise InputError(f"{source}: expected names without control characters")
     return cells
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from hypevo.gene import Gene as Gene
 from hypevo.protocol import InputError
 from hypevo.spelling import did_you_mean
-from hypevo.yamlfile import describe, number, read_mapping
+from hypevo.yamlfile import describe, number, read_mapping, refuse
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -175,8 +175,7 @@ def _change(base: Mapping[str, Gene], entries: Mapping[str, object], *, source: 
             genes[name] = _gene(name, entry, base)
         except ValueError as error:
             problems.append(f"{source}: {error}")
-    if problems:
-        raise InputError("\n".join(problems))
+    refuse(problems)
     return Space(genes.values())
 
 

@@ -5,7 +5,7 @@ Hyp and space files go through this one loader, so that they share limits and me
 
 import math
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ import yaml
 from hypevo.bounded import read_bounded
 from hypevo.protocol import InputError
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 100_000  # a hyp file has one or two thousand
 MAX_DEPTH = 5
+MAX_PROBLEMS = 20  # that one message lists
 
 # PyYAML follows YAML 1.1, where a float needs a dot and a signed exponent: it reads 1e-5 as a string.
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
@@ -54,7 +55,7 @@ def parse_mapping(text: str, *, source: str) -> dict[str, object]:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise InputError(f"{source}{where}: {error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: an impossible date, an integer too long
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # an impossible date, a number too long
         raise InputError(f"{source}: not readable as yaml: {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"{source}: expected lines such as 'lr0: 0.01'; came {describe(content)}")
@@ -62,6 +63,18 @@ def parse_mapping(text: str, *, source: str) -> dict[str, object]:
         if not isinstance(key, str):
             raise InputError(f"{source}: expected names as keys; came {describe(key)}; put it in quotes")
     return content
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Tell all problems of a file in one message, or the first of very many.
+
+    Raises:
+        InputError: There are problems.
+    """
+    if problems:
+        more = len(problems) - MAX_PROBLEMS
+        lines = [*problems[:MAX_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
+        raise InputError("\n".join(lines))
 
 
 def number(value: object) -> float:
