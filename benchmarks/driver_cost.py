@@ -4,7 +4,7 @@
 
 A trial has 29 parameters, 10 epochs × 10 metrics and 3 artifacts, and trains nothing. The cost is that of the driver's
 process, the thread that feeds MLflow included; a trial's own process is counted apart. First and last trials apart:
-the cost must not grow. The aim is at most 0.5 CPU-seconds a trial.
+neither the cost nor the memory must grow. The aim is at most 0.5 CPU-seconds a trial.
 """
 
 import argparse
@@ -18,14 +18,17 @@ HERE = Path(__file__).resolve().parent
 
 
 class Clock:
-    """A watcher that notes the driver's CPU time at the end of each trial."""
+    """A watcher that notes the driver's CPU time and memory at the end of each trial."""
 
     def __init__(self):
         self.cpu = []
+        self.resident = []  # MB
 
     def ended(self, *_, **__):
-        """Note the time."""
+        """Note both."""
         self.cpu.append(time.process_time())
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        self.resident.append(pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
 
     def __getattr__(self, name):
         return lambda *_, **__: None
@@ -70,6 +73,9 @@ def main():
         print(f"per trial: {cpu / count:.3f} CPU-s, {wall / count:.3f} s")
         for name, cpus in (("first", clock.cpu[: tenth + 1]), ("last", clock.cpu[-tenth - 1 :])):
             print(f"{name} tenth: {(cpus[-1] - cpus[0]) / (len(cpus) - 1):.3f} CPU-s a trial")
+        early, late = clock.resident[tenth], clock.resident[-1]
+        grown = (late - early) / (count - tenth - 1) * 1000
+        print(f"memory: {early:.0f} MB after the first tenth, {late:.0f} MB at the end: {grown:.0f} kB a trial")
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def test_what_is_no_number_by_name_is_refused(tmp_path: Path, text: str, problem
         ("lr0: &a 1\nbox: *a", "line 1, column 6: references (&x, *x) are not accepted"),
         ("lr0: *a", "line 1, column 6: references (&x, *x) are not accepted"),
         ("<<: {lr0: 1}", "line 1, column 1: merges (<<) are not accepted"),
-        ("lr0: " + "[" * 500_000, "line 1, column 10: nested deeper than 5 levels"),
+        ("lr0: " + "[" * 90_000, "line 1, column 10: nested deeper than 5 levels"),
         ("lr0: 1\n---\nlr0: 2", "line 2, column 1: "),
         ("lr0: 1\n box: 2", "line 2, column 5: "),
         ("? [1, 2]\n: 3", "line 1, column 3: "),
@@ -140,9 +140,9 @@ def test_files_that_are_no_yaml_text_are_refused(tmp_path: Path) -> None:
         load_hyp(hyp_file(tmp_path, b"\x80\x02}q\x00."))
     with pytest.raises(InputError, match="not readable as yaml"):
         load_hyp(hyp_file(tmp_path, b"lr0: \x00"))
-    with pytest.raises(InputError, match="at most 1,000,000 bytes"):
-        load_hyp(hyp_file(tmp_path, b"#" * 1_000_001))
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="at most 100,000 bytes"):
+        load_hyp(hyp_file(tmp_path, b"#" * 100_001))
+    with pytest.raises(InputError, match="a folder, a pipe or a device"):
         load_hyp(tmp_path)
 
 
