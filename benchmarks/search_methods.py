@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import cmaes
 import numpy as np
 import optuna
+from optuna.distributions import IntDistribution
 
 from samplers import WeightedParentSampler, recommend
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
-    from optuna.distributions import FloatDistribution, IntDistribution
+    from optuna.distributions import FloatDistribution
     from optuna.samplers import BaseSampler
 
     Measure = Callable[[NDArray[np.float64]], float]  # a point of the unit cube (d,) -> fitness
@@ -55,7 +56,8 @@ class Problem:
         params = {}
         for (name, d), u in zip(self.space.items(), point.tolist(), strict=True):
             value = d.low * (d.high / d.low) ** u if d.log else d.low + u * (d.high - d.low)
-            params[name] = d.to_external_repr(min(max(value, d.low), d.high))
+            inside = min(max(value, d.low), d.high)
+            params[name] = round(inside) if isinstance(d, IntDistribution) else inside
         return params
 
     def point(self, params: Mapping[str, float]) -> NDArray[np.float64]:

@@ -71,12 +71,13 @@ def measure(options: argparse.Namespace, marks: tuple[int, ...], results: Path) 
     if options.methods:
         wanted = tuple(options.methods.split(","))
         methods = {name: method for name, method in methods.items() if name.startswith(wanted)}
-    for instance in SUITES[options.suite](options.half)[: options.instances]:
+    for number, instance in enumerate(SUITES[options.suite](options.half)[: options.instances]):
         for seed in range(options.seeds):
             for name, method in methods.items():
                 problem = instance.problem(seed)
                 began = time.process_time()
-                run = method(problem, options.trials, seed)
+                # No two searches share a seed: instances that are alike would share the luck of their first steps.
+                run = method(problem, options.trials, 1000 * number + seed)
                 row = {
                     "instance": instance.name,
                     "seed": seed,
