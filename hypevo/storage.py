@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from hypevo.space import Space
 DEFAULT = "mlruns/optuna.journal"
 PLAN, PARENT_RUN, EXPERIMENT = "hypevo", "mlflow_parent_run_id", "mlflow_experiment_id"
 DATASET = "dataset_fingerprint"
+LONGEST_LINE = 10_000_000  # bytes of a journal's line
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -89,6 +91,7 @@ def open_storage(address: str) -> BaseStorage:
             return RDBStorage(address, engine_kwargs=engine)
         except Exception as error:
             raise InputError(f"--storage {address}: cannot be opened: {_line(error)}") from error
+    _refuse_special(address, path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
@@ -109,20 +112,24 @@ def mend(address: str) -> int:
     path = journal(address)
     if path is None or not path.exists():
         return 0
+    _refuse_special(address, path)
     lock = _journal_lock(path)
     try:
         lock.acquire()  # another study's driver may be writing to the same journal
         try:
             with path.open("rb+") as file:
-                content = file.read()
-                kept = content.rfind(b"\n") + 1
-                if kept < len(content):
-                    file.truncate(kept)
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - LONGEST_LINE))
+                tail = file.read()
+                cut = tail[tail.rfind(b"\n") + 1 :]
+                if cut and (len(cut) == LONGEST_LINE or cut[:1] not in b"{\0"):  # zeros: of a power cut
+                    raise ValueError("its last line is none that Optuna writes")
+                file.truncate(size - len(cut))
         finally:
             lock.release()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _unreadable(address, error) from error
-    return len(content) - kept
+    return len(cut)
 
 
 def check_plan(storage: BaseStorage, name: str, plan: Plan) -> None:
@@ -235,6 +242,11 @@ def _journal_lock(path: Path) -> JournalFileSymlinkLock:
     The path is absolute: Optuna would look for the target of a relative link in the wrong folder, and wait for ever.
     """
     return JournalFileSymlinkLock(str(path.resolve()), grace_period=10)
+
+
+def _refuse_special(address: str, path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise InputError(f"--storage {address}: expected a file; this is a folder, a pipe or a device")
 
 
 def _unreadable(address: str, error: Exception) -> InputError:

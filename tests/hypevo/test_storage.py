@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 
 import optuna
 import pytest
@@ -154,8 +155,26 @@ def test_a_file_that_is_no_journal_is_an_input_error(tmp_path, content):
 
 
 def test_a_folder_in_the_place_of_a_journal_is_an_input_error(tmp_path):
-    with pytest.raises(InputError, match="not a journal that Optuna can read"):
+    with pytest.raises(InputError, match="expected a file; this is a folder"):
         mend(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "content", [b"no journal and no newline", b"{" * 11_000_000, b"a line\n" + bytes([7])]
+)
+def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(tmp_path, content):
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="not a journal that Optuna can read"):
+        mend(str(path))
+    assert path.read_bytes() == content
+
+
+def test_a_pipe_is_no_journal(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for reads in (mend, open_storage):
+        with pytest.raises(InputError, match="expected a file"):
+            reads(str(tmp_path / "pipe"))
 
 
 def test_a_study_that_is_not_there_is_an_input_error(plan, address):
