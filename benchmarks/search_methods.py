@@ -129,7 +129,7 @@ def evolution_strategy(kind: str, sigma: float) -> Method:
         while len(points) < n:
             # The seed 0 would count as none; XNES diverges on some functions and then starts again.
             strategy = optimizer(mean=start, sigma=sigma, bounds=bounds, seed=seed + len(points))
-            with contextlib.suppress(AssertionError), np.errstate(all="ignore"):
+            with contextlib.suppress(AssertionError, np.linalg.LinAlgError), np.errstate(all="ignore"):
                 while len(points) < n:
                     _generation(strategy, problem, points, fitness, n)
         return Run(np.array(points), np.array(fitness), {})
@@ -140,7 +140,7 @@ def evolution_strategy(kind: str, sigma: float) -> Method:
 def _generation(
     strategy: cmaes.CMA, problem: Problem, points: list[NDArray[np.float64]], fitness: list[float], n: int
 ) -> None:
-    """Add a generation to points and fitness, up to ``n`` of them; AssertionError when the strategy diverges."""
+    """Add a generation to points and fitness, up to ``n`` of them; AssertionError or LinAlgError on divergence."""
     told = []
     for _ in range(min(strategy.population_size, n - len(points))):
         point = strategy.ask()
