@@ -1,11 +1,13 @@
-"""CPU-seconds of the built-in trainer on one thread: a short fine-tuning by phases, and one step by variants.
+"""What the built-in trainer costs on one thread: a short fine-tuning by phases, one step by variants, memory.
 
     python benchmarks/trainer_speed.py training --data coco128.yaml --weights yolov5n.pt
     python benchmarks/trainer_speed.py steps --weights yolov5n.pt
+    python benchmarks/trainer_speed.py memory
 
 `training` runs 3 epochs at 320 pixels, batch 16, validated each, then the same validated once. `steps` times forward,
 loss, backward and optimizer of one batch in each memory layout, in bfloat16 and compiled. CPU time, not wall time: it
-stays the same when the machine is shared.
+stays the same when the machine is shared. `memory` runs 50 trials of the embedded dataset, an epoch each, in processes
+of their own as an evolution does, then 50 in one process: what each takes at its peak, and what is left behind.
 """
 
 from __future__ import annotations
@@ -14,32 +16,36 @@ import argparse
 import functools
 import itertools
 import logging
+import os
 import resource
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
+from hypevo.backends.local import LocalBackend
+from hypevo.protocol import Job
 from trainers.yolov5 import Settings, loop, optimizer, prepare, train
 from trainers.yolov5.loss import LossGains, detection_loss
 from trainers.yolov5.model import Detector, as_input, mixed
 from trainers.yolov5.weights import load_checkpoint, start_detector
 
 HYP = Path(__file__).parents[1] / "hypevo" / "presets" / "scratch-low.yaml"
-STEPS = 5
+STEPS, TRIALS = 5, 50
+PRELOAD = ("trainers.yolov5.loop",)  # as the trainer measured
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["training", "steps"])
+    parser.add_argument("what", choices=["training", "steps", "memory"])
     parser.add_argument("--data", default="coco128.yaml")
     parser.add_argument("--weights", default="yolov5n.pt")
     arguments = parser.parse_args()
@@ -47,8 +53,10 @@ def main() -> None:
     logging.disable()
     if arguments.what == "training":
         measure_training(arguments.data, arguments.weights)
-    else:
+    elif arguments.what == "steps":
         measure_steps(arguments.weights)
+    else:
+        measure_memory()
 
 
 def measure_training(data: str, weights: str) -> None:
@@ -78,6 +86,44 @@ def measure_training(data: str, weights: str) -> None:
             for phase, value in seconds.items():
                 print(f"  {phase:<24}{value:6.1f}")
     print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GB")
+
+
+def measure_memory() -> None:
+    """Print megabytes: each trial's peak, of the server that trials are forked from, of one process for all."""
+    hyp = yaml.safe_load(HYP.read_text(encoding="utf-8"))
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # the server imports this module too
+    backend = LocalBackend("trainer_speed:measured")
+    with tempfile.TemporaryDirectory() as folder:
+        settings = prepare(Settings(epochs=1), Path(folder))
+        print(f"{'trial':>5}{'its peak':>12}{'server':>12}{'one process':>14}")
+        for number in range(TRIALS):
+            job = Job(
+                trainer="trainer_speed:measured",
+                hyp=hyp,
+                out=Path(folder) / "out",
+                seed=number,
+                device="cpu",
+                settings=asdict(settings),
+                threads=1,
+            )
+            told = backend.submit(job, lambda *_: None).result().metrics
+            train(hyp, out=Path(folder) / "own", seed=number, device="cpu", report=ignore, settings=settings)
+            if number + 1 in (1, 2, 5, 10, 20, 30, 40, TRIALS):
+                mine = resident(os.getpid())
+                print(f"{number + 1:5}{told['peak']:12.0f}{told['server']:12.0f}{mine:14.0f}", flush=True)
+
+
+def measured(hyp: Mapping[str, float], *, settings: Settings, **given: Any) -> dict[str, float]:
+    """Train as the built-in trainer, and tell what it took."""
+    train(hyp, settings=settings, **given)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    return {"peak": peak, "server": resident(os.getppid())}
+
+
+def resident(pid: int) -> float:
+    """Memory of a process in megabytes (Linux)."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 def ignore(metrics: Mapping[str, float], *, step: int) -> None:  # a report's signature

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_SHOWN = 20  # warnings about files
+
 
 @dataclass(frozen=True)
 class Part:
@@ -66,8 +68,6 @@ def open_data(settings: Settings, cache: Path) -> Data:
     """
     config = load_data(settings.data)
     train, val = scan_parts(config, settings, cache)
-    for warning in dict.fromkeys((*train.warnings, *val.warnings)):
-        log.warning("%s", warning)
     return Data(
         config,
         train=Part(train, open_cache(train, cache, img=settings.img, shrink="bilinear")),
@@ -79,7 +79,7 @@ def open_validation(settings: Settings, cache: Path) -> tuple[DataConfig, Part]:
     """Open the validation images alone; errors as in `open_data`."""
     config = load_data(settings.data)
     val = scan(config, "val", strict=settings.strict, memory=cache)
-    for warning in val.warnings:
+    for warning in warnings_of(val):
         log.warning("%s", warning)
     return config, Part(val, open_cache(val, cache, img=settings.img, shrink="area"))
 
@@ -90,3 +90,10 @@ def scan_parts(config: DataConfig, settings: Settings, memory: Path | None) -> t
     if config.val == config.train:
         return train, train
     return train, scan(config, "val", strict=settings.strict, memory=memory)
+
+
+def warnings_of(*splits: Split) -> list[str]:
+    """Return what is wrong with some files, each once; a long list is cut short."""
+    warnings = list(dict.fromkeys(warning for split in splits for warning in split.warnings))
+    rest = len(warnings) - _SHOWN
+    return warnings if rest <= 0 else [*warnings[:_SHOWN], f"and {rest} more files or rows like these"]

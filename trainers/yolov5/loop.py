@@ -13,7 +13,7 @@ import torch
 
 from .anchors import fit_anchors, label_sizes
 from .augment import TrainBatches
-from .data import at_hand, open_data, open_validation
+from .data import at_hand, open_data, open_validation, warnings_of
 from .evaluate import Evaluation, evaluate
 from .loss import LossGains
 from .optimizer import Descent, make_optimizer
@@ -45,6 +45,8 @@ def train(
     cache = Path(settings.cache) if settings.cache else out / "cache"
     settings = at_hand(settings, cache)
     data = open_data(settings, cache)
+    for warning in warnings_of(data.train.split, data.val.split):
+        log.warning("%s", warning)
     model = starting_model(settings, hyp, data, seed).to(place).to(memory_format=torch.channels_last)
     gains = loss_gains(settings, hyp, data)
     batches = training_batches(settings, hyp, data, seed, place)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .data import at_hand, open_data, scan_parts
+from .data import at_hand, open_data, scan_parts, warnings_of
 from .data_yaml import DataConfig, load_data
 from .settings import GENES, OPTIONAL_GENES
 from .weights import Checkpoint, load_checkpoint
@@ -96,7 +96,7 @@ def _optimizer(settings: Settings, hyp: Mapping[str, float]) -> Iterator[Finding
 
 
 def _images(train: Split, val: Split) -> Iterator[Finding]:
-    for warning in dict.fromkeys((*train.warnings, *val.warnings)):
+    for warning in warnings_of(train, val):
         yield "warning", warning
     for name, split in (("train", train), ("val", val)):
         if not any(len(boxes) for boxes in split.boxes):

@@ -144,6 +144,15 @@ def test_skipped_files_are_warnings_or_with_strict_an_error(dataset, tmp_path):
     assert "a.png" in single_error(replace(settings, strict=True))
 
 
+def test_many_skipped_files_are_told_in_few_lines(dataset, tmp_path):
+    settings = dataset()
+    for number in range(50):
+        (tmp_path / "images" / f"bad {number}.png").write_bytes(b"no image")
+    told = [message for level, message in check(settings, HYP, {}) if level == "warning"]
+    assert len(told) < 25
+    assert "and 30 more files or rows like these" in told
+
+
 def test_preparing_leaves_caches_that_trainings_share(dataset, tmp_path):
     settings = prepare(dataset(), tmp_path / "cache")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
