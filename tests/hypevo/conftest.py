@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -41,6 +43,36 @@ def arena(bare_arena, empty_store) -> Path:
     """A bare arena where MLflow has been used before."""
     shutil.copy(empty_store, bare_arena / "mlflow.db")
     return bare_arena
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory):
+    """The address of an empty database on a server of its own; skipped where PostgreSQL or its driver is missing."""
+    pytest.importorskip("psycopg")
+    pg_ctl = shutil.which("pg_ctl") or next(
+        iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))), None
+    )
+    if pg_ctl is None:
+        pytest.skip("no PostgreSQL server here")
+    programs = Path(pg_ctl).resolve().parent
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # its sockets' names must be short
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    user = {}
+    if os.getuid() == 0:  # the server refuses to be run by root
+        user = {"user": "nobody"}
+        shutil.chown(folder, "nobody")
+
+    def run(program, *arguments):
+        command = [programs / program, "-D", folder / "data", *arguments]
+        subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, timeout=120, **user)
+
+    run("initdb", "-U", "hypevo", "-A", "trust")
+    run("pg_ctl", "start", "-w", "-l", folder / "log", "-o", f"-p {port} -k {folder} -h 127.0.0.1")
+    yield f"postgresql+psycopg://hypevo@127.0.0.1:{port}/postgres"
+    run("pg_ctl", "stop", "-m", "immediate")
+    shutil.rmtree(folder)
 
 
 class Recorder:

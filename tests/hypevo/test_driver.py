@@ -322,6 +322,24 @@ def test_a_study_in_a_database_has_one_driver_and_a_dead_one_s_successor(
 
 
 @pytest.mark.slow
+def test_a_study_on_a_postgresql_server(driver, evolution, arena, nobody_left, postgresql):
+    from hypevo.storage import load_study
+
+    options = ("--storage", postgresql, "--generations", "3", *SLOW)
+    first = driver(*options)
+    first.until(SECOND_TRIAL_AT_WORK)
+    second = driver(*options)
+    third = driver(*options)
+    first.stop(signal.SIGKILL)
+    assert sorted((second.wait(), third.wait())) == [0, 2]  # of two successors one goes on
+    nobody_left(arena)
+    trials = load_study(postgresql, "s").get_trials()
+    assert states(trials) == [TrialState.COMPLETE] * 3
+    assert [trial.user_attrs["attempts"] for trial in trials] == [1, 2, 1]
+    one_finished_run_each(evolution, range(3))
+
+
+@pytest.mark.slow
 def test_a_kill_while_mlflow_makes_its_database_leaves_none_or_a_whole_one(
     driver, evolution, arena, nobody_left
 ):

@@ -17,14 +17,16 @@ def nobody(*_):
     raise AssertionError("not to be called")
 
 
-@pytest.fixture
-def address(tmp_path):
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request, tmp_path):
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgresql")
     return f"sqlite:///{tmp_path / 'optuna.db'}"
 
 
 @pytest.fixture
-def study(address):
-    return optuna.create_study(storage=address, study_name="s")
+def study(address, request):
+    return optuna.create_study(storage=address, study_name=request.node.name)
 
 
 def same(study, address):
