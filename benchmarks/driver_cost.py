@@ -75,7 +75,9 @@ def main():
             print(f"{name} tenth: {(cpus[-1] - cpus[0]) / (len(cpus) - 1):.3f} CPU-s a trial")
         early, late = clock.resident[tenth], clock.resident[-1]
         grown = (late - early) / (count - tenth - 1) * 1000
-        print(f"memory: {early:.0f} MB after the first tenth, {late:.0f} MB at the end: {grown:.0f} kB a trial")
+        print(
+            f"memory: {early:.0f} MB after the first tenth, {late:.0f} MB at the end: {grown:.0f} kB a trial"
+        )
 
 
 if __name__ == "__main__":
