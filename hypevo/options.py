@@ -47,7 +47,13 @@ GpuHours = Annotated[
     _option("Start no more once the study has used so many device hours, earlier calls included.", SEARCH),
 ]
 Patience = Annotated[int | None, _option("Stop after so many generations without a gain.", SEARCH)]
-MinGain = Annotated[float, _option("Gain of fitness that counts as one, for --patience.", SEARCH)]
+MinGain = Annotated[
+    float,
+    _option(
+        "Smallest gain that --patience counts: the spread between seeds, which `hypevo confirm` shows.",
+        SEARCH,
+    ),
+]
 Sampler = Annotated[str, _option("adaptive, classic (as YOLOv5 7.0), tpe, cmaes or random.", SEARCH)]
 Pruner = Annotated[str, _option("none, median or hyperband: stop hopeless trainings early.", SEARCH)]
 

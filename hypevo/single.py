@@ -17,7 +17,7 @@ from hypevo.fitness import Fitness
 from hypevo.plots import plot_pr_curve
 from hypevo.preflight import preflight, refuse
 from hypevo.progress import TerminalWatcher
-from hypevo.protocol import Failure, InputError, Job, Outcome
+from hypevo.protocol import Failure, InputError, Job, Outcome, WorkError
 from hypevo.provenance import provenance
 from hypevo.record import Record
 from hypevo.settings import EvolveSettings
@@ -65,18 +65,20 @@ def train_once(
         record = Record(_new_folder(settings.out, settings.name, given=settings.study is not None), 0)
         tracker = Tracker(record.folder.name, store, weights=True)
         tracker.open_single(settings.experiment, plan.settings.get("data"), prepared.fingerprint)
+        dataset = {"hypevo.dataset": prepared.fingerprint} if prepared.fingerprint else {}
         details = {
             "seed": settings.seed,
             "device": device,
             "params": {f"trainer.{name}": value for name, value in plan.settings.items()},
-            "tags": {"hypevo.seed": str(settings.seed), "hypevo.device": device, **provenance()},
+            "tags": {"hypevo.seed": str(settings.seed), "hypevo.device": device, **provenance(), **dataset},
         }
         record.start(plan.hyp, details)
         job = Job(plan.trainer, plan.hyp, record.folder.resolve(), settings.seed, device, prepared.settings)
         outcome = _follow(job, backend, record, look.fitness, lambda: tracker.update(record), console)
         if (record.folder / PR_CURVE).exists():
             plot_pr_curve(record.folder / PR_CURVE, (record.folder / PR_CURVE).with_suffix(".png"))
-        record.finish(outcome, None if outcome.failure else look.fitness(outcome.metrics))
+        outcome, fitness = _scored(outcome, look.fitness)
+        record.finish(outcome, fitness)
         tracker.update(record)
         tracker.drain()
         return outcome, record.folder
@@ -130,7 +132,7 @@ def _follow(
             bar = progress.add_task(record.folder.name, total=epochs, text="starting")
             while (report := reports.get()) is not None:
                 step, metrics = report
-                record.add_epoch(step, {**metrics, "fitness": fitness(metrics)})
+                record.add_epoch(step, {**metrics, "fitness": fitness.of_epoch(metrics)})
                 updated()
                 line = _line(step, epochs, metrics)
                 progress.update(bar, completed=step + 1, text=line)
@@ -139,6 +141,16 @@ def _follow(
     except KeyboardInterrupt:
         backend.close()
         return Outcome(failure=Failure.INTERRUPTED, reason="by the user")
+
+
+def _scored(outcome: Outcome, fitness: Fitness) -> tuple[Outcome, float | None]:
+    """The outcome and its fitness; a user's function that fails is the outcome's failure, and the metrics stay."""
+    if outcome.failure is not None:
+        return outcome, None
+    try:
+        return outcome, fitness(outcome.metrics)
+    except WorkError as error:
+        return replace(outcome, failure=Failure.CRASHED, reason=f"trained, but {error}"), None
 
 
 def _line(step: int, epochs: int | None, metrics: Mapping[str, float]) -> str:

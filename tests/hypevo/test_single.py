@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,15 @@ def test_a_failed_training_says_why_and_its_run_is_failed(arena):
     assert "broken on purpose" in (folder / "log.txt").read_text()
     run, _ = the_run(arena)
     assert run.info.status == "FAILED"
+
+
+def test_a_fitness_function_that_fails_at_the_end_costs_no_metrics(arena):
+    (arena / "choosy.py").write_text("def judge(m): return None if m['recall'] == m['precision'] else 1.0\n")
+    outcome, folder, _ = trained(fitness="choosy:judge")
+    assert outcome.failure is Failure.CRASHED
+    assert "trained, but choosy:judge: expected a number; it returned None" in outcome.reason
+    assert json.loads((folder / "result.json").read_text())["metrics"] == outcome.metrics
+    assert the_run(arena)[0].info.status == "FAILED"
 
 
 def test_evolved_hyperparameters_are_taken_back(arena, evolution):
