@@ -7,7 +7,7 @@
 `training` runs 3 epochs at 320 pixels, batch 16, validated each, then the same validated once. `steps` times forward,
 loss, backward and optimizer of one batch in each memory layout, in bfloat16 and compiled. CPU time, not wall time: it
 stays the same when the machine is shared. `memory` runs 50 trials of the embedded dataset, an epoch each, in processes
-of their own as an evolution does, then 50 in one process: what each takes at its peak, and what is left behind.
+of their own as an evolution does, and 50 in one process: what each takes at its peak, and what is left behind.
 """
 
 from __future__ import annotations
@@ -111,6 +111,7 @@ def measure_memory() -> None:
             if number + 1 in (1, 2, 5, 10, 20, 30, 40, TRIALS):
                 mine = resident(os.getpid())
                 print(f"{number + 1:5}{told['peak']:12.0f}{told['server']:12.0f}{mine:14.0f}", flush=True)
+    backend.close()
 
 
 def measured(hyp: Mapping[str, float], *, settings: Settings, **given: Any) -> dict[str, float]:

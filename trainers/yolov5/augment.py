@@ -169,8 +169,9 @@ class TrainBatches:
         mixed = [i for i, sample in enumerate(samples) if len(sample.scenes) > 1]
         if mixed:
             others, other_labels = self._warp([samples[i].scenes[1] for i in mixed])
-            ratio = torch.tensor([samples[i].ratio for i in mixed], device=self.device)[:, None, None, None]
-            pixels[mixed] = torch.lerp(others, pixels[mixed], ratio)
+            rows = torch.tensor(mixed).to(self.device, non_blocking=True)
+            ratio = torch.tensor([samples[i].ratio for i in mixed]).to(self.device, non_blocking=True)
+            pixels[rows] = torch.lerp(others, pixels[rows], ratio[:, None, None, None])
             other_labels[:, 0] = np.array(mixed)[other_labels[:, 0].astype(int)]
             labels = np.concatenate((labels, other_labels))
         gains = np.array([sample.gains for sample in samples], np.float32)

@@ -75,7 +75,8 @@ def _paste(canvas: Tensor, outlines: list[NDArray[np.float32]]) -> None:
         left, top, right, bottom = int(left), int(top), int(right), int(bottom)
         mask = fill(polygon - np.array([left, top], np.float32), bottom - top, right - left)
         source = canvas[:, top:bottom, left:right].flip(-1)
-        patches.append((source, torch.from_numpy(mask).flip(-1).to(canvas.device), top, side - right))
+        mirrored = torch.from_numpy(mask).to(canvas.device, non_blocking=True).flip(-1)
+        patches.append((source, mirrored, top, side - right))
     for source, mask_here, top, left in patches:
         target = canvas[:, top : top + source.shape[1], left : left + source.shape[2]]
         target.copy_(torch.where(mask_here, source, target))

@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 _MOST_GROWTH = 100  # times the zip's size; photographs hardly shrink, label texts by ten
-_ALWAYS_FINE = 1 << 28  # bytes: a small zip may grow more
+ALWAYS_FINE = 1 << 28  # bytes: a small zip may grow more
 # What zipfile raises on damage, and on encryption or compression that it doesn't know.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
 
@@ -47,7 +47,7 @@ def _check(opened: zipfile.ZipFile, archive: Path) -> None:
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise ValueError(f"{archive.name} holds a link: {entry.filename!r}; not unpacked")
     size = sum(entry.file_size for entry in entries)
-    if size > max(_ALWAYS_FINE, _MOST_GROWTH * archive.stat().st_size):
+    if size > max(ALWAYS_FINE, _MOST_GROWTH * archive.stat().st_size):
         raise ValueError(
             f"{archive.name} would grow to {size / 1e9:.1f} GB, more than a dataset does; not unpacked"
         )

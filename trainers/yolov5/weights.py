@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .model import Detector
 from .settings import SIZES
+from .unpack import ALWAYS_FINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,10 +27,7 @@ _DAMAGE = (
     *(RuntimeError, pickle.UnpicklingError, EOFError, LookupError, TypeError, AttributeError),
     *(ValueError, OverflowError, AssertionError),
 )
-_ALWAYS_FINE, _MOST_GROWTH = (
-    1 << 28,
-    10,
-)  # bytes a file may unpack to, and times its size; PyTorch packs nothing
+_MOST_GROWTH = 10  # times its size that a large file may unpack to; PyTorch packs nothing
 _DETECT = "model.24."
 _LANDMARKS = {  # tensors that every detector has, and their shapes; None is any size from 1 on
     "model.0.conv.weight": (None, 3, 6, 6),
@@ -150,7 +148,7 @@ def _unpickle(path: Path) -> Any:
             size = sum(entry.file_size for entry in archive.infolist())
     except zipfile.BadZipFile as error:
         raise ValueError(f"weights: {path} is damaged or no checkpoint") from error
-    if size > max(_ALWAYS_FINE, _MOST_GROWTH * path.stat().st_size):
+    if size > max(ALWAYS_FINE, _MOST_GROWTH * path.stat().st_size):
         raise ValueError(
             f"weights: {path} would grow to {size / 1e9:.1f} GB, as no checkpoint does; not loaded"
         )
