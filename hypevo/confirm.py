@@ -123,14 +123,14 @@ def confirm(settings: ConfirmSettings, console: Console) -> list[Verdict]:
         searched[RECOMMENDED] = math.nan  # the search has not trained it
     backend = LocalBackend(plan.trainer)
     try:
-        options, fitness, metrics = _prepare(settings, plan, backend)
-        folder = settings.out / study.study_name / f"confirm-{_digest(options)}"
+        prepared, fitness, metrics = _prepare(settings, plan, backend)
+        folder = settings.out / study.study_name / f"confirm-{_digest(prepared.settings)}"
         trainings = [
             _training(folder, name, hyp, plan.seed + FRESH, index)
             for index in range(settings.seeds)  # seed by seed, so that pairs are complete early
             for name, hyp in candidates.items()
         ]
-        results = _train_all(settings, plan, options, trainings, backend, fitness, folder, console)
+        results = _train_all(settings, plan, prepared, trainings, backend, fitness, folder, console)
     finally:
         backend.close()
     verdicts = [_judge(name, results, searched[name], len(searched)) for name in searched]
@@ -170,20 +170,20 @@ def _training(folder: Path, name: str, hyp: Mapping[str, float], first_seed: int
 
 def _prepare(
     settings: ConfirmSettings, plan: Plan, backend: LocalBackend
-) -> tuple[dict[str, Any], Fitness, tuple[str, ...]]:
-    """The trainer's options, checked and prepared, and the study's fitness."""
+) -> tuple[child.Prepared, Fitness, tuple[str, ...]]:
+    """The trainer's options, checked and prepared, the study's fitness, and the names of the metrics."""
     wanted = {**plan.settings, **(settings.options or {})}
     cache = settings.cache.resolve()
     look = backend.call(child.inspect, plan.trainer, wanted, dict(plan.hyp), plan.space.to_dict(), cache)
     refuse([finding.message for finding in look.findings if finding.level == "error"])
     prepared: child.Prepared = backend.call(child.prepare, plan.trainer, look.settings, cache)
-    return prepared.settings, parse_fitness(plan.fitness, look.metrics), look.metrics
+    return prepared, parse_fitness(plan.fitness, look.metrics), look.metrics
 
 
 def _train_all(
     settings: ConfirmSettings,
     plan: Plan,
-    options: Mapping[str, Any],
+    prepared: child.Prepared,
     trainings: Sequence[_Training],
     backend: LocalBackend,
     fitness: Fitness,
@@ -200,10 +200,11 @@ def _train_all(
         params={
             "seeds": settings.seeds,
             "fitness": plan.fitness,
-            **{f"trainer.{k}": v for k, v in options.items()},
+            **{f"trainer.{k}": v for k, v in prepared.settings.items()},
         },
-        tags=provenance(),
-        dataset=options.get("data"),
+        tags=provenance(prepared.fingerprint),
+        dataset=prepared.settings.get("data"),
+        fingerprint=prepared.fingerprint,
     )
     write_atomically(known, parent)
     for training in trainings:
@@ -227,7 +228,7 @@ def _train_all(
                     training.record.folder.resolve(),
                     training.seed,
                     device,
-                    options,
+                    prepared.settings,
                 )
                 running[backend.submit(job, _reporter(training.record, tracker))] = training, device
             for future in wait(running, return_when=FIRST_COMPLETED).done:

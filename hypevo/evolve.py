@@ -45,9 +45,8 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
         ) as study:  # fmt: skip
             trials = len(study.get_trials(deepcopy=False))
             _refuse_foreign(settings.folder, new=trials == 0)
-            kill_offspring(
-                str(settings.folder.resolve() / TRIALS)
-            )  # of a driver that was killed with its trials
+            # Of a driver that was killed with its trials.
+            kill_offspring(str(settings.folder.resolve() / TRIALS))
             study.sampler = make_sampler(settings.sampler, look.plan, trials)
             prepared: child.Prepared = backend.call(
                 child.prepare, look.plan.trainer, dict(look.plan.settings), settings.cache.resolve()

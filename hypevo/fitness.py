@@ -16,12 +16,12 @@ import logging
 import math
 import re
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hypevo.exception_line import first_line, place
 from hypevo.protocol import InputError, WorkError
 from hypevo.spelling import did_you_mean
 
@@ -319,9 +319,7 @@ def _imported(name: str) -> Callable[[Mapping[str, float]], Any]:
 
 def _told(error: BaseException) -> str:
     """What was raised and where, in one line."""
-    frame = traceback.extract_tb(error.__traceback__)[-1:]
-    place = f" ({Path(frame[0].filename).name}:{frame[0].lineno})" if frame else ""
-    return f"{type(error).__name__}: {error}".split("\n")[0][:300] + place
+    return first_line(error, 300) + place(error)
 
 
 def _shown(metrics: Mapping[str, float]) -> str:

@@ -82,7 +82,7 @@ class Ledger:
             self.study.user_attrs.get(PARENT_RUN),
             experiment=settings.experiment,
             params=params,
-            tags=provenance() | ({"hypevo.dataset": self._fingerprint} if self._fingerprint else {}),
+            tags=provenance(self._fingerprint),
             dataset=plan.settings.get("data"),
             fingerprint=self._fingerprint,
         )
@@ -183,9 +183,8 @@ class Ledger:
         else:
             pruned = result.failure is Failure.PRUNED
             self.study.tell(trial, state=TrialState.PRUNED if pruned else TrialState.FAIL)
-        self.standing.add(
-            self._trials()[trial.number]
-        )  # the storage's own; `tell` returns a copy, of some 20 kB
+        # The storage's own trial is kept: `tell` returns a copy, of some 20 kB.
+        self.standing.add(self._trials()[trial.number])
         if result.failure is None:
             self._show_progress(*self.standing.course[-1])
         self._drop_weights(record, before)

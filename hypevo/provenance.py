@@ -1,4 +1,4 @@
-"""Where a result comes from: the command, the code's revision, the versions, the machine."""
+"""Where a result comes from: the command, the code's revision, the versions, the machine, the data."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 PACKAGES = ("hypevo", "torch", "torchvision", "optuna", "mlflow", "numpy")
 
 
-def provenance() -> dict[str, str]:
-    """Tags that say how to get this result again."""
+def provenance(dataset: str = "") -> dict[str, str]:
+    """Tags that say how to get this result again; `dataset` is the fingerprint of the data, if there is one."""
     tags = {
         "hypevo.command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])[:5000],
         "hypevo.python": platform.python_version(),
@@ -28,6 +28,8 @@ def provenance() -> dict[str, str]:
     if revision:
         tags["mlflow.source.git.commit"] = revision
         tags["hypevo.git.dirty"] = str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower()
+    if dataset:
+        tags["hypevo.dataset"] = dataset
     return tags
 
 

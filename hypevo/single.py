@@ -65,12 +65,12 @@ def train_once(
         record = Record(_new_folder(settings.out, settings.name, given=settings.study is not None), 0)
         tracker = Tracker(record.folder.name, store, weights=True)
         tracker.open_single(settings.experiment, plan.settings.get("data"), prepared.fingerprint)
-        dataset = {"hypevo.dataset": prepared.fingerprint} if prepared.fingerprint else {}
+        origin = provenance(prepared.fingerprint)
         details = {
             "seed": settings.seed,
             "device": device,
             "params": {f"trainer.{name}": value for name, value in plan.settings.items()},
-            "tags": {"hypevo.seed": str(settings.seed), "hypevo.device": device, **provenance(), **dataset},
+            "tags": {"hypevo.seed": str(settings.seed), "hypevo.device": device, **origin},
         }
         record.start(plan.hyp, details)
         job = Job(plan.trainer, plan.hyp, record.folder.resolve(), settings.seed, device, prepared.settings)

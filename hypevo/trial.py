@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import traceback
 from collections.abc import Mapping
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from hypevo.devices import device_name
+from hypevo.exception_line import first_line, place
 from hypevo.protocol import Failure, Finding, InputError, Job, Report
 from hypevo.resolve import resolve
 
@@ -126,7 +126,7 @@ def validate(trainer: str, raw: Mapping[str, Any], device: str) -> dict[str, flo
 
 def failure_of(error: BaseException) -> tuple[Failure, str]:
     """The kind of failure an exception stands for, and one line that says what happened."""
-    line = f"{type(error).__name__}: {error}".strip().split("\n")[0][:500]
+    line = first_line(error)
     if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "CUDAOutOfMemoryError"):
         return Failure.OUT_OF_MEMORY, line
     if isinstance(error, RuntimeError) and any(words in str(error) for words in _TORCH_OUT_OF_MEMORY):
@@ -136,9 +136,7 @@ def failure_of(error: BaseException) -> tuple[Failure, str]:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or "No space left on device" in str(error):
         return Failure.DISK_FULL, line
-    frame = traceback.extract_tb(error.__traceback__)[-1:]
-    place = f" ({Path(frame[0].filename).name}:{frame[0].lineno})" if frame else ""
-    return Failure.CRASHED, line + place
+    return Failure.CRASHED, line + place(error)
 
 
 def _plain(settings: Any) -> dict[str, Any]:
