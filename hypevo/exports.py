@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Sequence
@@ -65,6 +66,7 @@ class Exports:
         began = time.monotonic()
         if last or began - self._drawn_at > 10 * self._drawing_took:
             plot_evolve(self._folder / PICTURE, [self.row(trial) for trial in trials], self._plan.space)
+            gc.collect()  # a picture leaves megabytes in cycles, which would wait for a collection that is rare
             self._drawn_at = time.monotonic()
             self._drawing_took = self._drawn_at - began
         return [self._folder / name for name in (CSV, HYP, PICTURE)]
