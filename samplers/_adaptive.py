@@ -32,6 +32,7 @@ _N_RECENT = 45  # parents come from this many newest trials: no result reigns fo
 _N_ELITE = 15  # of them the best may be parents
 _N_PICKS = 9  # parents averaged in one child
 _N_MUTANTS = 50  # screened for one child
+_N_STRANGERS = 1000  # drawn from the whole space when all mutants are known: the nearest new one is proposed
 N_BEFORE_MODEL = 12  # trials before the model speaks
 _BACKCROSS = 0.3  # greatest probability that a gene returns to the ancestor's value, in half of the mutants
 _MUTATION_PROB = 0.8
@@ -76,7 +77,8 @@ class AdaptiveStrategy:
             return mutants(evidence, cube, gains, None, rng)
         kernel, fitted = last_kernel(history, cube), None
         n_seen = history.fitted.n_finished if history.fitted else 0
-        if kernel is None or n >= n_seen + _FIT_EVERY[int(n >= _FIT_LATER)]:
+        # A record of more trials than there are came with a trial of another study.
+        if kernel is None or n < n_seen or n >= n_seen + _FIT_EVERY[int(n >= _FIT_LATER)]:
             kernel = fit_kernel(kernel, evidence, cube, steps=_FIT_STEPS)
             fitted = (n, kernel.to_array().tolist())
         return (child._replace(fitted=fitted) for child in mutants(evidence, cube, gains, kernel, rng))
@@ -120,7 +122,7 @@ def mutants(
     points, n = evidence.points, len(evidence.points)
     process = None if kernel is None else posterior(evidence, cube, kernel)
     merit = evidence.fitness if process is None else process.fitted[:n]
-    recent = np.arange(max(0, n - _N_RECENT), n)
+    recent = evidence.eligible[-_N_RECENT:]
     elite = recent[np.argsort(-merit[recent], kind="stable")][: min(_N_ELITE, (len(recent) + 1) // 2)]
     picks = elite[rng.choice(len(elite), (_N_MUTANTS, _N_PICKS), p=rank_weights(len(elite)))]
     frozen = gains == 0
@@ -143,6 +145,10 @@ def mutants(
     for i in order:
         parents = tuple(evidence.numbers[parent] for parent in np.unique(picks[i]) if evidence.numbers)
         yield Child(vectors[i], parents, steps=np.where(whole, 0.0, moved[i] - base[i]))
+    first = order[0]
+    parents = tuple(evidence.numbers[parent] for parent in np.unique(picks[first]) if evidence.numbers)
+    for stranger in _strangers(vectors[first], cube, frozen, rng):
+        yield Child(stranger, parents, steps=np.where(whole, 0.0, cube.scale(stranger) - base[first]))
 
 
 def last_kernel(history: History, cube: Cube) -> Hyperparameters | None:
@@ -208,6 +214,21 @@ def _shared_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[
     """Return normal numbers (children, genes), most of them kept and scaled by one number per child in [1/2, 1]."""
     mutates = rng.random(shape) < _MUTATION_PROB
     return np.asarray(mutates * rng.standard_normal(shape) * rng.uniform(0.5, 1.0, (shape[0], 1)))
+
+
+def _strangers(
+    vector: NDArray[np.float64], cube: Cube, frozen: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return random individuals (n, genes), those first that are nearest to one (genes,); frozen genes are its."""
+    shape = _N_STRANGERS, len(vector)
+    choices = np.where(cube.genes.categorical, cube.genes.high + 1, 1.0)
+    points = rng.random(shape) * choices
+    points = np.where(cube.genes.categorical, np.floor(points), points)
+    vectors = np.where(
+        frozen, vector, cube.unscale(points, np.where(cube.genes.categorical, 0.5, rng.random(shape)))
+    )
+    apart = cube.features(cube.scale(vectors)) - cube.features(cube.scale(vector)[np.newaxis])
+    return vectors[np.argsort(np.sum(apart**2, axis=1), kind="stable")]
 
 
 def _jump(

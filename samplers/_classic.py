@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ._history import History
 
 _PARENTS = ("single", "weighted")
+_N_DRAWS = 100  # of children, until one is not known
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class ClassicStrategy:
     ) -> Iterator[Child]:
         """Yield children of the best finished trials."""
         best = history.best(self.n_parents, genes.distributions)
-        parents = history.encode(genes, (candidate.trial for candidate in best))
+        parents = genes.snap(history.encode(genes, (candidate.trial for candidate in best)))
         fitness = np.array([candidate.fitness for candidate in best])
         numbers = [candidate.number for candidate in best]
         return self._offspring(parents, fitness, numbers, genes, gains, rng)
@@ -94,7 +95,7 @@ class ClassicStrategy:
         numeric = np.where(genes.categorical, 0.0, gains)
         # The expected size of a numeric gene's relative step, spent on leaving the choice.
         leaving = np.where(genes.categorical, gains * self.mutation_prob * self.sigma, 0.0)
-        while True:
+        for _ in range(_N_DRAWS):
             if self.parent == "single":
                 drawn = draw_parent(weights, rng)
                 chosen, origin = tuple(numbers[drawn : drawn + 1]), parents[drawn]

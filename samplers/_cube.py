@@ -57,7 +57,9 @@ class Cube:
         genes = self.genes
         values = points * self.span + self.low
         values = np.where(self.log, np.exp(np.where(self.log, values, 0.0)), values)
-        digits = _DIGITS - 1 - np.floor(np.log10(np.maximum(np.abs(values), 1e-300)))
+        # Of the value, or of the range where that is narrower.
+        resolved = np.minimum(np.abs(values), np.where(self.log, np.abs(values) * self.span, self.span))
+        digits = _DIGITS - 1 - np.floor(np.log10(np.maximum(resolved, 1e-300)))
         rounded = np.round(values * 10.0**digits) / 10.0**digits
         step = np.where(genes.step > 0, genes.step, 1.0)
         steps = np.floor((values - genes.low) / step + fraction)

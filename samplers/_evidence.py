@@ -31,6 +31,7 @@ class Evidence:
         vectors: Finished individuals (n, genes) as they were measured, oldest first.
         points: The same in the cube (n, genes).
         fitness: Their fitness (n,), higher is better.
+        eligible: Indices of those that may be parents, oldest first: the feasible ones, or all where none is.
         failed: Individuals that crashed (m, genes).
         pruned: Individuals stopped early (k, genes).
         running: Individuals being measured (r, genes).
@@ -42,6 +43,7 @@ class Evidence:
     vectors: NDArray[np.float64]
     points: NDArray[np.float64]
     fitness: NDArray[np.float64]
+    eligible: NDArray[np.int64]
     failed: NDArray[np.float64]
     pruned: NDArray[np.float64]
     running: NDArray[np.float64]
@@ -66,12 +68,14 @@ class Evidence:
         best = [c for c in history.best(_N_NEWEST + _N_BEST, names) if c.number < oldest][:_N_BEST]
         finished = sorted([*best, *newest], key=lambda candidate: candidate.number)
         stopped = with_all_genes(history.failed[-_N_BEST:])
-        running = with_all_genes(trial for trial in history.running if trial.number != asking)
+        running = with_all_genes(trial for trial in history.running[-_N_BEST:] if trial.number != asking)
         vectors = history.encode(cube.genes, (candidate.trial for candidate in finished))
+        feasible = np.array([candidate.violation == 0 for candidate in finished], dtype=bool)
         return cls(
             vectors,
             cube.scale(vectors),
-            _fitness(finished),
+            _fitness(finished, feasible),
+            np.flatnonzero(feasible if feasible.any() else ~feasible),
             points(trial for trial in stopped if trial.state == TrialState.FAIL),
             points(trial for trial in stopped if trial.state != TrialState.FAIL),
             cube.scale(
@@ -85,7 +89,8 @@ class Evidence:
     def lone(cls, individual: NDArray[np.float64], cube: Cube) -> Evidence:
         """Take one unmeasured individual (genes,) for the only one finished."""
         none = np.empty((0, len(individual)))
-        return cls(individual[np.newaxis], cube.scale(individual)[np.newaxis], np.zeros(1), none, none, none)
+        vectors = individual[np.newaxis]
+        return cls(vectors, cube.scale(vectors), np.zeros(1), np.zeros(1, dtype=np.int64), none, none, none)
 
     def measurements(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return individuals (n + m + k, genes) and standardised values for a model, finished ones first.
@@ -99,10 +104,9 @@ class Evidence:
         return points, np.concatenate([y, worst, median])
 
 
-def _fitness(candidates: list[Candidate]) -> NDArray[np.float64]:
+def _fitness(candidates: list[Candidate], feasible: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the fitness (n,) of candidates; the infeasible ones equal the worst feasible one, where there is any."""
     fitness = np.array([candidate.fitness for candidate in candidates])
-    feasible = np.array([candidate.violation == 0 for candidate in candidates], dtype=bool)
     if feasible.any():
         fitness[~feasible] = fitness[feasible].min()
     return fitness

@@ -15,6 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_HUGE = 1e100  # fitness beyond it is scaled down
 _MIN_WEIGHT = 1e-6  # keeps the worst parent possible, and a lone parent's weight positive
 _MAX_REDRAWS = 1000  # an unchanged child is redrawn; a mutation this improbable stays unchanged
 
@@ -37,6 +38,9 @@ def parent_weights(fitness: NDArray[np.float64]) -> NDArray[np.float64]:
     finite = fitness[np.isfinite(fitness)]
     bounds = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
     clipped = np.clip(fitness, *bounds)
+    clipped = clipped / max(
+        1.0, np.abs(clipped).max() / _HUGE
+    )  # sums of weights times values must stay finite
     return np.asarray(clipped - clipped.min() + _MIN_WEIGHT)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from optuna.study import StudyDirection
@@ -77,7 +77,7 @@ class History:
         self._last_number = -1
         self._pending: list[int] = []  # positions of trials that were unfinished when last read
         self._names: tuple[str, ...] = ()
-        self._individuals: set[tuple[Any, ...]] = set()  # values under _names of all finished trials
+        self._individuals: set[tuple[float, ...]] = set()  # values under _names of all finished trials
         self._encoded_as: Mapping[str, BaseDistribution] = {}
         self._vectors: dict[int, NDArray[np.float64]] = {}  # encodings under _encoded_as by trial number
         self.candidates: list[Candidate] = []
@@ -108,7 +108,7 @@ class History:
         return True
 
     def best(self, n: int, names: Iterable[str] = ()) -> list[Candidate]:
-        """Return up to ``n`` best candidates that have all parameters ``names``.
+        """Return up to ``n`` best candidates that have parameters, all of ``names`` among them.
 
         Infeasible ones are among them only where no feasible one has the parameters.
         """
@@ -117,7 +117,7 @@ class History:
         for candidate in self.candidates:
             if len(found) == n or (found and candidate.violation > 0 and found[0].violation == 0):
                 break
-            if required <= candidate.trial.params.keys():
+            if candidate.trial.params and required <= candidate.trial.params.keys():
                 found.append(candidate)
         return found
 
@@ -126,14 +126,14 @@ class History:
         trials = (trial for trial in (*self.failed, *self.running) if trial.number < number)
         return sorted(trials, key=lambda trial: trial.number)
 
-    def knows(self, params: Mapping[str, Any]) -> bool:
-        """Tell whether a finished or running trial has exactly these values for these parameters."""
-        names = tuple(params)
+    def knows(self, genes: Genes, vector: NDArray[np.float64]) -> bool:
+        """Tell whether a finished or running trial is exactly this individual (genes,)."""
+        names = tuple(genes.distributions)
         if names != self._names:
             self._names = names
             finished = (*(candidate.trial for candidate in self.candidates), *self.failed)
             self._individuals = {_values(trial, names) for trial in finished}
-        values = tuple(params.values())
+        values = tuple(vector.tolist())
         return values in self._individuals or any(_values(trial, names) == values for trial in self.running)
 
     def encode(self, genes: Genes, trials: Iterable[FrozenTrial]) -> NDArray[np.float64]:
@@ -179,6 +179,9 @@ def _violation(trial: FrozenTrial) -> float:
     return math.inf if math.isnan(total) else total
 
 
-def _values(trial: FrozenTrial, names: Sequence[str]) -> tuple[Any, ...]:
-    """Return a trial's values of the named parameters; a missing one equals nothing."""
-    return tuple(trial.params.get(name, math.nan) for name in names)
+def _values(trial: FrozenTrial, names: Sequence[str]) -> tuple[float, ...]:
+    """Return a trial's values of the named parameters as numbers; a missing one equals nothing."""
+    return tuple(
+        trial.distributions[name].to_internal_repr(trial.params[name]) if name in trial.params else math.nan
+        for name in names
+    )

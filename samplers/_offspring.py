@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 LINEAGE = "WeightedParentSampler:lineage"  # system attribute of a trial
 
@@ -25,6 +28,14 @@ class Offspring:
     factors: dict[str, float] = field(default_factory=dict)
     steps: dict[str, float] = field(default_factory=dict)
     fitted: tuple[int, list[float]] | None = None
+
+    def without(self, names: Container[str]) -> Offspring:
+        """Return the same without the mutations of some parameters."""
+
+        def rest(mutations: dict[str, float]) -> dict[str, float]:
+            return {name: value for name, value in mutations.items() if name not in names}
+
+        return replace(self, factors=rest(self.factors), steps=rest(self.steps))
 
     def lineage(self) -> dict[str, Any]:
         """Return what the system attribute holds: the parents, and of the rest what there is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +34,8 @@ def recommend(study: Study, *, n_best: int = 9) -> dict[str, Any]:
         n_best: Size of the elite.
 
     Returns:
-        A value for every parameter that the elite share.
+        A value for every parameter; where trials differ in what parameters they have, for those that most of the
+        best trials have.
 
     Raises:
         ValueError: If ``n_best`` is below 1, no trial has finished, or the study has several objectives.
@@ -45,17 +47,21 @@ def recommend(study: Study, *, n_best: int = 9) -> dict[str, Any]:
     history = History(study, include_pruned=False)
     history.update(study.get_trials(deepcopy=False))
     leaders = [candidate.trial for candidate in history.best(n_best)]
-    if not leaders:
-        raise ValueError(f"study {study.study_name!r} has no finished trial to recommend from.")
-    shared = set.intersection(*(set(trial.params) for trial in leaders))
-    genes = Genes.of({name: d for name, d in leaders[0].distributions.items() if name in shared})
+    if not leaders or history.newest is None:
+        raise ValueError(
+            f"study {study.study_name!r} has no finished trial with parameters to recommend from."
+        )
+    usual, _ = Counter(frozenset(trial.params) for trial in leaders).most_common(1)[0]
+    model = next(trial for trial in leaders if trial.params.keys() == usual)
+    ranges = history.newest.distributions  # those of today, where they have changed
+    genes = Genes.of({name: ranges.get(name, d) for name, d in model.distributions.items()})
     cube = Cube.of(genes)
     evidence = Evidence.of(history, cube, asking=-1)
     merit = evidence.fitness
     if len(merit) >= N_BEFORE_MODEL:
         kernel = fit_kernel(last_kernel(history, cube), evidence, cube, steps=_FIT_STEPS)
         merit = posterior(evidence, cube, kernel).fitted[: len(merit)]
-    elite = np.argsort(-merit, kind="stable")[:n_best]
+    elite = evidence.eligible[np.argsort(-merit[evidence.eligible], kind="stable")][:n_best]
     weights = rank_weights(len(elite))
     mean = cube.unscale(
         mean_parent(evidence.points[elite], weights, genes.categorical), np.full(len(genes.low), 0.5)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 import zlib
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 
 _MODES = ("adaptive", "classic")
-_MAX_REDRAWS = 100  # of a child equal to a known individual; in an exhausted space it is taken after all
 _IN_WORDS = "lineage"  # user attribute of a trial
 
 
@@ -230,9 +228,8 @@ class WeightedParentSampler(BaseSampler):
                 return Offspring(params)
             children = self._strategy.mutants(individual, genes, self._gains_of(genes), rng)
         child = next(children)
-        if together and history.knows(genes.decode(child.vector)):
-            others = islice(children, _MAX_REDRAWS)
-            child = next((other for other in others if not history.knows(genes.decode(other.vector))), child)
+        if together and history.knows(genes, child.vector):  # if all are, the first is taken after all
+            child = next((other for other in children if not history.knows(genes, other.vector)), child)
         params = genes.decode(child.vector)
         return Offspring(
             params,
@@ -265,7 +262,9 @@ class WeightedParentSampler(BaseSampler):
 
 
 def _agrees(trial: FrozenTrial, params: Mapping[str, Any]) -> bool:
-    """Tell whether a trial has, or may still get, these parameter values."""
+    """Tell whether a trial has these parameter values, or is running and may still get them."""
+    if trial.state.is_finished() and not params.keys() <= trial.params.keys():
+        return False
     return all(trial.params.get(name, value) == value for name, value in params.items())
 
 
@@ -277,7 +276,11 @@ def _named(names: Iterable[str], mutation: NDArray[np.float64] | None, neutral: 
 
 
 def _record(study: Study, trial: FrozenTrial, offspring: Offspring) -> None:
-    """Store an offspring's lineage with its trial."""
+    """Store an offspring's lineage with its trial, but of parameters that were enqueued."""
+    enqueued = trial.system_attrs.get("fixed_params", {})
+    if offspring.params.keys() <= enqueued.keys():
+        return
+    offspring = offspring.without(enqueued)
     storage = study._storage
     storage.set_trial_system_attr(trial._trial_id, LINEAGE, offspring.lineage())
     words = str(offspring)

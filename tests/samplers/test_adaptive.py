@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import optuna
@@ -9,7 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState, create_trial
 
 from samplers import WeightedParentSampler
-from samplers._adaptive import mutants, rank_weights
+from samplers._adaptive import _N_MUTANTS, mutants, rank_weights
 from samplers._cube import Cube
 from samplers._evidence import Evidence
 from samplers._genes import Genes
@@ -95,7 +96,9 @@ def test_a_long_study_shows_its_newest_and_its_best_trials() -> None:
 def test_mutants_stay_in_the_cube_and_leave_frozen_genes() -> None:
     cube = Cube.of(Genes.of(SQUARE))
     evidence = Evidence.lone(np.array([0.02, 0.123456789]), cube)
-    children = list(mutants(evidence, cube, np.array([1.0, 0.0]), None, np.random.default_rng(0)))
+    children = list(
+        islice(mutants(evidence, cube, np.array([1.0, 0.0]), None, np.random.default_rng(0)), _N_MUTANTS)
+    )
     vectors = np.array([child.vector for child in children])
     assert np.all((vectors >= 0) & (vectors <= 1))
     assert set(vectors[:, 1]) == {0.123456789}
@@ -107,9 +110,8 @@ def test_genes_return_to_their_defaults_in_some_mutants() -> None:
     cube = Cube.of(Genes.of(SQUARE))
     alone = Evidence.lone(np.array([0.9, 0.9]), cube)
     evidence = replace(alone, n_total=10**6, ancestor=np.array([0.1, np.nan]))  # so late that steps are tiny
-    vectors = np.array(
-        [c.vector for c in mutants(evidence, cube, np.ones(2), None, np.random.default_rng(0))]
-    )
+    children = islice(mutants(evidence, cube, np.ones(2), None, np.random.default_rng(0)), _N_MUTANTS)
+    vectors = np.array([child.vector for child in children])
     returned = np.abs(vectors[:, 0] - 0.1) < 0.01
     assert 0 < np.mean(returned) < 0.3
     assert np.all(np.abs(vectors[~returned, 0] - 0.9) < 0.01)
@@ -188,3 +190,24 @@ def test_parallel_trials_are_spread_out() -> None:
 def test_settings_of_the_classic_operator_are_refused() -> None:
     with pytest.raises(ValueError, match="belong to mode 'classic'"):
         WeightedParentSampler(mode="adaptive", sigma=0.1)
+
+
+def test_a_model_recorded_in_a_longer_study_does_not_stop_the_fits_in_this_one() -> None:
+    space = {"x": FloatDistribution(0.0, 1.0)}
+
+    def objective(trial: optuna.Trial) -> float:
+        return trial.suggest_float("x", 0.0, 1.0)
+
+    long = adaptive_study(dict(space), {"x": 0.5})
+    long.optimize(objective, n_trials=60)
+    short = adaptive_study(dict(space), {"x": 0.5}, seed=1)
+    short.add_trials(long.trials[-15:])
+    short.optimize(objective, n_trials=12)
+    lineages = [t.system_attrs["WeightedParentSampler:lineage"] for t in short.trials[15:]]
+    assert any("fitted" in lineage for lineage in lineages)
+
+
+def test_a_narrow_range_far_from_zero_is_resolved() -> None:
+    cube = Cube.of(Genes.of({"x": FloatDistribution(1550.0, 1550.1)}))
+    points = np.linspace(0.0, 1.0, 101)[:, np.newaxis]
+    assert len(np.unique(cube.unscale(points, np.zeros_like(points)))) == 101

@@ -70,3 +70,38 @@ def test_a_study_of_several_objectives_is_refused() -> None:
 def test_an_empty_elite_is_refused() -> None:
     with pytest.raises(ValueError, match="`n_best` must be"):
         recommend(noisy_study(3), n_best=0)
+
+
+def test_only_feasible_trials_are_averaged_while_there_are_any() -> None:
+    study = optuna.create_study(direction="maximize")
+    space = {"x": SPACE["x"]}
+    for x in (*np.linspace(0.0, 0.4, 30), 0.9):
+        study.enqueue_trial({"x": float(x)})
+        trial = study.ask(space)
+        trial.set_constraint("c", 0.5 - x)
+        study.tell(trial, 1 - float(x))
+    assert recommend(study) == {"x": 0.9}
+
+
+def test_a_conditional_study_is_answered_with_all_parameters_of_the_usual_branch() -> None:
+    study = optuna.create_study(direction="maximize")
+    for number, branch in enumerate("abbbb"):
+        distributions = {"c": SPACE["c"], f"only_{branch}": SPACE["x"]}
+        params = {"c": branch, f"only_{branch}": 0.5}
+        study.add_trial(create_trial(params=params, distributions=distributions, value=-float(number)))
+    assert recommend(study) == {"c": "b", "only_b": 0.5}
+
+
+def test_a_recommendation_is_in_the_range_of_today() -> None:
+    study = optuna.create_study(direction="maximize")
+    for value, high in ((2.0, 10.0), (1.0, 3.0)):
+        distributions: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, high)}
+        study.add_trial(create_trial(params={"x": high - 1}, distributions=distributions, value=value))
+    assert recommend(study, n_best=1) == {"x": 3.0}
+
+
+def test_a_study_without_parameters_is_refused() -> None:
+    study = optuna.create_study()
+    study.add_trial(create_trial(value=1.0))
+    with pytest.raises(ValueError, match="no finished trial with parameters"):
+        recommend(study)

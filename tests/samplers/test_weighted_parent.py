@@ -479,3 +479,78 @@ def test_mutants_of_the_defaults_say_so(kwargs: dict[str, Any]) -> None:
 def test_an_argument_out_of_its_range_is_refused_by_name(argument: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"`{argument}` must be"):
         WeightedParentSampler(**({"mode": "classic"} | {argument: value}))
+
+
+@pytest.mark.parametrize("n_feasible", [1, 5])
+def test_no_infeasible_trial_is_a_parent_while_there_is_a_feasible_one(
+    kwargs: dict[str, Any], n_feasible: int
+) -> None:
+    study = study_of(WeightedParentSampler(seed=0, **kwargs))
+    for number in range(20 + n_feasible):  # the feasible ones come last, and have the worse values
+        trial = study.ask(XY)
+        trial.set_constraint("c", 1.0 if number < 20 else -1.0)
+        study.tell(trial, -float(number))
+    for _ in range(5):
+        assert set(parents_of(study, ask(study).number)) <= set(range(20, 20 + n_feasible))
+
+
+def test_parents_outside_a_narrowed_range_are_moved_into_it_before_they_mutate() -> None:
+    study = study_of(WeightedParentSampler(mode="classic", seed=0), finished(1.0, x=8.0))
+    narrow = {"x": FloatDistribution(0.0, 3.0)}
+    study.tell(ask(study, narrow), 0.0)
+    assert len({ask(study, narrow).params["x"] for _ in range(10)}) > 1
+
+
+def test_a_grid_is_searched_to_its_end_without_repeats() -> None:
+    space: dict[str, BaseDistribution] = {
+        "i": IntDistribution(1, 6),
+        "c": CategoricalDistribution(("a", "b", "c")),
+    }
+    study = study_of(WeightedParentSampler(mode="adaptive", seed=0, defaults={"i": 3, "c": "a"}))
+    for _ in range(18):
+        trial = ask(study, space)
+        study.tell(trial, -abs(trial.params["i"] - 2))
+    assert len({tuple(trial.params.values()) for trial in study.trials}) == 18
+
+
+def test_choices_need_not_be_hashable(kwargs: dict[str, Any]) -> None:
+    with pytest.warns(UserWarning, match="Choices for a categorical"):
+        layers = CategoricalDistribution(([64], [64, 32]))  # type: ignore[arg-type]
+    study = study_of(WeightedParentSampler(seed=0, **kwargs))
+    for _ in range(5):
+        study.tell(ask(study, {**XY, "layers": layers}), 1.0)
+    assert len(study.trials) == 5
+
+
+def test_a_finished_trial_without_parameters_is_no_parent(kwargs: dict[str, Any]) -> None:
+    study = study_of(
+        WeightedParentSampler(seed=0, **kwargs), create_trial(value=9.0), finished(1.0, x=5.0, y=5.0)
+    )
+    assert parents_of(study, ask(study).number) == [1]
+
+
+def test_a_default_trial_that_died_before_its_first_parameter_is_measured_again(
+    kwargs: dict[str, Any],
+) -> None:
+    study = study_of(WeightedParentSampler(seed=0, defaults=DEFAULTS, **kwargs))
+    study.tell(study.ask(), state=TrialState.FAIL)
+    assert ask(study).params == DEFAULTS
+
+
+def test_an_enqueued_value_is_not_recorded_as_a_mutation(kwargs: dict[str, Any]) -> None:
+    study = study_of(WeightedParentSampler(seed=0, **kwargs), finished(1.0, x=5.0, y=5.0))
+    study.enqueue_trial({"x": 1.0})
+    study.enqueue_trial({"x": 1.0, "y": 1.0})
+    numbers = ask(study).number, ask(study).number
+    some, none = (study.trials[number].system_attrs for number in numbers)
+    lineage = some["WeightedParentSampler:lineage"]
+    assert "x" not in {**lineage.get("factors", {}), **lineage.get("steps", {})}
+    assert "WeightedParentSampler:lineage" not in none
+
+
+def test_huge_values_are_survived(kwargs: dict[str, Any]) -> None:
+    study = study_of(WeightedParentSampler(seed=0, **kwargs))
+    for sign in (1, -1) * 10:
+        trial = ask(study)
+        study.tell(trial, sign * 1.7e308)
+    assert len({trial.params["x"] for trial in study.trials}) > 10
