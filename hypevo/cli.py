@@ -268,9 +268,11 @@ def confirm(
     verdicts = run(chosen, console)
     if as_json:
         typer.echo(json.dumps([verdict.to_dict() for verdict in verdicts]))
-        return
-    for verdict in verdicts:
-        typer.echo(str(verdict))
+    else:
+        for verdict in verdicts:
+            typer.echo(str(verdict))
+    if not all(verdict.judged for verdict in verdicts):
+        raise typer.Exit(FAILED)
 
 
 @app.command("import", context_settings=opt.PASS_ON)

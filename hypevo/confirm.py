@@ -26,6 +26,7 @@ from hypevo.backends.local import LocalBackend
 from hypevo.devices import parse_devices
 from hypevo.exports import CONFIRMED
 from hypevo.fitness import Fitness, parse_fitness
+from hypevo.lease import lock
 from hypevo.preflight import refuse
 from hypevo.protocol import InputError, Job, Outcome
 from hypevo.provenance import provenance
@@ -76,6 +77,11 @@ class Verdict:
     fitness: float  # mean over the fresh seeds
 
     @property
+    def judged(self) -> bool:
+        """Whether enough trainings succeeded to say anything."""
+        return self.pairs >= 2
+
+    @property
     def wins(self) -> bool:
         """Whether the whole interval lies above zero."""
         return self.gain - self.half_width > 0
@@ -88,6 +94,11 @@ class Verdict:
     def __str__(self) -> str:
         """The verdict in words."""
         numbers = f"{self.gain:+.4f} ± {self.half_width:.4f}"
+        if not self.judged:
+            return (
+                f"{self.candidate}: cannot be judged, {self.pairs} of its seeds were trained with it and with the "
+                f"baseline and 2 are needed; the same command tries lost trainings again"
+            )
         over = f"over {self.pairs} seeds"
         if self.wins:
             return f"{self.candidate}: gain {numbers} {over}"
@@ -100,6 +111,12 @@ class _Training:
     hyp: Mapping[str, float]
     seed: int
     record: Record
+
+    @property
+    def open(self) -> bool:
+        """Whether it has to run: it has not ended, or was lost through no fault of its hyperparameters."""
+        result = self.record.result
+        return result is None or (result.failure is not None and result.failure.lost)
 
 
 def confirm(settings: ConfirmSettings, console: Console) -> list[Verdict]:
@@ -130,7 +147,8 @@ def confirm(settings: ConfirmSettings, console: Console) -> list[Verdict]:
             for index in range(settings.seeds)  # seed by seed, so that pairs are complete early
             for name, hyp in candidates.items()
         ]
-        results = _train_all(settings, plan, prepared, trainings, backend, fitness, folder, console)
+        with lock(folder.parent / "confirm", study.study_name):  # two would empty each other's folders
+            results = _train_all(settings, plan, prepared, trainings, backend, fitness, folder, console)
     finally:
         backend.close()
     verdicts = [_judge(name, results, searched[name], len(searched)) for name in searched]
@@ -212,7 +230,7 @@ def _train_all(
             training.record.finish(outcome, fitness(outcome.metrics))
             tracker.update(training.record)
     free = list(parse_devices(settings.device))
-    waiting = [training for training in trainings if training.record.result is None]
+    waiting = [training for training in trainings if training.open]
     running: dict[Future[Outcome], tuple[_Training, str]] = {}
     done = len(trainings) - len(waiting)
     state, status = "interrupted", "KILLED"
@@ -221,7 +239,9 @@ def _train_all(
             while free and waiting:
                 training, device = waiting.pop(0), free.pop(0)
                 tags = {"hypevo.candidate": training.candidate, "hypevo.seed": str(training.seed)}
-                training.record.start(training.hyp, {"seed": training.seed, "device": device, "tags": tags})
+                attempt = int(training.record.details.get("attempt", 0)) + 1
+                details = {"attempt": attempt, "seed": training.seed, "device": device, "tags": tags}
+                training.record.start(training.hyp, details)
                 job = Job(
                     plan.trainer,
                     training.hyp,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
+from functools import cache
 
 from hypevo.protocol import InputError
 
@@ -22,6 +24,8 @@ def parse_devices(text: str) -> tuple[str, ...]:
     text = text.strip().lower()
     if text == "auto":
         return ("0",) if _cuda_devices() else ("cpu",)
+    if text == "mps" and sys.platform != "darwin":
+        raise InputError("--device mps: Apple's GPUs are there on macOS only")
     if text in ("cpu", "mps"):
         return (text,)
     devices = tuple(part.strip().removeprefix("cuda:") for part in text.split(","))
@@ -29,6 +33,7 @@ def parse_devices(text: str) -> tuple[str, ...]:
         raise InputError(
             f"--device: expected auto, cpu, mps, or CUDA indices such as 0 or 0,1,2; got «{text}»"
         )
+    devices = tuple(str(int(device)) for device in devices)
     if len(set(devices)) < len(devices):
         raise InputError(
             f"--device {text}: a device is named twice; use --slots-per-device 2 for two trials on one device"
@@ -69,9 +74,18 @@ def _cuda_devices(environ: Mapping[str, str] = os.environ) -> list[str]:
             for device in environ["CUDA_VISIBLE_DEVICES"].split(",")
             if device.strip() not in ("", "-1")
         ]
-    if shutil.which("nvidia-smi") is None:
-        return []
-    listing = subprocess.run(
-        ["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=60, check=False
-    )
+    tool = shutil.which("nvidia-smi")
+    return [] if tool is None else _list_gpus(tool)
+
+
+@cache  # a GPU that falls off the bus later is the matter of its own trials, not of the driver
+def _list_gpus(tool: str) -> list[str]:
+    try:
+        listing = subprocess.run(
+            [tool, "--list-gpus"], capture_output=True, text=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise InputError(
+            f"--device: {tool} does not answer ({error}); name the GPUs in CUDA_VISIBLE_DEVICES"
+        ) from error
     return [str(index) for index, line in enumerate(listing.stdout.splitlines()) if line.startswith("GPU")]

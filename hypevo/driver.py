@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from optuna.trial import FrozenTrial, Trial
 
-from hypevo.backends.local import OnReport
+from hypevo.backends.local import DAY, OnReport
 from hypevo.interrupts import asked_first
 from hypevo.ledger import Ledger
 from hypevo.preflight import Preflight
@@ -131,8 +131,7 @@ class Driver:
                 self._fill()
                 while self._active and not self._interrupted:
                     self._handle(*self._next_event())
-                    for message in ledger.tracker.news():
-                        self._watcher.said(message)
+                    self._tell_news()
             finally:
                 self._backend.close()  # what still runs stays RUNNING in the study, and is run again
             summary = self._close()
@@ -181,7 +180,7 @@ class Driver:
         while True:
             waits = [wait for slot in range(len(self._slots)) if (wait := self._wait_for(slot)) > 0]
             try:
-                return self._events.get(timeout=min(waits) if waits else None)
+                return self._events.get(timeout=min(*waits, DAY) if waits else None)
             except queue.Empty:
                 self._fill()
 
@@ -259,6 +258,10 @@ class Driver:
         self._count(outcome)
         self._tell_end(trial, outcome, fitness)
 
+    def _tell_news(self) -> None:
+        for message in self._ledger.tracker.news():
+            self._watcher.said(message)
+
     def _tell_end(
         self, trial: Trial, outcome: Outcome, fitness: float | None = None, *, again: bool = False
     ) -> None:
@@ -295,6 +298,7 @@ class Driver:
         status = "KILLED" if self._interrupted else "FAILED" if failed else "FINISHED"
         self._export(last=True)
         undelivered = self._ledger.close(state=state, status=status)
+        self._tell_news()
         return Summary(
             study=self._ledger.study.study_name,
             folder=self._settings.folder,

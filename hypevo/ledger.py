@@ -23,7 +23,7 @@ from hypevo.record import Record
 from hypevo.results import column
 from hypevo.settings import EvolveSettings
 from hypevo.standing import DEVICE_SECONDS, ENDED, SECONDS, Standing
-from hypevo.storage import EXPERIMENT, PARENT_RUN, Plan
+from hypevo.storage import EXPERIMENT, METRICS, PARENT_RUN, Plan
 from hypevo.tracking import WEIGHTS, Tracker
 
 ATTEMPTS, LOSSES, FAILURE, REASON = "attempts", "losses", "failure", "reason"
@@ -86,7 +86,11 @@ class Ledger:
             dataset=plan.settings.get("data"),
             fingerprint=self._fingerprint,
         )
-        for key, value in ((PARENT_RUN, parent), (EXPERIMENT, self.tracker.experiment_id)):
+        for key, value in (
+            (PARENT_RUN, parent),
+            (EXPERIMENT, self.tracker.experiment_id),
+            (METRICS, list(self._metrics)),
+        ):
             if self.study.user_attrs.get(key) != value:
                 self.study.set_user_attr(key, value)
         losses = [f"train/{name}" for name in self._metrics if name.endswith("_loss")]

@@ -24,9 +24,14 @@ Data = Annotated[
 ]
 Weights = Annotated[str | None, _option("Checkpoint to start from: yolov5*.pt, or one of ours.", TRAINING)]
 Model = Annotated[str | None, _option("Model size to train from scratch: p, n, s, m, l or x.", TRAINING)]
-Epochs = Annotated[int | None, _option("Epochs of one training; 10 (embedded dataset: 6).", TRAINING)]
-Img = Annotated[int | None, _option("Image size in pixels, a multiple of 32; 640 (embedded: 160).", TRAINING)]
-Batch = Annotated[int | None, _option("Images in a batch; 16.", TRAINING)]
+Epochs = Annotated[
+    int | None, _option("Epochs of one training; 0, the default, is 10 (embedded dataset: 6).", TRAINING)
+]
+Img = Annotated[
+    int | None,
+    _option("Image size in pixels, a multiple of 32; 0, the default, is 640 (embedded: 160).", TRAINING),
+]
+Batch = Annotated[int | None, _option("Images in a batch; 0, the default, is 16.", TRAINING)]
 Optimizer = Annotated[str | None, _option("SGD, Adam or AdamW.", TRAINING)]
 Trainer = Annotated[str, _option("What trains: «yolov5», or your own module:function.", TRAINING)]
 

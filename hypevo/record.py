@@ -11,6 +11,7 @@ import re
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -83,12 +84,16 @@ class Record:
 
     @property
     def epochs(self) -> list[Epoch]:
-        """All reports so far; a line cut off by a crash is left out."""
+        """All reports so far; lines that a crash or a power cut spoilt are left out."""
         path = self.folder / EPOCHS
         if not path.exists():
             return []
-        lines = path.read_text(encoding="utf-8").split("\n")
-        return [Epoch(**json.loads(line)) for line in lines[:-1]]  # a whole line ends in a newline
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+        reports = []
+        for line in lines[:-1]:  # a whole line ends in a newline
+            with suppress(ValueError, TypeError):
+                reports.append(Epoch(**json.loads(line)))
+        return reports
 
     def finish(self, outcome: Outcome, fitness: float | None) -> None:
         """Write down how the trial ended; metrics without a fitness are `unscored` until it is called again."""

@@ -22,6 +22,7 @@ def study_status(storage: str, name: str | None) -> dict[str, Any]:
     trials = study.get_trials(deepcopy=False)
     done = finished(study)
     best = max(done, key=lambda trial: (trial.value, -trial.number), default=None)
+    pruned = sum(trial.state is TrialState.PRUNED for trial in trials)
     failed = [trial for trial in trials if trial.state is TrialState.FAIL]
     last = [str(trial.user_attrs.get("reason", "")) for trial in failed][-1:]
     return {
@@ -29,8 +30,8 @@ def study_status(storage: str, name: str | None) -> dict[str, Any]:
         "trainer": plan.trainer,
         "data": plan.settings.get("data"),
         "fitness": plan.fitness,
-        "generations": len(done),
-        "pruned": sum(trial.state is TrialState.PRUNED for trial in trials),
+        "generations": len(done) + pruned,
+        "pruned": pruned,
         "running": [trial.number for trial in trials if trial.state is TrialState.RUNNING],
         "failures": dict(Counter(str(trial.user_attrs.get("failure", "unknown")) for trial in failed)),
         "last_failure": last[0] if last else None,

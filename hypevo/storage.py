@@ -20,6 +20,7 @@ from hypevo.space import Space
 
 DEFAULT = "mlruns/optuna.journal"
 PLAN, PARENT_RUN, EXPERIMENT = "hypevo", "mlflow_parent_run_id", "mlflow_experiment_id"
+METRICS = "metrics"  # the names that the trainer says it returns
 DATASET = "dataset_fingerprint"
 LONGEST_LINE = 10_000_000  # bytes of a journal's line
 

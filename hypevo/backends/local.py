@@ -28,8 +28,10 @@ from hypevo.protocol import Failure, InputError, Job, Outcome, WorkError
 from hypevo.record import LOG
 
 OnReport = Callable[[int, dict[str, float]], None]
+DAY = 86400.0  # seconds: the system takes no longer waits than some weeks
 FAREWELL = 10.0  # seconds a process may take to end after its last word: some hang, and hold the device
 TRAINER, PRELOAD = "HYPEVO_PRELOAD_TRAINER", "hypevo.backends.preload"  # the module is for the server alone
+_MOST_EPOCHS = 2**31  # MLflow keeps an epoch's number in a database
 _SERVER_DIED = 255  # what multiprocessing makes of a child whose server is gone; the child may still live
 
 
@@ -188,7 +190,7 @@ def _outcome(child: _Child, on_report: OnReport, timeout: float | None) -> Outco
             deadline = None
             continue
         try:
-            message = child.receive(left)
+            message = child.receive(None if left is None else min(left, DAY))
         except TimeoutError:
             continue
         if message is None:
@@ -262,6 +264,8 @@ def _die_with_parent(mark: str) -> None:
 
 def _train(connection: Connection, job: Job) -> None:
     def report(metrics: Mapping[str, float], *, step: int) -> None:
+        if not 0 <= step < _MOST_EPOCHS:
+            raise ValueError(f"report() was given step={step}; expected the epoch, counted from 0")
         connection.send(("report", int(step), trial.numbers(metrics, "report() was given")))
 
     _answer(connection, trial.train, job, report)

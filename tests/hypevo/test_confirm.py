@@ -131,3 +131,25 @@ def test_the_recommended_individual_is_a_candidate_on_request(evolution, arena):
     assert len(lines) == 6
     written = json.loads(next(arena.glob("runs/evolve/s/confirm-*/verdict.json")).read_text())
     assert written[1]["search_fitness"] is None
+
+
+@pytest.mark.slow
+def test_a_lost_training_is_run_again_by_the_next_call(evolution):
+    evolution(2, seed=0)
+    options = {"fail": "kill once", "fail_above": 0.0}
+    (verdict,), lines = confirmed(seeds=2, options=options)
+    assert len(lines) == 4
+    assert "killed by SIGKILL" in lines[0]
+    assert (verdict.judged, verdict.pairs) == (False, 1)
+    assert "cannot be judged, 1 of its seeds" in str(verdict)
+    (verdict,), lines = confirmed(seeds=2, options=options)
+    assert (verdict.judged, verdict.pairs, len(lines)) == (True, 2, 1)
+
+
+@pytest.mark.slow
+def test_two_confirmations_at_once_are_one_too_many(evolution, arena):
+    from hypevo.lease import lock
+
+    evolution(2, seed=0)
+    with lock(arena / "runs/evolve/s/confirm", "s"), pytest.raises(InputError, match="already running on"):
+        confirmed(seeds=2)

@@ -24,7 +24,7 @@ def gpus(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "devices"),
     [("0", ("0",)), ("0,2", ("0", "2")), (" 1, 0 ", ("1", "0")), ("cuda:1", ("1",)), ("cpu", ("cpu",)),
-     ("CPU", ("cpu",)), ("mps", ("mps",)), ("auto", ("0",))],
+     ("CPU", ("cpu",)), ("00", ("0",)), ("auto", ("0",))],
 )  # fmt: skip
 def test_devices_that_are_there(gpus, text, devices):
     gpus(3)
@@ -33,7 +33,8 @@ def test_devices_that_are_there(gpus, text, devices):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("3", "no CUDA device 3; there are 3, 0 to 2"), ("0,0", "named twice"), ("gpu", "expected auto, cpu, mps"),
+    [("3", "no CUDA device 3; there are 3, 0 to 2"), ("0,0", "named twice"), ("0,00", "named twice"),
+     ("gpu", "expected auto, cpu, mps"),
      ("0,cpu", "expected auto"), ("", "expected auto"), ("-1", "expected auto"), ("0,", "expected auto")],
 )  # fmt: skip
 def test_devices_that_are_not(gpus, text, words):
@@ -73,3 +74,18 @@ def test_a_trial_sees_its_own_device_and_its_share_of_threads(gpus):
     assert environment("cpu", None) == {"CUDA_VISIBLE_DEVICES": ""}
     assert device_name("1") == "cuda:0"  # the only one it sees
     assert device_name("cpu") == "cpu"
+
+
+def test_apples_devices_are_those_of_macos(monkeypatch):
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert parse_devices("mps") == ("mps",)
+    monkeypatch.setattr("sys.platform", "linux")
+    with pytest.raises(InputError, match="macOS only"):
+        parse_devices("mps")
+
+
+def test_a_gpu_that_is_lost_later_does_not_end_the_driver(gpus):
+    gpus(2)
+    assert parse_devices("0,1") == ("0", "1")
+    gpus(1)
+    assert environment("1", None)["CUDA_VISIBLE_DEVICES"] == "1"

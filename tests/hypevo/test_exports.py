@@ -18,6 +18,18 @@ def test_a_study_is_exported_again_to_the_same_bytes(evolution, arena):
         assert path.read_bytes() == (arena / "runs/evolve/s" / path.name).read_bytes()
 
 
+def test_a_metric_that_the_trainer_did_not_announce_moves_no_column(evolution, arena):
+    (arena / "chatty.py").write_text(
+        "METRICS = ('mAP_0.5', 'mAP_0.5:0.95', 'inference_seconds')\n\n\n"
+        "def train(hyp, *, out, seed, device, report):\n"
+        "    return {**dict.fromkeys(METRICS, hyp['lr0']), 'more': 1.0}\n"
+    )
+    evolution(2, trainer="chatty:train")
+    again, *_ = export_study("mlruns/optuna.journal", "s", arena / "again")
+    assert "inference_seconds" in again.read_text()
+    assert again.read_bytes() == (arena / "runs/evolve/s/evolve.csv").read_bytes()
+
+
 def test_what_is_recommended_is_a_whole_hyp_file_within_the_space(evolution, arena):
     evolution(3)
     *_, path = export_study("mlruns/optuna.journal", "s", arena / "again")

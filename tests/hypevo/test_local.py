@@ -40,6 +40,22 @@ def test_reports_come_in_order_before_the_result(backend, bare_arena):
     assert "training on cpu with seed 0" in (bare_arena / "trial/log.txt").read_text()
 
 
+@pytest.mark.parametrize("step", [-1, 10**30])
+def test_an_epoch_that_is_no_epoch_is_the_trainings_own_error(backend, bare_arena, monkeypatch, step):
+    (bare_arena / "steps.py").write_text(
+        f"def train(hyp, *, out, seed, device, report):\n    report({{'a': 1.0}}, step={step})\n"
+    )
+    monkeypatch.syspath_prepend(str(bare_arena))
+    work = Job("steps:train", HYP, bare_arena / "trial", 0, "cpu", {})
+    outcome = backend.submit(work, lambda *_: None).result(60)
+    assert outcome.failure is Failure.CRASHED
+    assert f"step={step}; expected the epoch" in outcome.reason
+
+
+def test_a_time_limit_of_years_is_a_limit(backend, bare_arena):
+    assert backend.submit(job(bare_arena, timeout=1e11), lambda *_: None).result(60).failure is None
+
+
 def test_what_a_failing_training_says_is_in_its_log(backend, bare_arena):
     outcome = backend.submit(job(bare_arena, **fails("raise")), lambda *_: None).result(60)
     assert outcome.failure is Failure.CRASHED

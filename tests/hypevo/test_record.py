@@ -48,6 +48,14 @@ def test_an_epoch_cut_off_in_mid_line_is_left_out(record):
     assert [epoch.step for epoch in record.epochs] == [0]
 
 
+def test_lines_that_a_power_cut_spoilt_are_left_out(record):
+    record.add_epoch(0, {"a": 1.0})
+    with (record.folder / "epochs.jsonl").open("ab") as file:
+        file.write(b"\0\0\xff\n7\n{}\n")
+    record.add_epoch(1, {"a": 2.0})
+    assert [epoch.step for epoch in record.epochs] == [0, 1]
+
+
 def test_another_attempt_keeps_nothing_but_the_logs(record):
     for attempt in (1, 2, 3):
         record.start({"lr0": 0.02}, {"attempt": attempt})
