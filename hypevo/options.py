@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from hypevo.protocol import InputError
-from hypevo.settings import EvolveSettings
+from hypevo.resolve import full_name
+from hypevo.settings import BUILT_IN, EvolveSettings
 
 TRAINING, SEARCH, RUNNING, PLACES = "The training", "The search", "How it runs", "Where things are"
 
@@ -117,11 +118,13 @@ def trainer_options(context: typer.Context) -> dict[str, Any]:
     """The trainer's own options: ours that it takes, and every `--name value` that we don't know.
 
     Raises:
-        InputError: an argument that is no option, or one that looks like a mistyped option of ours.
+        InputError: an argument that is no option, or one that looks like a mistyped option of ours: if the trainer
+            is a user's own, it may be one of its, and is judged when the trainer is known.
     """
     given = {name: context.params.get(name) for name in TRAINER_OPTIONS}
     options = {name: value for name, value in given.items() if value not in (None, "", 0)}
     ours = [name for parameter in context.command.params for name in parameter.opts if name.startswith("--")]
+    builtin = full_name(context.params.get("trainer") or BUILT_IN) == BUILT_IN
     waiting = list(context.args)
     while waiting:
         word = waiting.pop(0)
@@ -129,7 +132,7 @@ def trainer_options(context: typer.Context) -> dict[str, Any]:
             raise InputError(f"unexpected argument «{word}»; options are given as --name value (see --help)")
         name, equals, value = word.partition("=")
         near = difflib.get_close_matches(name, ours, n=1, cutoff=0.85)
-        if near:
+        if near and builtin:
             raise InputError(f"no option {name}; did you mean {near[0]}?")
         if not equals:
             value = waiting.pop(0) if waiting and not waiting[0].startswith("--") else "true"

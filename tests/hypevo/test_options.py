@@ -25,6 +25,7 @@ def settings():
             space: opt.Space = None,
             freeze: opt.Freeze = None,
             generations: opt.Generations = None,
+            trainer: opt.Trainer = "yolov5",
             out: opt.Out = Path("runs/evolve"),
         ) -> None:
             found.append(opt.settings(context))
@@ -64,6 +65,10 @@ def test_empty_options_stand_for_the_default(settings, words):
 def test_a_mistyped_option_of_ours_is_not_passed_on(settings):
     with pytest.raises(InputError, match=r"did you mean --generations\?"):
         settings("--generatons", "7")
+
+
+def test_an_option_of_a_users_trainer_may_resemble_ours(settings):
+    assert settings("--trainer", "mine:train", "--generation", "7").options == {"generation": "7"}
 
 
 def test_a_word_without_an_option_is_refused(settings):
