@@ -27,6 +27,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
+from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from hypevo.outbox import Outbox, Refused
@@ -39,8 +40,14 @@ PARENT, TRIAL, STUDY, STATE = "mlflow.parentRunId", "hypevo.trial", "hypevo.stud
 WEIGHTS = "weights"
 _STEP = "epoch"  # logged with every step: the last one tells how far a run has come
 _PRIVATE = ("epochs.jsonl", "trial.json")  # the folder's bookkeeping: already in the run as metrics and tags
-_FAILURES = (MlflowException, SQLAlchemyError, OSError)  # what a store that is away, or no store, raises
+_FAILURES = (
+    MlflowException,
+    SQLAlchemyError,
+    OSError,
+    ImportError,
+)  # what a store that is away, or no store, raises
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE")
+_SERVERS = ("postgresql", "mysql", "mssql")  # databases that MLflow can be given instead of its server
 _HOUR = 3600.0  # seconds
 _PORTION = 100  # items MLflow takes in one batch
 _LONGEST_NAME, _LONGEST_VALUE = 250, 5000  # characters MLflow takes for sure
@@ -85,6 +92,8 @@ class Store:
         with self.answering():
             if path is not None and not path.exists():
                 _create_database(path)
+            if self.uri.startswith(_SERVERS):
+                create_engine(self.uri).connect().close()  # MLflow itself would try for two minutes
             client = MlflowClient(self.uri)
             client.search_experiments(max_results=1)
         return client

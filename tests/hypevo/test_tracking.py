@@ -133,6 +133,12 @@ def test_a_new_local_store_is_complete_or_not_there(bare_arena):
     assert [path.name for path in (bare_arena / "new").iterdir()] == ["mlflow.db"]
 
 
+@pytest.mark.parametrize("driver", ["postgresql+psycopg", "mysql+no_such_driver"])
+def test_a_database_that_is_away_is_refused(driver):
+    with pytest.raises(InputError, match="does not answer"):
+        Store(f"{driver}://user:word@127.0.0.1:1/none").check()
+
+
 def test_a_store_that_is_no_database_is_refused(bare_arena):
     (bare_arena / "mlflow.db").write_text("no database")
     with pytest.raises(InputError, match="does not answer"):
