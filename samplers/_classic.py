@@ -106,5 +106,6 @@ class ClassicStrategy:
             )
             child = multiply(origin, factors, genes.low, genes.high, decimals=self.decimals)
             if genes.categorical.any():
-                child = jump(child, genes.high + 1, leaving, rng)
+                n_choices = np.where(genes.categorical, genes.high + 1, 1.0)
+                child = jump(child, n_choices, leaving, rng)
             yield Child(genes.snap(child), chosen, factors=factors)

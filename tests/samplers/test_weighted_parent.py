@@ -554,3 +554,17 @@ def test_huge_values_are_survived(kwargs: dict[str, Any]) -> None:
         trial = ask(study)
         study.tell(trial, sign * 1.7e308)
     assert len({trial.params["x"] for trial in study.trials}) > 10
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_choice_beside_a_range_that_ends_at_minus_one_mutates_without_a_warning(
+    kwargs: dict[str, Any],
+) -> None:
+    space: dict[str, BaseDistribution] = {
+        "x": FloatDistribution(-5.0, -1.0),
+        "c": CategoricalDistribution(("a", "b")),
+    }
+    study = study_of(WeightedParentSampler(seed=0, **kwargs))
+    for _ in range(5):
+        study.tell(ask(study, space), 1.0)
+    assert all(-5.0 <= trial.params["x"] <= -1.0 for trial in study.trials)
