@@ -7,6 +7,7 @@ Each part ends in a line that begins with «ok», or in an error. CI runs a smal
 (tests/hypevo/test_driver.py); these are for a release.
 """
 
+import argparse
 import os
 import random
 import shutil
@@ -228,10 +229,17 @@ def start_afresh() -> None:
 
 def main() -> None:
     """Run the parts that were asked for."""
+    parts = {"kills": kills, "losses": losses, "thousand": thousand}
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all by default")
+    wanted = parser.parse_args().parts or list(parts)
+    if unknown := sorted(set(wanted) - set(parts)):
+        parser.error(f"no part {', '.join(unknown)}; expected some of {', '.join(parts)}")
     import hypevo.evolve  # noqa: F401 - with all that a driver needs, so that each one forked from here starts at once
 
-    parts = {"kills": kills, "losses": losses, "thousand": thousand}
-    for name in sys.argv[1:] or parts:
+    for name in wanted:
         start_afresh()
         began = time.monotonic()
         print(f"{name}, in {Path.cwd()} …", flush=True)
