@@ -1,6 +1,6 @@
 """What a driver survives, with real processes: killed 20 times, its trials killed by the dozen, a thousand trials.
 
-    python benchmarks/soak.py            all three, some 20 minutes on 2 CPU cores
+    python benchmarks/soak.py            all three, some minutes on 2 CPU cores
     python benchmarks/soak.py kills      one of: kills, losses, thousand
 
 Each part ends in a line that begins with «ok», or in an error. CI runs a small variant of the first part
