@@ -100,7 +100,6 @@ def export_study(storage: str, study: str | None, folder: Path | None) -> list[P
     Raises:
         InputError: no such study, or nothing has finished in it.
     """
-    from hypevo.standing import DEVICE_SECONDS, SECONDS
     from hypevo.storage import METRICS, finished, load_plan, load_study
     from samplers import recommend
 
@@ -109,13 +108,8 @@ def export_study(storage: str, study: str | None, folder: Path | None) -> list[P
     trials = finished(found)
     if not trials:
         raise InputError(f"study «{found.study_name}» has no finished trial yet")
-    names = found.user_attrs.get(METRICS) or [  # a trainer that does not say which metrics it returns
-        n
-        for n, value in trials[0].user_attrs.items()
-        if isinstance(value, float) and n not in (SECONDS, DEVICE_SECONDS)
-    ]
     folder = folder or Path("runs/evolve") / found.study_name
-    paths = Exports(folder, plan, names).write(trials, last=True)
+    paths = Exports(folder, plan, found.user_attrs.get(METRICS, ())).write(trials, last=True)
     individual = {gene: plain_float(float(value)) for gene, value in {**plan.hyp, **recommend(found)}.items()}
     lines = [
         f"# hypevo: recommended by {len(trials)} trials of the study «{found.study_name}»: the mean of its elite",

@@ -29,18 +29,18 @@ _AWAY = (StorageInternalError, SQLAlchemyError)  # a database that does not answ
 
 
 @contextlib.contextmanager
-def lock(journal: Path, study: str) -> Iterator[None]:
-    """Hold a study whose storage is a file; the system lets go of it however the process ends.
+def lock(beside: Path, study: str) -> Iterator[None]:
+    """Hold a study by a lock beside a file, such as its journal; the system lets go of it however the process ends.
 
     Raises:
         InputError: another driver holds it, the message says where it runs; or the file cannot be locked.
     """
-    path = journal.resolve().parent / f".{journal.name}.{study}.lock"
+    path = beside.resolve().parent / f".{beside.name}.{study}.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
     except OSError as error:
-        raise InputError(f"--storage {journal}: cannot write beside it: {error}") from error
+        raise InputError(f"{beside}: cannot write beside it: {error}") from error
     with file:
         try:
             free = _lock(file.fileno())

@@ -118,8 +118,8 @@ def trainer_options(context: typer.Context) -> dict[str, Any]:
     """The trainer's own options: ours that it takes, and every `--name value` that we don't know.
 
     Raises:
-        InputError: an argument that is no option, or one that looks like a mistyped option of ours: if the trainer
-            is a user's own, it may be one of its, and is judged when the trainer is known.
+        InputError: an argument that is no option, or one that looks like a mistyped option of ours. A user's own
+            trainer may have such options; it is asked later.
     """
     given = {name: context.params.get(name) for name in TRAINER_OPTIONS}
     options = {name: value for name, value in given.items() if value not in (None, "", 0)}
@@ -131,8 +131,8 @@ def trainer_options(context: typer.Context) -> dict[str, Any]:
         if not word.startswith("--") or word == "--":
             raise InputError(f"unexpected argument «{word}»; options are given as --name value (see --help)")
         name, equals, value = word.partition("=")
-        near = difflib.get_close_matches(name, ours, n=1, cutoff=0.85)
-        if near and builtin:
+        near = difflib.get_close_matches(name, ours, n=1, cutoff=0.85) if builtin else []
+        if near:
             raise InputError(f"no option {name}; did you mean {near[0]}?")
         if not equals:
             value = waiting.pop(0) if waiting and not waiting[0].startswith("--") else "true"

@@ -8,7 +8,8 @@ from typing import Any
 from optuna.trial import TrialState
 
 from hypevo.exports import metrics_of
-from hypevo.storage import finished, load_plan, load_study
+from hypevo.standing import ENDED, Standing
+from hypevo.storage import load_plan, load_study
 
 
 def study_status(storage: str, name: str | None) -> dict[str, Any]:
@@ -20,9 +21,8 @@ def study_status(storage: str, name: str | None) -> dict[str, Any]:
     study = load_study(storage, name)
     plan = load_plan(study)
     trials = study.get_trials(deepcopy=False)
-    done = finished(study)
-    best = max(done, key=lambda trial: (trial.value, -trial.number), default=None)
-    pruned = sum(trial.state is TrialState.PRUNED for trial in trials)
+    standing = Standing(trial for trial in trials if trial.state in ENDED)
+    best = standing.best
     failed = [trial for trial in trials if trial.state is TrialState.FAIL]
     last = [str(trial.user_attrs.get("reason", "")) for trial in failed][-1:]
     return {
@@ -30,8 +30,8 @@ def study_status(storage: str, name: str | None) -> dict[str, Any]:
         "trainer": plan.trainer,
         "data": plan.settings.get("data"),
         "fitness": plan.fitness,
-        "generations": len(done) + pruned,
-        "pruned": pruned,
+        "generations": standing.generations,
+        "pruned": sum(trial.state is TrialState.PRUNED for trial in trials),
         "running": [trial.number for trial in trials if trial.state is TrialState.RUNNING],
         "failures": dict(Counter(str(trial.user_attrs.get("failure", "unknown")) for trial in failed)),
         "last_failure": last[0] if last else None,

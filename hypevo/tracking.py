@@ -29,6 +29,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from hypevo.outbox import Outbox, Refused
 from hypevo.protocol import Failure, InputError
@@ -40,12 +41,8 @@ PARENT, TRIAL, STUDY, STATE = "mlflow.parentRunId", "hypevo.trial", "hypevo.stud
 WEIGHTS = "weights"
 _STEP = "epoch"  # logged with every step: the last one tells how far a run has come
 _PRIVATE = ("epochs.jsonl", "trial.json")  # the folder's bookkeeping: already in the run as metrics and tags
-_FAILURES = (
-    MlflowException,
-    SQLAlchemyError,
-    OSError,
-    ImportError,
-)  # what a store that is away, or no store, raises
+# What a store that is away, or no store, raises.
+_FAILURES = (MlflowException, SQLAlchemyError, OSError, ImportError)
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE")
 _SERVERS = ("postgresql", "mysql", "mssql")  # databases that MLflow can be given instead of its server
 _HOUR = 3600.0  # seconds
@@ -93,7 +90,8 @@ class Store:
             if path is not None and not path.exists():
                 _create_database(path)
             if self.uri.startswith(_SERVERS):
-                create_engine(self.uri).connect().close()  # MLflow itself would try for two minutes
+                # MLflow itself would try for two minutes.
+                create_engine(self.uri, poolclass=NullPool).connect().close()
             client = MlflowClient(self.uri)
             client.search_experiments(max_results=1)
         return client

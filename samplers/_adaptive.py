@@ -142,13 +142,16 @@ def mutants(
     if process is not None:
         promise = process.draw(cube.features(cube.scale(vectors)), rng.standard_normal(_N_MUTANTS))
         order = np.argsort(-promise, kind="stable")
-    for i in order:
+
+    def child(i: int, vector: NDArray[np.float64], point: NDArray[np.float64]) -> Child:
         parents = tuple(evidence.numbers[parent] for parent in np.unique(picks[i]) if evidence.numbers)
-        yield Child(vectors[i], parents, steps=np.where(whole, 0.0, moved[i] - base[i]))
-    first = order[0]
-    parents = tuple(evidence.numbers[parent] for parent in np.unique(picks[first]) if evidence.numbers)
+        return Child(vector, parents, steps=np.where(whole, 0.0, point - base[i]))
+
+    for i in order.tolist():
+        yield child(i, vectors[i], moved[i])
+    first = int(order[0])
     for stranger in _strangers(vectors[first], cube, frozen, rng):
-        yield Child(stranger, parents, steps=np.where(whole, 0.0, cube.scale(stranger) - base[first]))
+        yield child(first, stranger, cube.scale(stranger))
 
 
 def last_kernel(history: History, cube: Cube) -> Hyperparameters | None:
@@ -224,9 +227,7 @@ def _strangers(
     choices = np.where(cube.genes.categorical, cube.genes.high + 1, 1.0)
     points = rng.random(shape) * choices
     points = np.where(cube.genes.categorical, np.floor(points), points)
-    vectors = np.where(
-        frozen, vector, cube.unscale(points, np.where(cube.genes.categorical, 0.5, rng.random(shape)))
-    )
+    vectors = np.where(frozen, vector, cube.unscale(points, rng.random(shape)))
     apart = cube.features(cube.scale(vectors)) - cube.features(cube.scale(vector)[np.newaxis])
     return vectors[np.argsort(np.sum(apart**2, axis=1), kind="stable")]
 

@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_HUGE = 1e100  # fitness beyond it is scaled down
+_HUGE = 1e100  # greatest fitness that is taken as it is
 _MIN_WEIGHT = 1e-6  # keeps the worst parent possible, and a lone parent's weight positive
 _MAX_REDRAWS = 1000  # an unchanged child is redrawn; a mutation this improbable stays unchanged
 
@@ -30,6 +30,11 @@ class RandomSource(Protocol):
         """Draw standard normal numbers."""
 
 
+def divisor(fitness: NDArray[np.float64]) -> float:
+    """Return what finite fitness (n,) is to be divided by, so that squares and weighted sums of it stay finite."""
+    return max(1.0, float(np.abs(fitness).max()) / _HUGE)
+
+
 def parent_weights(fitness: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the weights ``f − min(f) + 1e-6`` of parents with fitness ``f`` (n,), higher is better.
 
@@ -38,9 +43,7 @@ def parent_weights(fitness: NDArray[np.float64]) -> NDArray[np.float64]:
     finite = fitness[np.isfinite(fitness)]
     bounds = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
     clipped = np.clip(fitness, *bounds)
-    clipped = clipped / max(
-        1.0, np.abs(clipped).max() / _HUGE
-    )  # sums of weights times values must stay finite
+    clipped = clipped / divisor(clipped)
     return np.asarray(clipped - clipped.min() + _MIN_WEIGHT)
 
 

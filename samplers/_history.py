@@ -66,7 +66,7 @@ class History:
         by_number: The same, oldest first.
         failed: Finished trials that are no candidates, oldest first.
         running: Trials that have started and not finished.
-        newest: The finished trial of the greatest number that has parameters.
+        ranges: Distributions by name of the newest finished trial that has parameters: those of today.
         fitted: The newest record of a fitted model in a finished trial.
     """
 
@@ -78,13 +78,15 @@ class History:
         self._pending: list[int] = []  # positions of trials that were unfinished when last read
         self._names: tuple[str, ...] = ()
         self._individuals: set[tuple[float, ...]] = set()  # values under _names of all finished trials
+        self._running_individuals: set[tuple[float, ...]] = set()  # and of the running ones
         self._encoded_as: Mapping[str, BaseDistribution] = {}
         self._vectors: dict[int, NDArray[np.float64]] = {}  # encodings under _encoded_as by trial number
         self.candidates: list[Candidate] = []
         self.by_number: list[Candidate] = []
         self.failed: list[FrozenTrial] = []
         self.running: list[FrozenTrial] = []
-        self.newest: FrozenTrial | None = None
+        self.ranges: Mapping[str, BaseDistribution] = {}
+        self._ranges_of = -1  # the trial's number
         self.fitted: Fitted | None = None
 
     def update(self, trials: Sequence[FrozenTrial]) -> bool:
@@ -103,6 +105,7 @@ class History:
         for i in unread:
             if trials[i].state.is_finished():
                 self._add(trials[i])
+        self._read_running()
         if trials:
             self._n_read, self._last_number = len(trials), trials[-1].number
         return True
@@ -133,8 +136,9 @@ class History:
             self._names = names
             finished = (*(candidate.trial for candidate in self.candidates), *self.failed)
             self._individuals = {_values(trial, names) for trial in finished}
+            self._read_running()
         values = tuple(vector.tolist())
-        return values in self._individuals or any(_values(trial, names) == values for trial in self.running)
+        return values in self._individuals or values in self._running_individuals
 
     def encode(self, genes: Genes, trials: Iterable[FrozenTrial]) -> NDArray[np.float64]:
         """Return trials as vectors (n, genes), each encoded once."""
@@ -148,6 +152,9 @@ class History:
             vectors.append(known[trial.number])
         return np.array(vectors).reshape(-1, len(genes.distributions))
 
+    def _read_running(self) -> None:
+        self._running_individuals = {_values(trial, self._names) for trial in self.running}
+
     def _add(self, trial: FrozenTrial) -> None:
         value = trial.value if trial.state in self._usable else None
         if value is None or math.isnan(value):
@@ -157,8 +164,8 @@ class History:
             insort(self.candidates, candidate)
             insort(self.by_number, candidate, key=_candidate_number)
         self._individuals.add(_values(trial, self._names))
-        if trial.params and (self.newest is None or trial.number > self.newest.number):
-            self.newest = trial
+        if trial.params and trial.number > self._ranges_of:
+            self.ranges, self._ranges_of = trial.distributions, trial.number
         fitted = Fitted.read(trial)
         if fitted and (self.fitted is None or fitted.number > self.fitted.number):
             self.fitted = fitted

@@ -47,14 +47,13 @@ def recommend(study: Study, *, n_best: int = 9) -> dict[str, Any]:
     history = History(study, include_pruned=False)
     history.update(study.get_trials(deepcopy=False))
     leaders = [candidate.trial for candidate in history.best(n_best)]
-    if not leaders or history.newest is None:
+    if not leaders:
         raise ValueError(
             f"study {study.study_name!r} has no finished trial with parameters to recommend from."
         )
     usual, _ = Counter(frozenset(trial.params) for trial in leaders).most_common(1)[0]
     model = next(trial for trial in leaders if trial.params.keys() == usual)
-    ranges = history.newest.distributions  # those of today, where they have changed
-    genes = Genes.of({name: ranges.get(name, d) for name, d in model.distributions.items()})
+    genes = Genes.of({name: history.ranges.get(name, d) for name, d in model.distributions.items()})
     cube = Cube.of(genes)
     evidence = Evidence.of(history, cube, asking=-1)
     merit = evidence.fitness

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._genetics import divisor
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _JITTER = 1e-6  # added to variances, in units of the standardised values
 _LARGEST_BLOCK = 40  # rows that NumPy inverts directly
-_HUGE = 1e100  # fitness beyond it is scaled down
 _CRASH_DEPTH = 3.0  # values count as no worse than this many times the best's lead below the median
 
 
@@ -63,7 +64,7 @@ def standardise(fitness: NDArray[np.float64]) -> NDArray[np.float64]:
     finite = fitness[np.isfinite(fitness)]
     if finite.size == 0:
         return np.zeros_like(fitness)
-    scale = max(1.0, np.abs(finite).max() / _HUGE)  # squares must stay finite
+    scale = divisor(finite)
     finite, fitness = finite / scale, fitness / scale
     best, median = finite.max(), np.median(finite)
     values = np.clip(fitness, median - _CRASH_DEPTH * (best - median), best)

@@ -159,7 +159,7 @@ class WeightedParentSampler(BaseSampler):
         with self._lock:
             history = self._history(study, trial.number)
             parents = [candidate.trial for candidate in history.best(self._strategy.n_parents)]
-            ranges = history.newest.distributions if history.newest else {}
+            ranges = history.ranges
             if not parents:
                 parents = [t for t in history.begun(trial.number) if t.distributions][:1]
         if not parents:

@@ -30,6 +30,15 @@ def test_a_metric_that_the_trainer_did_not_announce_moves_no_column(evolution, a
     assert again.read_bytes() == (arena / "runs/evolve/s/evolve.csv").read_bytes()
 
 
+def test_a_trainer_that_announces_nothing_is_exported_as_it_evolved(evolution, arena):
+    (arena / "silent.py").write_text(
+        "def train(hyp, *, out, seed, device, report):\n    return {'mAP_0.5': hyp['lr0'], 'score': 1.0}\n"
+    )
+    evolution(2, trainer="silent:train", fitness="`mAP_0.5`")
+    again, *_ = export_study("mlruns/optuna.journal", "s", arena / "again")
+    assert again.read_bytes() == (arena / "runs/evolve/s/evolve.csv").read_bytes()
+
+
 def test_what_is_recommended_is_a_whole_hyp_file_within_the_space(evolution, arena):
     evolution(3)
     *_, path = export_study("mlruns/optuna.journal", "s", arena / "again")
