@@ -28,6 +28,7 @@ from hypevo.record import Record
 from hypevo.search import suggest
 from hypevo.settings import EvolveSettings
 from hypevo.watch import Watcher
+from samplers import noise
 
 Events = queue.SimpleQueue[tuple[int, Any]]  # trial number, and a report or an ended future
 NOBODY = (
@@ -101,6 +102,7 @@ class Driver:
         self._events = events
         self._failures_in_a_row = 0
         self._stopped = ""  # why no more trials are started
+        self._measured = (0, math.nan)  # generations, and the noise they showed
         self._unscored = ""  # which trial's metrics a user's fitness function failed on, and how
         self._interrupted = False
         self._began = math.nan  # when the first trial was started, by the monotonic clock
@@ -165,9 +167,21 @@ class Driver:
             return f"the {settings.hours:g} hours are over"
         if settings.gpu_hours is not None and standing.device_seconds > settings.gpu_hours * 3600:
             return f"the study has used its {settings.gpu_hours:g} GPU-hours"
-        if settings.patience is not None and standing.stale >= settings.patience:
-            return f"no gain of more than {settings.min_gain:g} in {standing.stale} generations"
+        if settings.patience is not None and standing.generations >= settings.patience:
+            gain, what = settings.min_gain, ""
+            if gain is None:
+                gain, what = self._noise(), ", the noise of a training,"
+            stale = 0 if math.isnan(gain) else standing.stale(gain)
+            if stale >= settings.patience:
+                return f"no gain of more than {gain:.2g}{what} in {stale} generations"
         return ""
+
+    def _noise(self) -> float:
+        """The standard deviation of a fitness near the best; nan while too few are known to tell."""
+        generations = self._ledger.standing.generations
+        if self._measured[0] != generations:
+            self._measured = (generations, noise(self._ledger.study))
+        return self._measured[1]
 
     def _wait_for(self, slot: int) -> float:
         """Seconds until a slot may have its first trial, counted from the first trial of all."""

@@ -63,7 +63,7 @@ class Ledger:
         self._fingerprint = dataset
         self._exports = Exports(settings.folder, plan, metrics)
         self._reported: dict[int, set[int]] = {}  # of repeated trials: the epochs the study has already
-        self.standing = Standing(self._trials(*ENDED), settings.min_gain)
+        self.standing = Standing(self._trials(*ENDED))
 
     # -- before the work -----------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ class EvolveSettings:
     hours: float | None = None
     gpu_hours: float | None = None  # of the whole study, earlier calls included
     patience: int | None = None  # generations without a gain of more than `min_gain`
-    min_gain: float = 0.001  # of fitness; smaller ones are within the noise of a training
+    min_gain: float | None = None  # of fitness; None: the noise that the study itself shows
     device: str = "auto"
     slots_per_device: int = 1
     stagger: float = 30.0

@@ -23,19 +23,15 @@ class Standing:
         generations: Trials that count as such, complete or pruned.
         best: The fittest trial, the earliest of equally fit ones.
         course: After each finished trial, the generations so far and the best of them.
-        stale: Generations since the best fitness last rose by more than `min_gain`.
         device_seconds: Time the trainings took, counted as one device each.
     """
 
-    def __init__(self, trials: Iterable[FrozenTrial], min_gain: float = 0.0) -> None:
+    def __init__(self, trials: Iterable[FrozenTrial]) -> None:
         self.finished: list[FrozenTrial] = []
         self.generations = 0
         self.best: FrozenTrial | None = None
         self.course: list[tuple[int, FrozenTrial]] = []
-        self.stale = 0
         self.device_seconds = 0.0
-        self._min_gain = min_gain
-        self._risen_to = -math.inf
         self._seconds = 0.0
         for trial in sorted(
             trials, key=lambda trial: (trial.datetime_complete or datetime.max, trial.number)
@@ -48,16 +44,21 @@ class Standing:
         if trial.state is TrialState.FAIL:
             return
         self.generations += 1
-        self.stale += 1
         if trial.state is not TrialState.COMPLETE or trial.value is None:
             return
         self.finished.append(trial)
         self._seconds += float(trial.user_attrs.get(SECONDS, 0.0))
         if self.best is None or (trial.value, -trial.number) > (self.best.value, -self.best.number):
             self.best = trial
-        if trial.value > self._risen_to + self._min_gain:
-            self._risen_to, self.stale = trial.value, 0
         self.course.append((self.generations, self.best))
+
+    def stale(self, min_gain: float) -> int:
+        """Generations since the best fitness had last risen by more than `min_gain`, in one step or in several."""
+        risen_to, since = -math.inf, 0
+        for generation, best in self.course:
+            if best.value is not None and best.value > risen_to + min_gain:
+                risen_to, since = best.value, generation
+        return self.generations - since
 
     @property
     def mean_seconds(self) -> float:

@@ -1,6 +1,6 @@
 """Optuna samplers of hypevo: evolution from fitness-weighted parents."""
 
-from ._recommend import recommend
+from ._verdict import noise, recommend
 from .weighted_parent import WeightedParentSampler
 
-__all__ = ["WeightedParentSampler", "recommend"]
+__all__ = ["WeightedParentSampler", "noise", "recommend"]

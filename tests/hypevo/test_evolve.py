@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,18 @@ def test_patience_ends_it(evolution):
     assert summary.done == 4
     assert not summary.failed
     assert evolution(50, patience=3, min_gain=10.0).done == 4  # and it stays ended
+
+
+def test_patience_knows_the_noise_of_a_training(evolution):
+    summary = evolution(300, patience=20)
+    assert re.search(
+        r"no gain of more than [\d.e-]+, the noise of a training, in \d+ generations", summary.stopped
+    )
+    assert 20 < summary.done < 300
+
+
+def test_patience_waits_until_it_can_tell_noise(evolution):
+    assert evolution(11, patience=1).done == 11
 
 
 def test_gpu_hours_end_it_over_all_calls(evolution):

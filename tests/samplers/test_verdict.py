@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import create_trial
 
-from samplers import recommend
+from samplers import WeightedParentSampler, noise, recommend
 
 SPACE: dict[str, BaseDistribution] = {
     "x": FloatDistribution(0.0, 1.0),
@@ -105,3 +107,45 @@ def test_a_study_without_parameters_is_refused() -> None:
     study.add_trial(create_trial(value=1.0))
     with pytest.raises(ValueError, match="no finished trial with parameters"):
         recommend(study)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("sampler", ["adaptive", "classic"])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_noise_is_that_of_a_measurement_near_the_best(direction: str, sampler: str, scale: float) -> None:
+    rng = np.random.default_rng(1)
+    sign = 1 if direction == "maximize" else -1
+
+    def objective(trial: optuna.Trial) -> float:
+        x = [trial.suggest_float(f"x{i}", 0.0, 1.0) for i in range(5)]
+        return sign * scale * (0.1 * rng.standard_normal() - sum((xi - 0.4) ** 2 for xi in x))
+
+    defaults = {f"x{i}": 0.9 for i in range(5)}
+    mode = WeightedParentSampler(mode=sampler, seed=0, defaults=defaults)  # type: ignore[arg-type]
+    study = optuna.create_study(direction=direction, sampler=mode)
+    study.optimize(objective, n_trials=60)
+    assert 0.04 < noise(study) / scale < 0.16
+
+
+def test_a_flat_study_is_without_noise_and_crashes_do_not_count() -> None:
+    study = optuna.create_study(direction="maximize")
+    for n in range(20):
+        study.add_trial(create_trial(params={"x": n / 20}, distributions={"x": SPACE["x"]}, value=0.5))
+    assert noise(study) == 0.0
+    smooth, crashed = optuna.create_study(direction="maximize"), optuna.create_study(direction="maximize")
+    for n in range(40):
+        x = n / 40
+        for each in (smooth, crashed):
+            each.add_trial(create_trial(params={"x": x}, distributions={"x": SPACE["x"]}, value=x - x**2))
+        if n % 4 == 0:
+            crashed.add_trial(
+                create_trial(params={"x": 1.0}, distributions={"x": SPACE["x"]}, value=-math.inf)
+            )
+    assert noise(smooth) < 0.005
+    assert noise(crashed) < 0.02
+
+
+def test_few_trials_show_no_noise() -> None:
+    assert math.isnan(noise(optuna.create_study()))
+    assert math.isnan(noise(noisy_study(11)))
+    assert noise(noisy_study(12)) > 0

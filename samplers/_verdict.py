@@ -1,0 +1,120 @@
+"""What a study's trials say together: the individual they speak for, and how noisy they are."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ._adaptive import N_BEFORE_MODEL, fit_kernel, last_kernel, posterior, rank_weights
+from ._cube import Cube
+from ._evidence import Evidence
+from ._genes import Genes
+from ._genetics import mean_parent
+from ._history import History
+from ._surrogate import standardise
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from optuna.study import Study
+
+
+_FIT_STEPS = 30  # a study asks seldom, and may have no fit to start from
+_N_BEST = 9
+
+
+def recommend(study: Study, *, n_best: int = _N_BEST) -> dict[str, Any]:
+    """Return the parameters to train with after a study: the mean of its elite.
+
+    The best trial of a noisy study owes part of its value to luck. The elite are the ``n_best`` trials with the
+    greatest posterior mean under the adaptive mode's model (with few trials: the greatest values), whoever proposed
+    them. The result is their mean in the unit cube with weights ``log(n + 1/2) − log(rank)``; categorical parameters
+    are voted on. It is a new individual: measure it before you trust it.
+
+    Args:
+        study: A study with one objective and at least one finished trial.
+        n_best: Size of the elite.
+
+    Returns:
+        A value for every parameter; where trials differ in what parameters they have, for those that most of the
+        best trials have.
+
+    Raises:
+        ValueError: If ``n_best`` is below 1, no trial has finished, or the study has several objectives.
+    """
+    if n_best < 1:
+        raise ValueError(f"`n_best` must be at least 1, got {n_best}.")
+    view = _view(study, n_best)
+    if view is None:
+        raise ValueError(
+            f"study {study.study_name!r} has no finished trial with parameters to recommend from."
+        )
+    cube, evidence = view.cube, view.evidence
+    genes = cube.genes
+    merit = evidence.fitness if view.fitted is None else view.fitted
+    elite = evidence.eligible[np.argsort(-merit[evidence.eligible], kind="stable")][:n_best]
+    weights = rank_weights(len(elite))
+    mean = cube.unscale(
+        mean_parent(evidence.points[elite], weights, genes.categorical), np.full(len(genes.low), 0.5)
+    )
+    agreed = np.ptp(evidence.vectors[elite], axis=0) == 0
+    return genes.decode(genes.snap(np.where(agreed, evidence.vectors[elite[0]], mean)))
+
+
+def noise(study: Study) -> float:
+    """Return the standard deviation of one measurement near the best, as far as a study shows it.
+
+    That is how far values lie from the adaptive mode's model (root mean square) in the third of the trials with the
+    greatest posterior mean, whoever proposed them. No trial needs to be repeated for it. What changes as abruptly as
+    noise counts as noise.
+
+    Args:
+        study: A study with one objective.
+
+    Returns:
+        The standard deviation, in units of the value; nan while fewer than 12 trials have finished.
+
+    Raises:
+        ValueError: If the study has several objectives.
+    """
+    view = _view(study, _N_BEST)
+    if view is None or view.fitted is None:
+        return math.nan
+    fitness, y = view.evidence.fitness, standardise(view.evidence.fitness)
+    best = np.argsort(-view.fitted, kind="stable")[: max(_N_BEST, len(y) // 3)]
+    if np.ptp(y) == 0:
+        return 0.0
+    unit = (fitness.max() - np.median(fitness)) / (y.max() - np.median(y))  # the worst ones are drawn near
+    return float(unit * np.sqrt(np.mean((y[best] - view.fitted[best]) ** 2)))
+
+
+class _View(NamedTuple):
+    """A study seen as a whole."""
+
+    cube: Cube
+    evidence: Evidence
+    fitted: (
+        NDArray[np.float64] | None
+    )  # posterior mean (n,) of the finished individuals, unless they are too few
+
+
+def _view(study: Study, n_best: int) -> _View | None:
+    """Look at the parameters that most of the ``n_best`` best trials have; None where no such trial has finished."""
+    if len(study.directions) > 1:
+        raise ValueError(f"expected a study with one objective, got {len(study.directions)}.")
+    history = History(study, include_pruned=False)
+    history.update(study.get_trials(deepcopy=False))
+    leaders = [candidate.trial for candidate in history.best(n_best)]
+    if not leaders:
+        return None
+    usual, _ = Counter(frozenset(trial.params) for trial in leaders).most_common(1)[0]
+    model = next(trial for trial in leaders if trial.params.keys() == usual)
+    cube = Cube.of(Genes.of({name: history.ranges.get(name, d) for name, d in model.distributions.items()}))
+    evidence = Evidence.of(history, cube, asking=-1)
+    n = len(evidence.fitness)
+    if n < N_BEFORE_MODEL:
+        return _View(cube, evidence, None)
+    kernel = fit_kernel(last_kernel(history, cube), evidence, cube, steps=_FIT_STEPS)
+    return _View(cube, evidence, posterior(evidence, cube, kernel).fitted[:n])
