@@ -1,10 +1,12 @@
 """The adaptive strategy: children of averaged parents, screened by a Gaussian process.
 
-A child starts from the mean of nine parents, drawn by rank from the best of the recent trials, and every gene takes a
-Gaussian step in the unit cube. Steps shrink as trials accumulate and grow along genes that the fitness does not feel.
-Of many such mutants the strategy proposes the one that is best in one joint draw from the posterior of a Gaussian
-process (Thompson sampling): likely improvements win often, and doubtful ones sometimes, so the search stays diverse.
-Parents are ranked by the posterior mean, which a lucky measurement cannot fool for long.
+A child starts from the mean of nine parents, drawn by rank from the best of the recent trials, and its genes take
+Gaussian steps in the unit cube. A gene still at its default is dormant: it stays so in a child as often as in the
+parents, and few dormant genes wake at a time, so that those without merit do not drift. Steps shrink as trials
+accumulate and grow along genes that the fitness does not feel. Of many such mutants the strategy proposes the one that is best in
+one joint draw from the posterior of a Gaussian process (Thompson sampling): likely improvements win often, and doubtful
+ones sometimes, so the search stays diverse. Parents are ranked by the posterior mean, which a lucky measurement cannot
+fool for long.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ _N_MUTANTS = 50  # screened for one child
 _N_STRANGERS = 1000  # drawn from the whole space when all mutants are known: the nearest new one is proposed
 N_BEFORE_MODEL = 12  # trials before the model speaks
 _BACKCROSS = 0.3  # greatest probability that a gene returns to the ancestor's value, in half of the mutants
-_MUTATION_PROB = 0.8
+_MUTATION_PROB = 0.8  # of a dormant gene: between 0 and this, one number per child
+_DORMANT = 1e-4  # a gene as near to its default as this, in the cube, is dormant
 _SIGMA, _SIGMA_TRIALS, _SIGMA_POWER = 0.17, 100.0, 0.7  # σ(n) = σ / (1 + n / trials)^power
 _RELIEF = 0.5  # power of a gene's length scale in its step
 _FIT_STEPS = 5
@@ -92,7 +95,8 @@ class AdaptiveStrategy:
     ) -> Iterator[Child]:
         """Yield mutants of one individual (genes,)."""
         cube = Cube.of(genes)
-        return mutants(Evidence.lone(individual, cube), cube, gains, None, rng)
+        evidence = replace(Evidence.lone(individual, cube), ancestor=self._ancestor(cube))
+        return mutants(evidence, cube, gains, None, rng)
 
     def _ancestor(self, cube: Cube) -> NDArray[np.float64]:
         """Return the defaults (genes,) in the cube, NaN for genes without one."""
@@ -128,11 +132,13 @@ def mutants(
     frozen = gains == 0
     sigma = _SIGMA / (1 + evidence.n_total / _SIGMA_TRIALS) ** _SIGMA_POWER
     whole = cube.genes.categorical | frozen  # genes that have no mean or must not move
-    base = np.where(whole, points[picks[:, 0]], points[picks].mean(axis=1))
-    if evidence.ancestor is not None:
-        base = _backcross(base, np.where(frozen, np.nan, evidence.ancestor), rng)
+    ancestor = np.where(frozen, np.nan, evidence.ancestor)
+    base = np.where(whole, points[picks[:, 0]], _inherit(points[picks], ancestor, rng))
+    base = _backcross(base, ancestor, rng)
+    dormant = np.abs(base - ancestor) < _DORMANT
+    mutates = np.where(dormant, rng.uniform(0.0, _MUTATION_PROB, (_N_MUTANTS, 1)), _MUTATION_PROB)
     scale = sigma * np.sqrt(gains)  # a range already tells big steps from small ones
-    steps = scale * _relief(kernel, cube, ~whole) * _shared_normal(base.shape, rng)
+    steps = scale * _relief(kernel, cube, ~whole) * _shared_normal(mutates, rng)
     moved = np.clip(base + np.where(whole, 0.0, steps), 0.0, np.where(cube.genes.categorical, np.inf, 1.0))
     moved = _jump(moved, cube, np.minimum(scale, 1.0), rng)
     vectors = cube.unscale(moved, np.where(whole, 0.5, rng.random(base.shape)))
@@ -199,6 +205,20 @@ def _relief(kernel: Hyperparameters | None, cube: Cube, movable: NDArray[np.bool
     return np.asarray(relief / np.sqrt(np.mean(relief[movable] ** 2)))
 
 
+def _inherit(
+    parents: NDArray[np.float64], ancestor: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return the mean individuals (n, genes) of parents (n, parents, genes), gene by gene dormant or not.
+
+    A plain mean wakes a gene as soon as one parent has moved it. Here it is at the ancestor's value with the share of
+    the parents where it is, and else at the mean of the others; NaN in the ancestor (genes,) is never dormant.
+    """
+    dormant = np.abs(parents - ancestor) < _DORMANT
+    share = dormant.mean(axis=1)
+    moved = np.where(dormant, 0.0, parents).sum(axis=1) / np.maximum((~dormant).sum(axis=1), 1)
+    return np.where(rng.random(share.shape) < share, ancestor, moved)
+
+
 def _backcross(
     base: NDArray[np.float64], ancestor: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
@@ -213,10 +233,11 @@ def _backcross(
     return np.where(returns, ancestor, base)
 
 
-def _shared_normal(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return normal numbers (children, genes), most of them kept and scaled by one number per child in [1/2, 1]."""
-    mutates = rng.random(shape) < _MUTATION_PROB
-    return np.asarray(mutates * rng.standard_normal(shape) * rng.uniform(0.5, 1.0, (shape[0], 1)))
+def _shared_normal(probability: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return normal numbers (children, genes), each kept with its probability, scaled by one per child in [1/2, 1]."""
+    mutates = rng.random(probability.shape) < probability
+    shared = rng.uniform(0.5, 1.0, (len(probability), 1))
+    return np.asarray(mutates * rng.standard_normal(probability.shape) * shared)
 
 
 def _strangers(

@@ -35,9 +35,9 @@ class Evidence:
         failed: Individuals that crashed (m, genes).
         pruned: Individuals stopped early (k, genes).
         running: Individuals being measured (r, genes).
+        ancestor: The default individual (genes,), NaN where a gene has no default; all NaN until it is told.
         numbers: Trial numbers of the finished individuals.
         n_total: Number of finished individuals in the study, of which these are the newest and the best.
-        ancestor: The default individual (genes,), NaN where a gene has no default.
     """
 
     vectors: NDArray[np.float64]
@@ -47,9 +47,9 @@ class Evidence:
     failed: NDArray[np.float64]
     pruned: NDArray[np.float64]
     running: NDArray[np.float64]
+    ancestor: NDArray[np.float64]
     numbers: tuple[int, ...] = ()
     n_total: int = 1
-    ancestor: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, history: History, cube: Cube, asking: int) -> Evidence:
@@ -81,6 +81,7 @@ class Evidence:
             cube.scale(
                 np.array([cube.genes.encode(trial.params) for trial in running]).reshape(-1, len(names))
             ),
+            np.full(len(names), np.nan),
             tuple(candidate.number for candidate in finished),
             len(history.candidates),
         )
@@ -89,8 +90,10 @@ class Evidence:
     def lone(cls, individual: NDArray[np.float64], cube: Cube) -> Evidence:
         """Take one unmeasured individual (genes,) for the only one finished."""
         none = np.empty((0, len(individual)))
+        unknown = np.full(len(individual), np.nan)
         vectors = individual[np.newaxis]
-        return cls(vectors, cube.scale(vectors), np.zeros(1), np.zeros(1, dtype=np.int64), none, none, none)
+        first = np.zeros(1, dtype=np.int64)
+        return cls(vectors, cube.scale(vectors), np.zeros(1), first, none, none, none, unknown)
 
     def measurements(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return individuals (n + m + k, genes) and standardised values for a model, finished ones first.

@@ -102,7 +102,7 @@ def test_mutants_stay_in_the_cube_and_leave_frozen_genes() -> None:
     vectors = np.array([child.vector for child in children])
     assert np.all((vectors >= 0) & (vectors <= 1))
     assert set(vectors[:, 1]) == {0.123456789}
-    assert len(set(vectors[:, 0])) > 20
+    assert len(set(vectors[:, 0])) > 15
     assert (vectors[:, 0] == 0).any()  # steps beyond a bound end at it: optima at bounds are reached exactly
 
 
@@ -116,6 +116,49 @@ def test_genes_return_to_their_defaults_in_some_mutants() -> None:
     assert 0 < np.mean(returned) < 0.3
     assert np.all(np.abs(vectors[~returned, 0] - 0.9) < 0.01)
     assert np.all(np.abs(vectors[:, 1] - 0.9) < 0.01)  # no default, nowhere to return
+
+
+def test_dormant_genes_stay_as_often_as_in_the_parents_and_few_wake_together() -> None:
+    space = {f"x{i}": FloatDistribution(0.0, 1.0) for i in range(20)}
+    cube = Cube.of(Genes.of(space))
+    rng = np.random.default_rng(0)
+    parents = np.where(rng.random((30, 20)) < 0.5, 0.0, 0.5)
+    parents[:, 0], parents[:, 1] = 0.0, 0.5
+    one = Evidence.lone(parents[0], cube)
+    evidence = replace(
+        one,
+        vectors=parents,
+        points=parents,
+        fitness=np.arange(30.0),
+        eligible=np.arange(30),
+        n_total=10**6,  # so late that steps are tiny
+        ancestor=np.zeros(20),
+    )
+    children = islice(mutants(evidence, cube, np.ones(20), None, rng), _N_MUTANTS)
+    points = np.array([child.vector for child in children])
+    home, away = points < 0.01, np.abs(points - 0.5) < 0.01
+    assert np.all(home | away)  # no mean of a dormant gene and a moved one
+    assert home[:, 0].all()
+    assert home[:, 1].mean() < 0.25  # backcrossing only
+    assert 0.4 < home[:, 2:].mean() < 0.75
+    first = np.array(
+        [
+            child.vector
+            for child in islice(
+                mutants(
+                    replace(Evidence.lone(np.zeros(20), cube), ancestor=np.zeros(20)),
+                    cube,
+                    np.ones(20),
+                    None,
+                    rng,
+                ),
+                _N_MUTANTS,
+            )
+        ]
+    )
+    woken = (first > 0).sum(axis=1)
+    assert woken.min() <= 2
+    assert woken.max() >= 6
 
 
 def test_a_gene_at_zero_can_leave_it() -> None:
