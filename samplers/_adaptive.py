@@ -3,10 +3,10 @@
 A child starts from the mean of nine parents, drawn by rank from the best of the recent trials, and its genes take
 Gaussian steps in the unit cube. A gene still at its default is dormant: it stays so in a child as often as in the
 parents, and few dormant genes wake at a time, so that those without merit do not drift. Steps shrink as trials
-accumulate and grow along genes that the fitness does not feel. Of many such mutants the strategy proposes the one that is best in
-one joint draw from the posterior of a Gaussian process (Thompson sampling): likely improvements win often, and doubtful
-ones sometimes, so the search stays diverse. Parents are ranked by the posterior mean, which a lucky measurement cannot
-fool for long.
+accumulate and grow along genes that the fitness does not feel. Of many such mutants the strategy proposes the one that
+is best in one joint draw from the posterior of a Gaussian process (Thompson sampling): likely improvements win often,
+and doubtful ones sometimes, so the search stays diverse. Parents are ranked by the posterior mean, which a lucky
+measurement cannot fool for long.
 """
 
 from __future__ import annotations
