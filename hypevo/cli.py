@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hypevo import options as opt
+from hypevo.passwords import hidden
 from hypevo.protocol import InputError, WorkError
 from hypevo.settings import EvolveSettings
 
@@ -374,10 +375,10 @@ def main() -> NoReturn:
     try:
         app()
     except InputError as error:
-        console.print(f"error: {error}", style="bold red", markup=False, highlight=False)
+        console.print(hidden(f"error: {error}"), style="bold red", markup=False, highlight=False)
         sys.exit(WRONG_INPUT)
     except WorkError as error:
-        console.print(f"failed: {error}", style="bold red", markup=False, highlight=False)
+        console.print(hidden(f"failed: {error}"), style="bold red", markup=False, highlight=False)
         sys.exit(FAILED)
     sys.exit(DONE)
 

@@ -9,13 +9,15 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from hypevo.passwords import hidden
+
 PACKAGES = ("hypevo", "torch", "torchvision", "optuna", "mlflow", "numpy")
 
 
 def provenance(dataset: str = "") -> dict[str, str]:
     """Tags that say how to get this result again; `dataset` is the fingerprint of the data, if there is one."""
     tags = {
-        "hypevo.command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])[:5000],
+        "hypevo.command": hidden(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))[:5000],
         "hypevo.python": platform.python_version(),
         "hypevo.machine": f"{platform.node()} {platform.machine()} {platform.system()}",
     }

@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from hypevo.charts import view_path
+from hypevo.passwords import hidden
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,8 +43,8 @@ def show(summary: Summary, console: Console) -> None:
         )
     path = view_path(summary.experiment_id, summary.study)
     if summary.tracking_uri.startswith("http"):
-        line(f"MLflow           {summary.tracking_uri.rstrip('/')}{path}")
+        line(f"MLflow           {hidden(summary.tracking_uri).rstrip('/')}{path}")
     else:
-        command = f"mlflow ui --backend-store-uri {shlex.quote(summary.tracking_uri)}"
+        command = f"mlflow ui --backend-store-uri {shlex.quote(hidden(summary.tracking_uri))}"
         line(f"MLflow           {command}\n                 then http://127.0.0.1:5000{path}")
     line("both views       hypevo ui")

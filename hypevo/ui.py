@@ -13,6 +13,7 @@ from rich.console import Console
 
 from hypevo.charts import view_path
 from hypevo.interrupts import asked_first
+from hypevo.passwords import hidden
 from hypevo.protocol import InputError, WorkError
 from hypevo.storage import EXPERIMENT, PARENT_RUN, load_study
 
@@ -38,7 +39,7 @@ def serve(storage: str, mlflow_port: int, dashboard_port: int, console: Console)
     dashboard = [str(scripts / "optuna-dashboard"), storage, "--host", HOST, "--port", str(dashboard_port)]
     commands = {f"optuna-dashboard  http://{HOST}:{dashboard_port}/": dashboard}
     if store.startswith("http"):
-        console.print(f"MLflow            {store} (your server)", markup=False)
+        console.print(f"MLflow            {hidden(store)} (your server)", markup=False)
     else:
         page = f"http://{HOST}:{mlflow_port}{_path(storage)}"
         serving = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store]
