@@ -168,12 +168,14 @@ class Driver:
         if settings.gpu_hours is not None and standing.device_seconds > settings.gpu_hours * 3600:
             return f"the study has used its {settings.gpu_hours:g} GPU-hours"
         if settings.patience is not None and standing.generations >= settings.patience:
-            gain, what = settings.min_gain, ""
-            if gain is None:
-                gain, what = self._noise(), ", the noise of a training,"
+            if settings.min_gain is None:
+                gain = self._noise()
+                what = f"{gain:.2g}, the noise of a training,"
+            else:
+                gain, what = settings.min_gain, f"{settings.min_gain:g}"
             stale = 0 if math.isnan(gain) else standing.stale(gain)
             if stale >= settings.patience:
-                return f"no gain of more than {gain:.2g}{what} in {stale} generations"
+                return f"no gain of more than {what} in {stale} generations"
         return ""
 
     def _noise(self) -> float:

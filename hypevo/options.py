@@ -55,7 +55,10 @@ GpuHours = Annotated[
 Patience = Annotated[int | None, _option("Stop after so many generations without a gain.", SEARCH)]
 MinGain = Annotated[
     float | None,
-    _option("Smallest gain of fitness that --patience counts; the measured noise by default.", SEARCH),
+    _option(
+        "Smallest gain of fitness that --patience counts; by default the noise, known from some 12 trainings on.",
+        SEARCH,
+    ),
 ]
 Sampler = Annotated[str, _option("adaptive, classic (as YOLOv5 7.0), tpe, cmaes or random.", SEARCH)]
 Pruner = Annotated[str, _option("none, median or hyperband: stop hopeless trainings early.", SEARCH)]

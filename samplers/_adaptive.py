@@ -74,7 +74,9 @@ class AdaptiveStrategy:
     ) -> Iterator[Child]:
         """Yield children of the finished trials, the most promising first; a gene alone is mutated without a model."""
         cube = Cube.of(genes)
-        evidence = replace(Evidence.of(history, cube, number), ancestor=self._ancestor(cube))
+        evidence = Evidence.of(history, cube, number)
+        if together:  # a gene alone has nothing else to change
+            evidence = replace(evidence, ancestor=self._ancestor(cube))
         n = len(history.candidates)
         if not together or len(evidence.numbers) < N_BEFORE_MODEL:
             return mutants(evidence, cube, gains, None, rng)
@@ -99,12 +101,14 @@ class AdaptiveStrategy:
         return mutants(evidence, cube, gains, None, rng)
 
     def _ancestor(self, cube: Cube) -> NDArray[np.float64]:
-        """Return the defaults (genes,) in the cube, NaN for genes without one."""
+        """Return the defaults (genes,) in the cube and on the grid, NaN for genes without one."""
+        genes = cube.genes
+        known = np.array([name in self._defaults for name in genes.distributions])
         values = [
-            distribution.to_internal_repr(self._defaults[name]) if name in self._defaults else np.nan
-            for name, distribution in cube.genes.distributions.items()
+            distribution.to_internal_repr(self._defaults[name]) if name in self._defaults else low
+            for (name, distribution), low in zip(genes.distributions.items(), genes.low, strict=True)
         ]
-        return cube.scale(np.array(values))
+        return np.where(known, cube.scale(genes.snap(np.array(values, dtype=float))), np.nan)
 
 
 def mutants(

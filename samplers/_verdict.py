@@ -12,9 +12,9 @@ from ._adaptive import N_BEFORE_MODEL, fit_kernel, last_kernel, posterior, rank_
 from ._cube import Cube
 from ._evidence import Evidence
 from ._genes import Genes
-from ._genetics import mean_parent
+from ._genetics import divisor, mean_parent
 from ._history import History
-from ._surrogate import standardise
+from ._surrogate import GaussianProcess, Hyperparameters, fit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _FIT_STEPS = 30  # a study asks seldom, and may have no fit to start from
 _N_BEST = 9
+_FAR_BELOW = 4.0  # times the distance of the best from the upper quartile
+_NORMAL_PER_MEDIAN = 1.4826  # standard deviation of a normal distribution per median distance from its mean
 
 
 def recommend(study: Study, *, n_best: int = _N_BEST) -> dict[str, Any]:
@@ -52,8 +54,10 @@ def recommend(study: Study, *, n_best: int = _N_BEST) -> dict[str, Any]:
             f"study {study.study_name!r} has no finished trial with parameters to recommend from."
         )
     cube, evidence = view.cube, view.evidence
-    genes = cube.genes
-    merit = evidence.fitness if view.fitted is None else view.fitted
+    genes, merit = cube.genes, evidence.fitness
+    if len(merit) >= N_BEFORE_MODEL:
+        kernel = fit_kernel(last_kernel(view.history, cube), evidence, cube, steps=_FIT_STEPS)
+        merit = posterior(evidence, cube, kernel).fitted[: len(merit)]
     elite = evidence.eligible[np.argsort(-merit[evidence.eligible], kind="stable")][:n_best]
     weights = rank_weights(len(elite))
     mean = cube.unscale(
@@ -66,38 +70,54 @@ def recommend(study: Study, *, n_best: int = _N_BEST) -> dict[str, Any]:
 def noise(study: Study) -> float:
     """Return the standard deviation of one measurement near the best, as far as a study shows it.
 
-    That is how far values lie from the adaptive mode's model (root mean square) in the third of the trials with the
-    greatest posterior mean, whoever proposed them. No trial needs to be repeated for it. What changes as abruptly as
-    noise counts as noise.
+    That is how far values typically lie from a model like the adaptive mode's: the median distance, as a standard
+    deviation, in the third of the trials with the greatest posterior mean, whoever proposed them. No trial needs to be
+    repeated for it. Trials far below the best quarter are left out, since crashes say nothing of noise; what changes as
+    abruptly as noise counts as noise.
 
     Args:
         study: A study with one objective.
 
     Returns:
-        The standard deviation, in units of the value; nan while fewer than 12 trials have finished.
+        The standard deviation, in units of the value; nan while fewer than 12 such trials are complete.
 
     Raises:
         ValueError: If the study has several objectives.
     """
     view = _view(study, _N_BEST)
-    if view is None or view.fitted is None:
+    if view is None or view.history.best(1)[0].violation > 0:
         return math.nan
-    fitness, y = view.evidence.fitness, standardise(view.evidence.fitness)
-    best = np.argsort(-view.fitted, kind="stable")[: max(_N_BEST, len(y) // 3)]
-    if np.ptp(y) == 0:
+    evidence = view.evidence
+    sound = evidence.eligible[_not_far_below(evidence.fitness[evidence.eligible])]
+    if len(sound) < N_BEFORE_MODEL:
+        return math.nan
+    unit = divisor(evidence.fitness[sound])  # of huge values, whose squares are infinite
+    fitness = evidence.fitness[sound] / unit
+    spread = fitness.std()
+    if np.ptp(fitness) == 0 or spread == 0:
         return 0.0
-    unit = (fitness.max() - np.median(fitness)) / (y.max() - np.median(y))  # the worst ones are drawn near
-    return float(unit * np.sqrt(np.mean((y[best] - view.fitted[best]) ** 2)))
+    y, features = (fitness - fitness.mean()) / spread, view.cube.features(evidence.points[sound])
+    kernel = fit(Hyperparameters.prior(view.cube.n_features), features, y, steps=_FIT_STEPS)
+    fitted = GaussianProcess(kernel, features, y).fitted
+    best = np.argsort(-fitted, kind="stable")[: max(_N_BEST, len(y) // 3)]
+    return float(_NORMAL_PER_MEDIAN * np.median(np.abs(y - fitted)[best]) * spread * unit)
+
+
+def _not_far_below(fitness: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which fitness (n,) is finite and not much further below the upper quartile than that is below the best."""
+    finite = np.isfinite(fitness)
+    if not finite.any():
+        return finite
+    best, quartile = fitness[finite].max(), np.percentile(fitness[finite], 75)
+    return np.asarray(finite & (fitness >= quartile - _FAR_BELOW * (best - quartile)))
 
 
 class _View(NamedTuple):
     """A study seen as a whole."""
 
+    history: History
     cube: Cube
     evidence: Evidence
-    fitted: (
-        NDArray[np.float64] | None
-    )  # posterior mean (n,) of the finished individuals, unless they are too few
 
 
 def _view(study: Study, n_best: int) -> _View | None:
@@ -112,9 +132,4 @@ def _view(study: Study, n_best: int) -> _View | None:
     usual, _ = Counter(frozenset(trial.params) for trial in leaders).most_common(1)[0]
     model = next(trial for trial in leaders if trial.params.keys() == usual)
     cube = Cube.of(Genes.of({name: history.ranges.get(name, d) for name, d in model.distributions.items()}))
-    evidence = Evidence.of(history, cube, asking=-1)
-    n = len(evidence.fitness)
-    if n < N_BEFORE_MODEL:
-        return _View(cube, evidence, None)
-    kernel = fit_kernel(last_kernel(history, cube), evidence, cube, steps=_FIT_STEPS)
-    return _View(cube, evidence, posterior(evidence, cube, kernel).fitted[:n])
+    return _View(history, cube, Evidence.of(history, cube, asking=-1))

@@ -86,7 +86,8 @@ class WeightedParentSampler(BaseSampler):
         mode: ``"adaptive"`` or ``"classic"``, see above.
         seed: Seed of all proposals; :obj:`None` draws one.
         defaults: The individual to start from and to mutate while nothing has finished. A parameter without a
-            default is drawn at random until a trial with it has finished.
+            default is drawn at random until a trial with it has finished. Mode ``"adaptive"`` trusts defaults: genes
+            stay at theirs, and return to them, until leaving pays. Enqueue a start that means nothing instead.
         gains: Mutation scale of each parameter, 1 unless given; 0 freezes it at its parent's value. Mode
             ``"adaptive"`` takes the square root: ranges already tell big steps from small ones.
         parent: Classic: ``"single"`` draws one parent, ``"weighted"`` takes the fitness-weighted mean of all.

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ class Settings:
     sleep: float = 0.0  # seconds an epoch takes
     fail: str = ""  # how it fails
     fail_above: float = math.inf  # value of lr0 above which it does
+    rough: float = 0.0  # standard deviation of what each individual's metrics are off by
     worse_above: float = math.inf  # value of lr0 above which metrics are a tenth
 
     def __post_init__(self) -> None:
@@ -42,6 +44,7 @@ def train(hyp, *, out: Path, seed: int, device: str, report, settings: Settings)
     quality = math.exp(-((math.log10(hyp["lr0"]) + 1.5) ** 2)) * (1 - abs(hyp["momentum"] - 0.9))
     if hyp["lr0"] > settings.worse_above:
         quality /= 10
+    quality += settings.rough * random.Random(repr(sorted(hyp.items()))).gauss()
     for epoch in range(settings.epochs):
         time.sleep(settings.sleep)
         grown = quality * (epoch + 1) / settings.epochs

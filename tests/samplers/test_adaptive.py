@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState, create_trial
 
 from samplers import WeightedParentSampler
-from samplers._adaptive import _N_MUTANTS, mutants, rank_weights
+from samplers._adaptive import _N_MUTANTS, AdaptiveStrategy, mutants, rank_weights
 from samplers._cube import Cube
 from samplers._evidence import Evidence
 from samplers._genes import Genes
@@ -141,24 +141,38 @@ def test_dormant_genes_stay_as_often_as_in_the_parents_and_few_wake_together() -
     assert home[:, 0].all()
     assert home[:, 1].mean() < 0.25  # backcrossing only
     assert 0.4 < home[:, 2:].mean() < 0.75
-    first = np.array(
-        [
-            child.vector
-            for child in islice(
-                mutants(
-                    replace(Evidence.lone(np.zeros(20), cube), ancestor=np.zeros(20)),
-                    cube,
-                    np.ones(20),
-                    None,
-                    rng,
-                ),
-                _N_MUTANTS,
-            )
-        ]
+
+
+def test_few_dormant_genes_wake_together_also_before_anything_has_finished() -> None:
+    genes = Genes.of({f"x{i}": FloatDistribution(1e-3, 1.0, log=True) for i in range(20)})
+    strategy = AdaptiveStrategy(dict.fromkeys(genes.distributions, 0.1))
+    children = strategy.mutants(np.full(20, 0.1), genes, np.ones(20), np.random.default_rng(0))
+    vectors = np.array([child.vector for child in islice(children, _N_MUTANTS)])
+    woken = (np.abs(vectors - 0.1) > 1e-9).sum(axis=1)
+    assert np.quantile(woken, 0.1) <= 4  # one probability for all genes of a child, in [0, 0.8]
+    assert np.quantile(woken, 0.9) >= 12
+
+
+def test_a_default_off_the_grid_is_dormant_where_the_first_trial_has_it() -> None:
+    genes = Genes.of({"n": IntDistribution(0, 9), "m": IntDistribution(0, 100, step=20)})
+    strategy = AdaptiveStrategy({"n": 3.4, "m": 30})
+    start = genes.snap(np.array([3.4, 30.0]))
+    children = strategy.mutants(start, genes, np.full(2, 1e-12), np.random.default_rng(0))
+    assert {tuple(child.vector) for child in islice(children, _N_MUTANTS)} == {tuple(start)}
+
+
+def test_a_gene_alone_is_not_dormant() -> None:
+    """In conditional spaces each gene is mutated alone: a child that leaves it would be a repeat."""
+    study = optuna.create_study(
+        sampler=WeightedParentSampler(mode="adaptive", seed=0, defaults={"c": "a", "xa": 0.2})
     )
-    woken = (first > 0).sum(axis=1)
-    assert woken.min() <= 2
-    assert woken.max() >= 6
+
+    def objective(t: optuna.Trial) -> float:
+        return t.suggest_float("xa", 0.0, 1.0) if t.suggest_categorical("c", ["a", "b"]) == "a" else 1.0
+
+    study.optimize(objective, n_trials=40)
+    values = [t.params["xa"] for t in study.trials if "xa" in t.params]
+    assert len(set(values)) > 0.7 * len(values)
 
 
 def test_a_gene_at_zero_can_leave_it() -> None:
