@@ -16,7 +16,7 @@ from search_suites import SUITES
 
 from samplers import WeightedParentSampler, noise
 
-MARKS = (15, 25, 50, 100)
+MARKS = (25, 50, 100)
 N_BEST, N_REPEATS = 5, 20
 
 
