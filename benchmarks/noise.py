@@ -12,9 +12,10 @@ import argparse
 
 import numpy as np
 import optuna
+from search_methods import our_sampler
 from search_suites import SUITES
 
-from samplers import WeightedParentSampler, noise
+from samplers import noise
 
 MARKS = (25, 50, 100)
 N_BEST, N_REPEATS = 5, 20
@@ -26,13 +27,7 @@ def ratios(suite: str, mode: str, seeds: int) -> list[list[float]]:
     for instance in SUITES[suite]("development"):
         for seed in range(seeds):
             problem = instance.problem(seed)
-            sampler = WeightedParentSampler(
-                mode=mode,  # type: ignore[arg-type]
-                seed=seed,
-                defaults=problem.params(problem.start),
-                gains=problem.gains,
-            )
-            study = optuna.create_study(direction="maximize", sampler=sampler)
+            study = optuna.create_study(direction="maximize", sampler=our_sampler(mode, problem, seed))
             estimates = []
             for mark in MARKS:
                 while len(study.get_trials(deepcopy=False)) < mark:

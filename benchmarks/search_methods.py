@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import cmaes
@@ -106,16 +107,17 @@ def optuna_method(
 
 def ours(mode: str, *, slots: int = 1, recommend_at: tuple[int, ...] = ()) -> Method:
     """Return a method that runs our sampler."""
+    return optuna_method(partial(our_sampler, mode), slots=slots, recommend_at=recommend_at)
 
-    def sampler(problem: Problem, seed: int) -> BaseSampler:
-        return WeightedParentSampler(
-            mode=mode,  # type: ignore[arg-type]
-            seed=seed,
-            defaults=problem.params(problem.start),
-            gains=problem.gains,
-        )
 
-    return optuna_method(sampler, slots=slots, recommend_at=recommend_at)
+def our_sampler(mode: str, problem: Problem, seed: int) -> BaseSampler:
+    """Return our sampler as a user would set it up for the problem."""
+    return WeightedParentSampler(
+        mode=mode,  # type: ignore[arg-type]
+        seed=seed,
+        defaults=problem.params(problem.start),
+        gains=problem.gains,
+    )
 
 
 def evolution_strategy(kind: str, sigma: float) -> Method:

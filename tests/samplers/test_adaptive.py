@@ -97,12 +97,12 @@ def test_mutants_stay_in_the_cube_and_leave_frozen_genes() -> None:
     cube = Cube.of(Genes.of(SQUARE))
     evidence = Evidence.lone(np.array([0.02, 0.123456789]), cube)
     children = list(
-        islice(mutants(evidence, cube, np.array([1.0, 0.0]), None, np.random.default_rng(0)), _N_MUTANTS)
+        islice(mutants(evidence, cube, np.array([1.0, 0.0]), None, np.random.default_rng(1)), _N_MUTANTS)
     )
     vectors = np.array([child.vector for child in children])
     assert np.all((vectors >= 0) & (vectors <= 1))
     assert set(vectors[:, 1]) == {0.123456789}
-    assert len(set(vectors[:, 0])) > 15
+    assert len(set(vectors[:, 0])) > 20
     assert (vectors[:, 0] == 0).any()  # steps beyond a bound end at it: optima at bounds are reached exactly
 
 
