@@ -8,10 +8,12 @@ neither the cost nor the memory must grow. The aim is at most 0.5 CPU-seconds a 
 """
 
 import argparse
+import gc
 import os
 import sys
 import tempfile
 import time
+import tracemalloc
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -20,15 +22,20 @@ HERE = Path(__file__).resolve().parent
 class Clock:
     """A watcher that notes the driver's CPU time and memory at the end of each trial."""
 
-    def __init__(self):
+    def __init__(self, alive):
         self.cpu = []
-        self.resident = []  # MB
+        self.memory = []  # MB
+        self._alive = alive
 
     def ended(self, *_, **__):
         """Note both."""
         self.cpu.append(time.process_time())
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        self.resident.append(pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
+        if self._alive:
+            gc.collect()
+            self.memory.append(tracemalloc.get_traced_memory()[0] / 1e6)
+        else:
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            self.memory.append(pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
 
     def __getattr__(self, name):
         return lambda *_, **__: None
@@ -42,6 +49,9 @@ def main():
     parser.add_argument(
         "--profile", action="store_true", help="say where the time goes, but for MLflow's thread"
     )
+    parser.add_argument(
+        "--alive", action="store_true", help="count Python's live objects instead of resident memory (slow)"
+    )
     options = parser.parse_args()
     sys.path.insert(0, str(HERE))
     with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +61,9 @@ def main():
         from hypevo.tracking import Store
 
         Store.default().client()  # making the database is no part of a trial's cost
-        clock = Clock()
+        clock = Clock(options.alive)
+        if options.alive:
+            tracemalloc.start()
         settings = EvolveSettings(
             trainer="office:train", study="cost", device="cpu", stagger=0.0, generations=options.trials,
             slots_per_device=options.slots, storage=options.storage,
@@ -73,7 +85,7 @@ def main():
         print(f"per trial: {cpu / count:.3f} CPU-s, {wall / count:.3f} s")
         for name, cpus in (("first", clock.cpu[: tenth + 1]), ("last", clock.cpu[-tenth - 1 :])):
             print(f"{name} tenth: {(cpus[-1] - cpus[0]) / (len(cpus) - 1):.3f} CPU-s a trial")
-        early, late = clock.resident[tenth], clock.resident[-1]
+        early, late = clock.memory[tenth], clock.memory[-1]
         grown = (late - early) / (count - tenth - 1) * 1000
         print(
             f"memory: {early:.0f} MB after the first tenth, {late:.0f} MB at the end: {grown:.0f} kB a trial"

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages.journal import JournalFileSymlinkLock
 from optuna.trial import TrialState
 
+from hypevo.journal import Journal
 from hypevo.protocol import InputError
 from hypevo.space import Space
 
@@ -97,7 +98,7 @@ def open_storage(address: str) -> BaseStorage:
         path.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return JournalStorage(JournalFileBackend(str(path), lock_obj=_journal_lock(path)))
+            return Journal(path, _journal_lock(path))
     except Exception as error:  # Optuna replays the journal: whatever is in it may fail in any way
         raise _unreadable(address, error) from error
 
