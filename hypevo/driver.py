@@ -109,8 +109,15 @@ class Driver:
 
     def run(self) -> Summary:
         """Work until the study is complete, stopped, or interrupted."""
+        try:
+            self._ledger.open()
+            return self._work()
+        except Exception:
+            self._ledger.abandon()
+            raise
+
+    def _work(self) -> Summary:
         ledger = self._ledger
-        ledger.open()
         self._watcher.opened(
             ledger.study.study_name,
             total=self._settings.total,

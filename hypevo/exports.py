@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import time
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hypevo.atomic import write_atomically
 from hypevo.fitness import parse_fitness
+from hypevo.memory import release_memory
 from hypevo.plots import plot_evolve
 from hypevo.protocol import InputError
 from hypevo.results import (
@@ -66,7 +66,7 @@ class Exports:
         began = time.monotonic()
         if last or began - self._drawn_at > 10 * self._drawing_took:
             plot_evolve(self._folder / PICTURE, [self.row(trial) for trial in trials], self._plan.space)
-            gc.collect()  # a picture leaves megabytes in cycles, which would wait for a collection that is rare
+            release_memory()  # a picture leaves megabytes in cycles
             self._drawn_at = time.monotonic()
             self._drawing_took = self._drawn_at - began
         return [self._folder / name for name in (CSV, HYP, PICTURE)]

@@ -39,6 +39,7 @@ def test_a_full_disk_stops_the_driver_and_corrupts_nothing(evolution, disk, plac
         Path("mlruns/hypevo").symlink_to(Path("artifacts").resolve())
     with pytest.raises(WorkError, match=r"cannot keep the study's records: .*No space left"):
         evolution(30)
+    assert evolution.parent.info.status == "FAILED"
     grow(50_000)
     before = [trial.params for trial in evolution.trials]  # of the last one perhaps a part
     assert 0 < len(before) < 30
@@ -49,6 +50,7 @@ def test_a_full_disk_stops_the_driver_and_corrupts_nothing(evolution, disk, plac
     assert len(evolution.csv) == 30
     assert {run.info.status for run in evolution.children.values()} == {"FINISHED"}
     assert sorted(evolution.children) == list(range(30))
+    assert evolution.parent.info.status == "FINISHED"
 
 
 def test_a_full_tracking_store_stops_no_training_and_is_filled_later(
