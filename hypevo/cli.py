@@ -225,8 +225,11 @@ def status(
         return
     table = Table(show_header=False, box=None)
     for key, value in found.items():
-        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-        table.add_row(key.replace("_", " "), text)
+        parts = [f"{k} {v}" for k, v in value.items()] if isinstance(value, dict) else value
+        text = ", ".join(map(str, parts)) if isinstance(parts, list) else "" if value is None else str(value)
+        if key == "driver" and value is None:
+            text = "none; the command that began the study continues it"
+        table.add_row(key.replace("_", " "), text or "–")
     Console(soft_wrap=True).print(table)
 
 

@@ -35,7 +35,7 @@ def lock(beside: Path, study: str) -> Iterator[None]:
     Raises:
         InputError: another driver holds it, the message says where it runs; or the file cannot be locked.
     """
-    path = beside.resolve().parent / f".{beside.name}.{study}.lock"
+    path = _lock_file(beside, study)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
@@ -43,7 +43,7 @@ def lock(beside: Path, study: str) -> Iterator[None]:
         raise InputError(f"{beside}: cannot write beside it: {error}") from error
     with file:
         try:
-            free = _lock(file.fileno())
+            free = _lock(file.fileno(), patience=0.5)
         except OSError as error:
             raise InputError(
                 f"{path}: cannot be locked ({error}); use a --storage on a local disk, or a database"
@@ -55,6 +55,25 @@ def lock(beside: Path, study: str) -> Iterator[None]:
         file.write(f"on {platform.node()}, pid {os.getpid()}")
         file.flush()
         yield
+
+
+def driver_of(study: optuna.Study, beside: Path | None) -> str | None:
+    """Where a study's driver runs, or None if nobody works on it; a look that changes nothing.
+
+    Args:
+        study: The study.
+        beside: The file beside which its lock is; None for a database. There the last renewal is told: only the next
+            one shows that the driver lives.
+    """
+    if beside is None:
+        held = _holder(study)
+        seen = max(0.0, time.time() - held.get("at", 0.0))
+        return f"{_where(held)}, last sign of life {seen:.0f} s ago" if held else None
+    try:
+        with _lock_file(beside, study.study_name).open() as file:
+            return None if _lock(file.fileno(), shared=True) else file.read().strip()
+    except FileNotFoundError:
+        return None
 
 
 @contextlib.contextmanager
@@ -79,7 +98,7 @@ def lease(
     Raises:
         InputError: another driver renews its lease; the message says where it runs.
     """
-    mine = {"host": platform.node(), "pid": os.getpid(), "token": uuid.uuid4().hex}
+    mine = {"host": platform.node(), "pid": os.getpid(), "token": uuid.uuid4().hex, "at": time.time()}
     _outlive(study, said, beat, patience)
     study.set_user_attr(LEASE, mine | {"beat": 0})
     time.sleep(min(1.0, beat))  # of two drivers that claim it at once, the later one stays
@@ -96,7 +115,7 @@ def lease(
                 if _holder(study).get("token") != mine["token"]:
                     lost()
                     return
-                study.set_user_attr(LEASE, mine | {"beat": count})
+                study.set_user_attr(LEASE, mine | {"beat": count, "at": time.time()})
 
     thread = threading.Thread(target=renew, name="lease", daemon=True)
     thread.start()
@@ -147,10 +166,22 @@ def _taken(study: str, where: str) -> InputError:
     )
 
 
-def _lock(descriptor: int) -> bool:
+def _lock_file(beside: Path, study: str) -> Path:
+    return beside.resolve().parent / f".{beside.name}.{study}.lock"
+
+
+def _lock(descriptor: int, *, shared: bool = False, patience: float = 0.0) -> bool:
+    """Lock an open file; False if another process has it, and not only for the moment that a look takes."""
+    end = time.monotonic() + patience
+    while not (free := _try_lock(descriptor, shared=shared)) and time.monotonic() < end:
+        time.sleep(0.05)
+    return free
+
+
+def _try_lock(descriptor: int, *, shared: bool) -> bool:
     try:
         import fcntl
-    except ImportError:  # Windows
+    except ImportError:  # Windows, where no lock is shared
         import msvcrt
 
         try:
@@ -159,7 +190,7 @@ def _lock(descriptor: int) -> bool:
             return False
         return True
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

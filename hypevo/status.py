@@ -8,12 +8,13 @@ from typing import Any
 from optuna.trial import TrialState
 
 from hypevo.exports import metrics_of
+from hypevo.lease import driver_of
 from hypevo.standing import ENDED, Standing
-from hypevo.storage import load_plan, load_study
+from hypevo.storage import journal, load_plan, load_study
 
 
 def study_status(storage: str, name: str | None) -> dict[str, Any]:
-    """The study's state as plain values, ready for JSON.
+    """The study's state as plain values, ready for JSON; what is not there is None.
 
     Raises:
         InputError: no such study.
@@ -24,6 +25,8 @@ def study_status(storage: str, name: str | None) -> dict[str, Any]:
     standing = Standing(trial for trial in trials if trial.state in ENDED)
     best = standing.best
     failed = [trial for trial in trials if trial.state is TrialState.FAIL]
+    begun = [trial.number for trial in trials if trial.state is TrialState.RUNNING]
+    driver = driver_of(study, journal(storage))
     last = [str(trial.user_attrs.get("reason", "")) for trial in failed][-1:]
     return {
         "study": study.study_name,
@@ -32,7 +35,9 @@ def study_status(storage: str, name: str | None) -> dict[str, Any]:
         "fitness": plan.fitness,
         "generations": standing.generations,
         "pruned": sum(trial.state is TrialState.PRUNED for trial in trials),
-        "running": [trial.number for trial in trials if trial.state is TrialState.RUNNING],
+        "driver": driver,
+        "running": begun if driver else [],
+        "interrupted": [] if driver else begun,  # the next driver runs them again
         "failures": dict(Counter(str(trial.user_attrs.get("failure", "unknown")) for trial in failed)),
         "last_failure": last[0] if last else None,
         "best_fitness": None if best is None else best.value,

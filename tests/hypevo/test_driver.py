@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from hypevo.status import study_status
+
 SLOW = ("--sleep", "1")
 FIRST_TRIAL = "runs/evolve/s/trials/0000/result.json"
 SECOND_TRIAL_AT_WORK = "runs/evolve/s/trials/0001/epochs.jsonl"
@@ -104,7 +106,11 @@ def test_a_second_driver_is_told_where_the_first_one_runs(driver, arena):
     assert "--device 0,1" in said
     other = driver("--generations", "1", study="t")
     assert other.wait() == 0  # another study may run beside it
-    assert first.stop() == 130
+    found = study_status("mlruns/optuna.journal", "s")
+    assert (found["driver"], found["running"]) == (f"on {os.uname().nodename}, pid {first.pid}", [0])
+    assert first.stop(signal.SIGKILL) == -signal.SIGKILL
+    found = study_status("mlruns/optuna.journal", "s")
+    assert (found["driver"], found["running"], found["interrupted"]) == (None, [], [0])
 
 
 SESSIONS = (
@@ -309,6 +315,8 @@ def test_a_study_in_a_database_has_one_driver_and_a_dead_one_s_successor(
     second = driver(*database)
     assert second.wait() == 2
     assert f"pid {first.pid}" in second.log.read_text().split("already running")[1]
+    alive = study_status("sqlite:///optuna.db", "s")["driver"]
+    assert alive.startswith(f"on {os.uname().nodename}, pid {first.pid}, last sign of life ")
     first.stop(signal.SIGKILL)
     nobody_left(arena)
     third = driver("--storage", "sqlite:///optuna.db", "--generations", "0", "--sleep", "20", "--epochs", "1")
@@ -319,6 +327,7 @@ def test_a_study_in_a_database_has_one_driver_and_a_dead_one_s_successor(
     fourth = driver(*database)  # the interrupted one gave its lease back
     fourth.until("runs/evolve/s/trials/0000/log.2.txt", seconds=30)
     assert fourth.stop() == 130
+    assert study_status("sqlite:///optuna.db", "s")["driver"] is None
 
 
 @pytest.mark.slow

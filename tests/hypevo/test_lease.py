@@ -7,7 +7,7 @@ import time
 import optuna
 import pytest
 
-from hypevo.lease import LEASE, lease, lock
+from hypevo.lease import LEASE, driver_of, lease, lock
 from hypevo.protocol import InputError
 
 QUICK = {"beat": 0.1, "patience": 0.6}
@@ -46,6 +46,29 @@ def test_a_locked_study_names_its_driver(tmp_path):
             pass  # another study, and a study of that name in another journal
     with lock(journal, "s"):
         pass
+
+
+def test_looking_for_a_driver_keeps_none_from_starting(tmp_path):
+    journal = tmp_path / "optuna.journal"
+    study = optuna.create_study(study_name="s")
+    assert driver_of(study, journal) is None
+    assert not list(tmp_path.iterdir())
+    over = threading.Event()
+
+    def look():
+        while not over.is_set():
+            driver_of(study, journal)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        for _ in range(50):
+            with lock(journal, "s"):
+                assert f"pid {os.getpid()}" in driver_of(study, journal)
+    finally:
+        over.set()
+        thread.join()
+    assert driver_of(study, journal) is None
 
 
 def test_a_lock_where_nothing_can_be_written_is_an_input_error(tmp_path):

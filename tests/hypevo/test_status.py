@@ -16,7 +16,7 @@ def test_a_study_in_its_numbers(evolution):
     assert found["failures"] == {"out of memory": failed}
     assert "no memory left" in found["last_failure"]
     assert (found["best_trial"], found["best_fitness"]) == (summary.best.number, summary.best.value)
-    assert found["running"] == []
+    assert (found["driver"], found["running"], found["interrupted"]) == (None, [], [])
     assert found["mlflow_run"] == evolution.parent.info.run_id
 
 
