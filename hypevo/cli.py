@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from hypevo import options as opt
 from hypevo.passwords import hidden
@@ -225,12 +226,19 @@ def status(
         return
     table = Table(show_header=False, box=None)
     for key, value in found.items():
-        parts = [f"{k} {v}" for k, v in value.items()] if isinstance(value, dict) else value
-        text = ", ".join(map(str, parts)) if isinstance(parts, list) else "" if value is None else str(value)
-        if key == "driver" and value is None:
-            text = "none; the command that began the study continues it"
-        table.add_row(key.replace("_", " "), text or "–")
-    Console(soft_wrap=True).print(table)
+        table.add_row(key.replace("_", " "), Text(_cell(value)))
+    console = Console(soft_wrap=True)
+    console.print(table)
+    if found["interrupted"]:
+        console.print("no driver is running; the command that began the study continues it", style="yellow")
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, dict):
+        value = [f"{name} {count}" for name, count in value.items()]
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    return "–" if value in (None, "") else str(value)
 
 
 @app.command(context_settings=opt.PASS_ON)

@@ -113,7 +113,7 @@ class Driver:
             self._ledger.open()
             return self._work()
         except Exception:
-            self._ledger.abandon()
+            self._ledger.tracker.stop()
             raise
 
     def _work(self) -> Summary:

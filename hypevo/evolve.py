@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from pathlib import Path
 
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 
 from hypevo import trial as child
 from hypevo.backends.local import LocalBackend
@@ -71,6 +71,8 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
             f"cannot keep the study's records: {error}; "
             f"nothing is lost, and the same command continues when this is mended"
         ) from error
+    except UpdateFinishedTrialError as error:
+        raise WorkError("another driver took the study over and has finished this one's trial") from error
     except StorageInternalError as error:
         raise WorkError(
             f"--storage {settings.storage} does not answer: {str(error).splitlines()[0]}; "

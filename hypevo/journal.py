@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 
 class Journal(JournalStorage):
-    """Optuna's `JournalStorage` on a file, with finished trials that share what they have in common."""
+    """Optuna's `JournalStorage` on a file; trials that it finishes, or finds finished, share what is the same."""
 
     def __init__(self, path: Path, lock: JournalFileSymlinkLock) -> None:
         super().__init__(_File(path, lock))
-        self._distributions: dict[Hashable, dict[str, BaseDistribution]] = {}  # those that differ
+        self._distributions: dict[str, BaseDistribution] = {}  # those that differ, by their json: 1 == True
         for study in self.get_all_studies():
             for trial in self.get_all_trials(study._study_id, deepcopy=False):
                 if trial.state.is_finished():  # until then its dictionaries grow
@@ -40,9 +40,10 @@ class Journal(JournalStorage):
 
     def _share(self, trial: FrozenTrial) -> None:
         trial.params, trial.user_attrs = _interned(trial.params), _interned(trial.user_attrs)
-        mine = trial.distributions
-        key = tuple((name, distribution_to_json(mine[name])) for name in mine)  # == would take 1 for True
-        trial.distributions = self._distributions.setdefault(key, mine)
+        trial.distributions = {
+            sys.intern(name): self._distributions.setdefault(distribution_to_json(distribution), distribution)
+            for name, distribution in trial.distributions.items()
+        }
 
 
 def _interned(values: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +66,7 @@ class _File(BaseJournalBackend):
         """The lines from a number on. The last is left out as long as another process is writing it.
 
         Raises:
-            ValueError: a line is no json.
+            ValueError: a line is no json. Optuna's own reading lets the last one pass.
         """
         number, begin = self._place if self._place[0] <= log_number_from else (0, 0)
         with self._path.open("rb") as file:

@@ -62,18 +62,19 @@ def driver_of(study: optuna.Study, beside: Path | None) -> str | None:
 
     Args:
         study: The study.
-        beside: The file beside which its lock is; None for a database. There the last renewal is told: only the next
-            one shows that the driver lives.
+        beside: The file beside which its lock is; None for a database. There a driver counts as dead `PATIENCE` seconds
+            after its last renewal by two machines' clocks, which are good enough for a look.
     """
     if beside is None:
         held = _holder(study)
-        seen = max(0.0, time.time() - held.get("at", 0.0))
-        return f"{_where(held)}, last sign of life {seen:.0f} s ago" if held else None
+        return _where(held) if held and time.time() - held.get("at", 0.0) < PATIENCE else None
     try:
         with _lock_file(beside, study.study_name).open() as file:
-            return None if _lock(file.fileno(), shared=True) else file.read().strip()
+            return None if _lock(file.fileno(), shared=True) else file.read().strip() or "in another process"
     except FileNotFoundError:
         return None
+    except OSError as error:
+        return f"unknown: {error}"
 
 
 @contextlib.contextmanager
@@ -98,9 +99,9 @@ def lease(
     Raises:
         InputError: another driver renews its lease; the message says where it runs.
     """
-    mine = {"host": platform.node(), "pid": os.getpid(), "token": uuid.uuid4().hex, "at": time.time()}
+    mine = {"host": platform.node(), "pid": os.getpid(), "token": uuid.uuid4().hex}
     _outlive(study, said, beat, patience)
-    study.set_user_attr(LEASE, mine | {"beat": 0})
+    study.set_user_attr(LEASE, mine | {"beat": 0, "at": time.time()})
     time.sleep(min(1.0, beat))  # of two drivers that claim it at once, the later one stays
     _refuse_another(study, mine)
     over = threading.Event()
@@ -184,6 +185,7 @@ def _try_lock(descriptor: int, *, shared: bool) -> bool:
     except ImportError:  # Windows, where no lock is shared
         import msvcrt
 
+        os.lseek(descriptor, 0, os.SEEK_SET)  # it locks from here
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
         except OSError:

@@ -217,11 +217,6 @@ class Ledger:
             self.tracker.attach(sorted((self._record(best.number).folder / WEIGHTS).glob("*")), WEIGHTS)
         return self.tracker.close(status, state)
 
-    def abandon(self) -> None:
-        """End the parent run after an error; what MLflow does not take at once is left to the next start."""
-        if self.tracker.parent:
-            self.tracker.close("FAILED", "stopped", patience=0.0)
-
     def _show_progress(self, generation: int, best: FrozenTrial) -> None:
         """Log the study's own curve: the best so far."""
         if best.value is not None:

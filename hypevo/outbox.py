@@ -69,6 +69,13 @@ class Outbox:
             self._thread.join()
         return set(self._waiting[True]) | set(self._waiting[False])
 
+    def stop(self) -> None:
+        """Send nothing more; what is on its way is waited for."""
+        with self._changed:
+            for waiting in self._waiting.values():
+                waiting.clear()
+        self.close(patience=0.0)
+
     # -- the thread ----------------------------------------------------------------------------------------
 
     def _work(self) -> None:

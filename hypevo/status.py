@@ -36,8 +36,8 @@ def study_status(storage: str, name: str | None) -> dict[str, Any]:
         "generations": standing.generations,
         "pruned": sum(trial.state is TrialState.PRUNED for trial in trials),
         "driver": driver,
-        "running": begun if driver else [],
-        "interrupted": [] if driver else begun,  # the next driver runs them again
+        "running": [] if driver is None else begun,
+        "interrupted": begun if driver is None else [],  # the next driver runs them again
         "failures": dict(Counter(str(trial.user_attrs.get("failure", "unknown")) for trial in failed)),
         "last_failure": last[0] if last else None,
         "best_fitness": None if best is None else best.value,

@@ -227,6 +227,10 @@ class Tracker:
             self._client.set_terminated(self.parent, status)
         return len(undelivered)
 
+    def stop(self) -> None:
+        """Send nothing more, and leave the runs as they are: the next start delivers, and perhaps it has begun."""
+        self._outbox.stop()
+
     def drain(self, patience: float = 30.0) -> None:
         """Deliver what is left, for `patience` seconds at most while the store is away."""
         self._outbox.close(patience)

@@ -39,7 +39,6 @@ def test_a_full_disk_stops_the_driver_and_corrupts_nothing(evolution, disk, plac
         Path("mlruns/hypevo").symlink_to(Path("artifacts").resolve())
     with pytest.raises(WorkError, match=r"cannot keep the study's records: .*No space left"):
         evolution(30)
-    assert evolution.parent.info.status == "FAILED"
     grow(50_000)
     before = [trial.params for trial in evolution.trials]  # of the last one perhaps a part
     assert 0 < len(before) < 30

@@ -315,8 +315,7 @@ def test_a_study_in_a_database_has_one_driver_and_a_dead_one_s_successor(
     second = driver(*database)
     assert second.wait() == 2
     assert f"pid {first.pid}" in second.log.read_text().split("already running")[1]
-    alive = study_status("sqlite:///optuna.db", "s")["driver"]
-    assert alive.startswith(f"on {os.uname().nodename}, pid {first.pid}, last sign of life ")
+    assert study_status("sqlite:///optuna.db", "s")["driver"] == f"on {os.uname().nodename}, pid {first.pid}"
     first.stop(signal.SIGKILL)
     nobody_left(arena)
     third = driver("--storage", "sqlite:///optuna.db", "--generations", "0", "--sleep", "20", "--epochs", "1")
@@ -328,6 +327,23 @@ def test_a_study_in_a_database_has_one_driver_and_a_dead_one_s_successor(
     fourth.until("runs/evolve/s/trials/0000/log.2.txt", seconds=30)
     assert fourth.stop() == 130
     assert study_status("sqlite:///optuna.db", "s")["driver"] is None
+
+
+@pytest.mark.slow
+def test_a_driver_that_was_suspended_leaves_the_study_to_its_successor(driver, evolution):
+    options = ("--storage", "sqlite:///optuna.db", "--generations", "2", "--sleep", "3", "--epochs", "2")
+    first = driver(*options)
+    first.until("runs/evolve/s/trials/0000/epochs.jsonl")
+    time.sleep(1.5)  # between two epochs, when it holds no lock of SQLite
+    os.kill(first.pid, signal.SIGSTOP)
+    second = driver(*options)
+    assert second.wait() == 0, second.log.read_text()
+    os.kill(first.pid, signal.SIGCONT)
+    assert first.wait() == 1
+    assert "another driver took the study over" in " ".join(first.log.read_text().split())
+    assert evolution.parent.info.status == "FINISHED"
+    assert {run.info.status for run in evolution.children.values()} == {"FINISHED"}
+    assert sorted(evolution.children) == [0, 1]
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """One driver a study: locks of files, leases in databases."""
 
+import fcntl
 import os
 import threading
 import time
@@ -53,22 +54,29 @@ def test_looking_for_a_driver_keeps_none_from_starting(tmp_path):
     study = optuna.create_study(study_name="s")
     assert driver_of(study, journal) is None
     assert not list(tmp_path.iterdir())
-    over = threading.Event()
-
-    def look():
-        while not over.is_set():
-            driver_of(study, journal)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        for _ in range(50):
-            with lock(journal, "s"):
-                assert f"pid {os.getpid()}" in driver_of(study, journal)
-    finally:
-        over.set()
-        thread.join()
+    with lock(journal, "s"):
+        assert f"pid {os.getpid()}" in driver_of(study, journal)
     assert driver_of(study, journal) is None
+    (path,) = tmp_path.iterdir()
+    with path.open() as look:
+        fcntl.flock(look, fcntl.LOCK_SH)
+        threading.Timer(0.2, lambda: fcntl.flock(look, fcntl.LOCK_UN)).start()
+        with lock(journal, "s"):
+            pass
+
+
+def test_a_driver_whose_lock_cannot_be_read_is_not_taken_for_none(tmp_path):
+    study = optuna.create_study(study_name="s")
+    (tmp_path / ".optuna.journal.s.lock").mkdir()
+    assert "unknown: " in driver_of(study, tmp_path / "optuna.journal")
+
+
+def test_a_lease_that_is_no_longer_renewed_is_no_driver(study):
+    with lease(study, nobody, nobody, **QUICK):
+        assert f"pid {os.getpid()}" in driver_of(study, None)
+    assert driver_of(study, None) is None
+    study.set_user_attr(LEASE, {"host": "gone", "pid": 1, "token": "old", "beat": 7, "at": time.time() - 60})
+    assert driver_of(study, None) is None
 
 
 def test_a_lock_where_nothing_can_be_written_is_an_input_error(tmp_path):

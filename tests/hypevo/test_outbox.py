@@ -37,6 +37,25 @@ def box(other, monkeypatch):
     return Outbox("MLflow", other.take)
 
 
+def test_what_is_stopped_sends_only_what_is_on_its_way():
+    sent, begun, go_on = [], threading.Event(), threading.Event()
+
+    def send(key, item):
+        begun.set()
+        go_on.wait()
+        sent.append(item)
+
+    box = Outbox("MLflow", send)
+    box.start()
+    for number in range(3):
+        box.put(("trial", number), number)
+    assert begun.wait(10)
+    threading.Timer(0.1, go_on.set).start()
+    box.stop()
+    assert sent == [0]
+    box.stop()
+
+
 def test_urgent_items_go_first_and_the_latest_form_counts(box, other):
     box.put(("file", 1), "old")
     box.put(("file", 2), "x")
