@@ -234,11 +234,14 @@ def status(
 
 
 def _cell(value: object) -> str:
+    """A value of the status as people read it."""
     if isinstance(value, dict):
-        value = [f"{name} {count}" for name, count in value.items()]
+        return _cell([f"{name} {_cell(one)}" for name, one in value.items()])
     if isinstance(value, list):
-        value = ", ".join(map(str, value))
-    return "–" if value in (None, "") else str(value)
+        return ", ".join(f"trial {one}" if isinstance(one, int) else one for one in value) or "–"
+    if isinstance(value, float):
+        return f"{value:.5f}"
+    return "–" if value is None else str(value)
 
 
 @app.command(context_settings=opt.PASS_ON)
