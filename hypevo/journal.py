@@ -1,4 +1,4 @@
-"""Optuna's journal, for studies of weeks: the same file, and a fifth of the memory for each trial.
+"""Optuna's journal, for studies of weeks: the same file, and a quarter of the memory for each trial.
 
 Optuna keeps every trial of a journal in memory. Most of what one takes there is the same in all of them (names and
 distributions of its parameters), or needed for the last line only (where in the file it begins).
