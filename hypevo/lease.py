@@ -43,7 +43,7 @@ def lock(beside: Path, study: str) -> Iterator[None]:
         raise InputError(f"{beside}: cannot write beside it: {error}") from error
     with file:
         try:
-            free = _lock(file.fileno(), patience=0.5)
+            free = _lock(file.fileno())
         except OSError as error:
             raise InputError(
                 f"{path}: cannot be locked ({error}); use a --storage on a local disk, or a database"
@@ -70,7 +70,9 @@ def driver_of(study: optuna.Study, beside: Path | None) -> str | None:
         return _where(held) if held and time.time() - held.get("at", 0.0) < PATIENCE else None
     try:
         with _lock_file(beside, study.study_name).open() as file:
-            return None if _lock(file.fileno(), shared=True) else file.read().strip() or "in another process"
+            if _try_lock(file.fileno(), shared=True):
+                return None
+            return file.read().strip() or "in another process"
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -171,15 +173,15 @@ def _lock_file(beside: Path, study: str) -> Path:
     return beside.resolve().parent / f".{beside.name}.{study}.lock"
 
 
-def _lock(descriptor: int, *, shared: bool = False, patience: float = 0.0) -> bool:
+def _lock(descriptor: int) -> bool:
     """Lock an open file; False if another process has it, and not only for the moment that a look takes."""
-    end = time.monotonic() + patience
-    while not (free := _try_lock(descriptor, shared=shared)) and time.monotonic() < end:
+    end = time.monotonic() + 0.5
+    while not (free := _try_lock(descriptor)) and time.monotonic() < end:
         time.sleep(0.05)
     return free
 
 
-def _try_lock(descriptor: int, *, shared: bool) -> bool:
+def _try_lock(descriptor: int, *, shared: bool = False) -> bool:
     try:
         import fcntl
     except ImportError:  # Windows, where no lock is shared

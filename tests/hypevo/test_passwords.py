@@ -1,3 +1,5 @@
+"""Passwords of addresses: neither shown nor recorded."""
+
 import sys
 
 import pytest
