@@ -56,9 +56,9 @@ def main():
     sys.path.insert(0, str(HERE))
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        from hypevo.evolve import evolve
-        from hypevo.settings import EvolveSettings
-        from hypevo.tracking import Store
+        from hypevo.evolution.evolve import evolve
+        from hypevo.problem.settings import EvolveSettings
+        from hypevo.tracking.tracker import Store
 
         Store.default().client()  # making the database is no part of a trial's cost
         clock = Clock(options.alive)

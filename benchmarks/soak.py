@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from hypevo import cli  # and nothing heavy: each trial's process imports these lines too
+from hypevo.cli import app as cli  # and nothing heavy: each trial's process imports these lines too
 
 HERE = Path(__file__).resolve().parent
 STUDY = "soak"
@@ -102,7 +102,7 @@ def expect_whole(total: int, failed: int = 0) -> None:
     must(len(finished()) == total, f"{total} finished trials in the study")
     lines = (Path("runs/evolve") / STUDY / "evolve.csv").read_text().splitlines()
     must(len(lines) == len(set(lines)) == total + 1, f"{total} lines in evolve.csv")
-    from hypevo.tracking import PARENT, TRIAL, Store
+    from hypevo.tracking.tracker import PARENT, TRIAL, Store
 
     client = Store.default().client()
     (experiment,) = [e.experiment_id for e in client.search_experiments() if e.name == "hypevo"]
@@ -130,7 +130,7 @@ def expect_whole(total: int, failed: int = 0) -> None:
 
 def stored():
     """The trials of the study, as far as it is there."""
-    from hypevo.storage import load_study
+    from hypevo.study.storage import load_study
 
     try:
         return load_study("mlruns/optuna.journal", STUDY).get_trials(deepcopy=False)
@@ -237,7 +237,7 @@ def main() -> None:
     wanted = parser.parse_args().parts or list(parts)
     if unknown := sorted(set(wanted) - set(parts)):
         parser.error(f"no part {', '.join(unknown)}; expected some of {', '.join(parts)}")
-    import hypevo.evolve  # noqa: F401 - with all that a driver needs, so that each one forked from here starts at once
+    import hypevo.evolution.evolve  # noqa: F401 - with all that a driver needs, so that each one forked from here starts at once
 
     for name in wanted:
         start_afresh()

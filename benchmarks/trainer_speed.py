@@ -29,8 +29,8 @@ from typing import Any
 import torch
 import yaml
 
-from hypevo.backends.local import LocalBackend
 from hypevo.protocol import Job
+from hypevo.trainings.local import LocalBackend
 from trainers.yolov5 import Settings, loop, optimizer, prepare, train
 from trainers.yolov5.loss import LossGains, detection_loss
 from trainers.yolov5.model import Detector, as_input, mixed

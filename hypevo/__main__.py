@@ -1,6 +1,6 @@
 """`python -m hypevo`: the same as the `hypevo` command."""
 
-from hypevo.cli import main
+from hypevo.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypevo import trial
-from hypevo.backends.local import LocalBackend
-from hypevo.devices import parse_devices
-from hypevo.fitness import Fitness, parse_fitness
-from hypevo.hyp import check_hyp, load_hyp
+from hypevo.problem.fitness import Fitness, parse_fitness
+from hypevo.problem.hyp import check_hyp, load_hyp
+from hypevo.problem.plan import Plan
+from hypevo.problem.settings import EvolveSettings
+from hypevo.problem.space import Space, load_space
 from hypevo.protocol import Finding, InputError
-from hypevo.search import make_sampler
-from hypevo.settings import EvolveSettings
-from hypevo.space import Space, load_space
-from hypevo.storage import Plan, journal
-from hypevo.trial import Inspection
+from hypevo.study.search import make_sampler
+from hypevo.study.storage import journal
+from hypevo.trainings import child as trial
+from hypevo.trainings.child import Inspection
+from hypevo.trainings.devices import parse_devices
+from hypevo.trainings.local import LocalBackend
 
 LOW_DISK = 2 * 1024**3  # bytes
 
@@ -106,16 +106,6 @@ def individual(settings: EvolveSettings) -> tuple[Space, dict[str, float]]:
             "nothing to evolve: every gene of the search space is frozen (gain 0, or low = high)"
         )
     return space, hyp
-
-
-def refuse(errors: Sequence[str]) -> None:
-    """Turn a preflight's errors into one.
-
-    Raises:
-        InputError: there are errors.
-    """
-    if errors:
-        raise InputError(errors[0] if len(errors) == 1 else "\n".join(f"- {message}" for message in errors))
 
 
 def _frozen_at_zero(plan: Plan, sampler: str) -> list[Finding]:

@@ -89,3 +89,11 @@ class Finding:
 
     level: str  # «error», «warning» or «note»
     message: str
+
+
+def full_name(name: str) -> str:
+    """`module:function` for a trainer's short name: «yolov5» is `trainers.yolov5:train`."""
+    module, _, function = name.partition(":")
+    if "." not in module and not function:
+        module = f"trainers.{module}"
+    return f"{module}:{function or 'train'}"

@@ -1,7 +1,6 @@
 """The embedded detection dataset: handwritten digits on photographs, made of what scikit-learn ships.
 
-    python -m trainers.digits write --out digits                  # images, labels, data.yaml in YOLO format
-    python -m trainers.digits pretrain --out trainers/digits.pt   # the checkpoint that a search fine-tunes
+    python -m trainers.digits --out digits     # images, labels, data.yaml in YOLO format
 
 Training, validation and pretraining show different digits (mostly of other writers: the collection is in their
 order). Pretraining sees one of the two photographs, so that the flower is new to the detector.
@@ -10,7 +9,6 @@ order). Pretraining sees one of the two photographs, so that the flower is new t
 from __future__ import annotations
 
 import argparse
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -19,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -31,15 +29,6 @@ _SIZES = (14, 56)  # height of a digit before turning, pixels
 _MOST_TURN = 25  # degrees: a 6 must not become a 9
 _MOST_OVERLAP = 0.15  # of two digits, as a share of the smaller box
 _CONTRAST = (0.25, 0.7)  # of ink and surroundings, 1 from black to white
-
-_PRETRAINING = {
-    **{"lr0": 0.006, "lrf": 0.1, "momentum": 0.9, "weight_decay": 0.0005},
-    **{"warmup_epochs": 0.5, "warmup_momentum": 0.9, "warmup_bias_lr": 0.006},
-    **{"box": 0.1, "cls": 4.0, "cls_pw": 1.0, "obj": 4.0, "obj_pw": 1.0, "fl_gamma": 0.0, "anchor_t": 4.0},
-    **{"hsv_h": 0.015, "hsv_s": 0.7, "hsv_v": 0.4},
-    **{"degrees": 0.0, "translate": 0.1, "scale": 0.3, "shear": 0.0, "perspective": 0.0},
-    **{"flipud": 0.0, "fliplr": 0.0, "mosaic": 0.1, "mixup": 0.0, "copy_paste": 0.0},
-}
 
 
 class _Source(NamedTuple):
@@ -190,43 +179,11 @@ def _colour(rng: np.random.Generator, surroundings: NDArray[np.float64]) -> NDAr
     return colour.clip(0, 1)
 
 
-def pretrain(out: Path, *, images: int = 3000, epochs: int = 12) -> None:
-    """Train a detector on the pretraining digits, seconds per epoch and thousand images, and keep its weights."""
-    from .yolov5 import Settings, train
-
-    with tempfile.TemporaryDirectory() as temporary:
-        data = write_digits(Path(temporary), part="pretrain", train=images)
-        settings = Settings(
-            data=str(data),
-            model="p",
-            img=SIDE,
-            epochs=epochs,
-            batch=16,
-            optimizer="AdamW",
-            warmup_floor=0,
-        )
-        run = Path(temporary) / "run"
-        train(_PRETRAINING, out=run, seed=0, device="cpu", report=_show, settings=settings)
-        shutil.copyfile(run / "weights" / "last.pt", out)
-
-
-def _show(metrics: Mapping[str, float], *, step: int) -> None:
-    print(f"epoch {step}: mAP_0.5 {metrics['mAP_0.5']:.3f}", flush=True)
-
-
 def main() -> None:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description="the embedded dataset of handwritten digits")
-    commands = parser.add_subparsers(dest="command", required=True)
-    write = commands.add_parser("write", help="write images, labels and data.yaml")
-    write.add_argument("--out", type=Path, required=True, help="folder to write into")
-    weights = commands.add_parser("pretrain", help="train the checkpoint that trainings start from")
-    weights.add_argument("--out", type=Path, required=True, help="file to write")
-    arguments = parser.parse_args()
-    if arguments.command == "write":
-        print(write_digits(arguments.out))
-    else:
-        pretrain(arguments.out)
+    parser = argparse.ArgumentParser(description="write the embedded dataset: images, labels, data.yaml")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
+    print(write_digits(parser.parse_args().out))
 
 
 if __name__ == "__main__":

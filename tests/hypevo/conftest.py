@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory) -> Path:
     """An MLflow database as a first start makes it: copied, because making one takes seconds."""
-    from hypevo.tracking import Store
+    from hypevo.tracking.tracker import Store
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     Store(f"sqlite:///{path}").client()
@@ -114,8 +114,8 @@ class Evolution:
         self.summary = None
 
     def __call__(self, generations, *, options=None, **settings):
-        from hypevo.evolve import evolve
-        from hypevo.settings import EvolveSettings
+        from hypevo.evolution.evolve import evolve
+        from hypevo.problem.settings import EvolveSettings
 
         defaults = {
             "trainer": "landscape:train", "study": "s", "device": "cpu", "stagger": 0.0, "sampler": "classic",
@@ -168,7 +168,7 @@ class Evolution:
 
 
 def stored_trials(study: str = "s"):
-    from hypevo.storage import load_study
+    from hypevo.study.storage import load_study
 
     return load_study("mlruns/optuna.journal", study).get_trials(deepcopy=False)
 
@@ -176,7 +176,7 @@ def stored_trials(study: str = "s"):
 @pytest.fixture
 def evolution(arena, monkeypatch) -> Evolution:
     """Studies without their picture, which takes longer than all the rest: one test of `driver` has it drawn."""
-    monkeypatch.setattr("hypevo.exports.plot_evolve", lambda path, rows, space: path.write_bytes(b""))
+    monkeypatch.setattr("hypevo.study.exports.plot_evolve", lambda path, rows, space: path.write_bytes(b""))
     return Evolution()
 
 

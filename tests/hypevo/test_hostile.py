@@ -11,20 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from hypevo.exports import plot_csv
+from hypevo.problem.settings import EvolveSettings
 from hypevo.protocol import InputError
-from hypevo.results import read_evolve_csv
-from hypevo.settings import EvolveSettings
+from hypevo.results.evolve_csv import read_evolve_csv
+from hypevo.study.exports import plot_csv
 
 MEMORY = 800 * 2**20  # bytes of address space
 READER = """
 import resource, sys
 from pathlib import Path
-from hypevo.exports import plot_csv
-from hypevo.hyp import load_hyp
+from hypevo.study.exports import plot_csv
+from hypevo.problem.hyp import load_hyp
 from hypevo.protocol import InputError
-from hypevo.results import read_evolve_csv
-from hypevo.space import load_space
+from hypevo.results.evolve_csv import read_evolve_csv
+from hypevo.problem.space import load_space
 resource.setrlimit(resource.RLIMIT_AS, ({memory}, {memory}))
 def draw(path):
     plot_csv(path, None, None, "recall")

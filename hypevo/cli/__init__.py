@@ -1,0 +1,1 @@
+"""The `hypevo` command: options, what the terminal shows, the two web pages."""

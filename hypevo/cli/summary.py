@@ -1,0 +1,50 @@
+"""The last words of an evolution: what came out, where it is, what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from hypevo.messages import hidden
+from hypevo.tracking.charts import view_path
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hypevo.evolution.driver import Summary
+
+
+def show(summary: Summary, console: Console) -> None:
+    """Print the summary."""
+
+    def line(text: str, style: str = "") -> None:
+        console.print(text, style=style, markup=False, highlight=False)
+
+    if summary.stopped:
+        line(f"stopped: {summary.stopped}", "yellow")
+    if summary.interrupted:
+        line("interrupted; the same command continues", "yellow")
+    if summary.best is None:
+        line("no trial has finished yet", "yellow")
+        return
+    of = "" if summary.total is None else f" of {summary.total}"
+    line(
+        f"{summary.done}{of} generations · best fitness {summary.best.value:.5f} in trial {summary.best.number}",
+        "bold",
+    )
+    if not summary.interrupted and summary.total is not None and summary.done >= summary.total:
+        line("to go on, ask for more: --generations", "dim")
+    line(f"hyperparameters  {summary.folder / 'hyp_evolved.yaml'}")
+    line(f"all generations  {summary.folder / 'evolve.csv'}, {summary.folder / 'evolve.png'}")
+    if summary.undelivered:
+        line(
+            f"MLflow did not answer: {summary.undelivered} trials will be delivered at the next start",
+            "yellow",
+        )
+    path = view_path(summary.experiment_id, summary.study)
+    if summary.tracking_uri.startswith("http"):
+        line(f"MLflow           {hidden(summary.tracking_uri).rstrip('/')}{path}")
+    else:
+        command = f"mlflow ui --backend-store-uri {shlex.quote(hidden(summary.tracking_uri))}"
+        line(f"MLflow           {command}\n                 then http://127.0.0.1:5000{path}")
+    line("both views       hypevo ui")

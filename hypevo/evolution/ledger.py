@@ -1,0 +1,255 @@
+"""The books of a study: each trial's folder, Optuna's study, MLflow and the exports, kept in step.
+
+The folder is written first and the study second; MLflow and the exports follow from them. Whatever moment the driver
+dies at, the next one finds out from the folder how far a trial had come.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from hypevo.files import write_atomically
+from hypevo.problem.metrics import column
+from hypevo.problem.plan import Plan
+from hypevo.problem.settings import EvolveSettings
+from hypevo.protocol import Failure, Hyp, Metrics, Outcome
+from hypevo.study.exports import Exports, metrics_of
+from hypevo.study.storage import EXPERIMENT, METRICS, PARENT_RUN
+from hypevo.study.tally import DEVICE_SECONDS, ENDED, SECONDS, Standing
+from hypevo.tracking.charts import view_tag
+from hypevo.tracking.provenance import provenance
+from hypevo.tracking.tracker import WEIGHTS, Tracker
+from hypevo.trainings.record import Record
+
+ATTEMPTS, LOSSES, FAILURE, REASON = "attempts", "losses", "failure", "reason"
+RUN, LINEAGE = "mlflow_run_id", "lineage"
+PLAN_FILE = "plan.json"  # what the study was begun with, beside its exports
+TRIALS = "trials"  # the folder of the trials' folders
+
+
+class Ledger:
+    """Writes everything that happens to a study's trials."""
+
+    def __init__(
+        self,
+        settings: EvolveSettings,
+        plan: Plan,
+        study: optuna.Study,
+        tracker: Tracker,
+        *,
+        metrics: Sequence[str],
+        dataset: str,
+    ) -> None:
+        """Keep the books of `study`.
+
+        Args:
+            settings: What the user asked for.
+            plan: What the study is.
+            study: Optuna's.
+            tracker: Where MLflow's part goes.
+            metrics: Names that the trainer returns; empty when it does not say.
+            dataset: Fingerprint of the data; empty when there is none.
+        """
+        self.study = study
+        self.tracker = tracker
+        self._settings = settings
+        self._plan = plan
+        self._metrics = metrics
+        self._fingerprint = dataset
+        self._exports = Exports(settings.folder, plan, metrics)
+        self._reported: dict[int, set[int]] = {}  # of repeated trials: the epochs the study has already
+        self.standing = Standing(self._trials(*ENDED))
+
+    # -- before the work -----------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open the parent run, and save the view that shows its trials."""
+        plan, settings = self._plan, self._settings
+        params: dict[str, Any] = {
+            "sampler": settings.sampler,
+            "fitness": plan.fitness,
+            "seed": plan.seed,
+            "trial_seed": plan.trial_seed,
+            "trainer": plan.trainer,
+            **{f"trainer.{key}": value for key, value in plan.settings.items()},
+        }
+        parent = self.tracker.open(
+            self.study.user_attrs.get(PARENT_RUN),
+            experiment=settings.experiment,
+            params=params,
+            tags=provenance(self._fingerprint),
+            dataset=plan.settings.get("data"),
+            fingerprint=self._fingerprint,
+        )
+        for key, value in (
+            (PARENT_RUN, parent),
+            (EXPERIMENT, self.tracker.experiment_id),
+            (METRICS, list(self._metrics)),
+        ):
+            if self.study.user_attrs.get(key) != value:
+                self.study.set_user_attr(key, value)
+        losses = [f"train/{name}" for name in self._metrics if name.endswith("_loss")]
+        shown = ["fitness", *(column(name) for name in self._metrics), *losses]
+        genes = [gene.name for gene in plan.space.movable]
+        self.tracker.add_view(*view_tag(self.study.study_name, parent, genes, shown))
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(settings.folder / PLAN_FILE, plan.to_json(indent=1))
+        self.tracker.attach([settings.folder / PLAN_FILE])
+        for generation, best in self.standing.course:  # some may not have reached MLflow
+            self._show_progress(generation, best)
+        self._sweep_weights()
+
+    def unfinished(self) -> tuple[list[Trial], list[tuple[Trial, Record, Outcome]]]:
+        """Take up what an earlier driver left.
+
+        Results that are on disk are entered.
+
+        Returns:
+            The trials to be run again, and those whose metrics are on disk and have no fitness yet.
+        """
+        again, unscored = [], []
+        for frozen in self._trials(TrialState.RUNNING):
+            trial = Trial(self.study, frozen._trial_id)
+            record = self._record(frozen.number)
+            current = frozen.user_attrs.get(ATTEMPTS) == record.details.get("attempt")
+            if current and record.result is not None:
+                self.enter(trial, record)
+            elif current and (outcome := record.unscored) is not None:
+                unscored.append((trial, record, outcome))
+            else:  # also when the folder is that of an earlier attempt, or of another study
+                again.append(trial)
+        for frozen in self._trials(*ENDED):
+            record = self._record(frozen.number)
+            if self.tracker.needs(frozen.number) and record.result is not None:
+                self.tracker.update(record)
+        return again, unscored
+
+    # -- a trial -------------------------------------------------------------------------------------------
+
+    def begin(self, trial: Trial, hyp: Hyp, *, seed: int, device: str) -> tuple[Record, int]:
+        """Open a trial's folder and run; returns its record and which attempt this is, counted from 1."""
+        attempt = int(trial.user_attrs.get(ATTEMPTS, 0)) + 1
+        origin = {f"hypevo.{k}": str(v) for k, v in trial.user_attrs.items() if k in ("origin", LINEAGE)}
+        tags = {"hypevo.seed": str(seed), "hypevo.device": device, "hypevo.sampler": self._settings.sampler}
+        record = self._record(trial.number)
+        record.start(hyp, {"attempt": attempt, "seed": seed, "device": device, "tags": tags | origin})
+        trial.set_user_attr(ATTEMPTS, attempt)  # after the folder: a result counts only with its own attempt
+        if attempt > 1:
+            frozen = self._trials()[trial.number]
+            self._reported[trial.number] = set(frozen.intermediate_values)
+        self.tracker.update(record)
+        return record, attempt
+
+    def report(self, trial: Trial, record: Record, step: int, metrics: Metrics, fitness: float) -> bool:
+        """Write down an epoch; True if the pruner wants the trial to stop."""
+        known = {"fitness": fitness} if math.isfinite(fitness) else {}
+        record.add_epoch(step, {**metrics, **known})
+        self.tracker.update(record)
+        if not known or step in self._reported.get(trial.number, ()):
+            return False  # nothing to report, or a repeated trial that reported this epoch before
+        trial.report(fitness, step)
+        return trial.should_prune()
+
+    def lose(self, trial: Trial, outcome: Outcome) -> int:
+        """Count an attempt that was lost, and what it cost; returns how many of this trial were.
+
+        Those that ended with their driver do not count: it is not the trial that was in trouble.
+        """
+        losses = int(trial.user_attrs.get(LOSSES, 0)) + 1
+        trial.set_user_attr(LOSSES, losses)
+        trial.set_user_attr(DEVICE_SECONDS, self._cost(trial, outcome.seconds))
+        return losses
+
+    def enter(self, trial: Trial, record: Record) -> None:
+        """Enter the result in a finished trial's folder into the study, and have MLflow follow."""
+        result = record.result
+        if result is None:
+            raise RuntimeError(f"trial {record.number} has no result in {record.folder}")
+        ours: dict[str, float | str] = {
+            SECONDS: result.seconds,
+            DEVICE_SECONDS: self._cost(trial, result.seconds),
+        }
+        run = self.tracker.run_id(trial.number)
+        if run is not None:
+            ours[RUN] = run
+        if result.failure is not None:
+            ours |= {FAILURE: result.failure.value, REASON: result.reason}
+        for name, value in (result.metrics | ours).items():
+            trial.set_user_attr(name, value)
+        before = self.standing.best
+        if result.failure is None:
+            self.study.tell(trial, result.fitness)
+        else:
+            pruned = result.failure is Failure.PRUNED
+            self.study.tell(trial, state=TrialState.PRUNED if pruned else TrialState.FAIL)
+        # The storage's own trial is kept: `tell` returns a copy, of some 20 kB.
+        self.standing.add(self._trials()[trial.number])
+        if result.failure is None:
+            self._show_progress(*self.standing.course[-1])
+        self._drop_weights(record, before)
+        self.tracker.update(record)
+
+    def finish(self, trial: Trial, record: Record, outcome: Outcome, fitness: float | None) -> None:
+        """Write down how a trial ended."""
+        record.finish(outcome, fitness)
+        self.enter(trial, record)
+
+    # -- after the work ------------------------------------------------------------------------------------
+
+    def export(self, *, last: bool = False) -> None:
+        """Write the exports again, if anything has finished; `last` when no more trials follow.
+
+        Raises:
+            OSError: a file cannot be written; the older one is as it was.
+        """
+        if self.standing.finished:
+            self.tracker.attach(self._exports.write(self.standing.finished, last=last))
+
+    def close(self, *, state: str, status: str) -> int:
+        """End the parent run; returns how many trials MLflow has not got yet."""
+        best = self.standing.best
+        if best is not None and state != "interrupted":
+            self.tracker.attach(sorted((self._record(best.number).folder / WEIGHTS).glob("*")), WEIGHTS)
+        return self.tracker.close(status, state)
+
+    def _show_progress(self, generation: int, best: FrozenTrial) -> None:
+        """Log the study's own curve: the best so far."""
+        if best.value is not None:
+            metrics = {column(name): value for name, value in metrics_of(best, self._metrics).items()}
+            mine = {"fitness": best.value, "best_trial": float(best.number)}
+            self.tracker.progress(generation, mine | metrics)
+
+    def _cost(self, trial: Trial, seconds: float) -> float:
+        """Device time of a trial with its earlier attempts; one that shares its device counts in part."""
+        share = seconds / self._settings.slots_per_device
+        return round(float(trial.user_attrs.get(DEVICE_SECONDS, 0.0)) + share, 3)
+
+    def _drop_weights(self, record: Record, best_before: FrozenTrial | None) -> None:
+        """Delete the weights that the policy does not keep, now that a trial has ended."""
+        policy, best = self._settings.keep_weights, self.standing.best
+        if policy == "all":
+            return
+        if policy == "best" and best is not None and best.number == record.number:
+            if best_before is None:
+                return
+            record = self._record(best_before.number)
+        shutil.rmtree(record.folder / WEIGHTS, ignore_errors=True)
+
+    def _sweep_weights(self) -> None:
+        """Delete the weights that the policy does not keep and a crash has left."""
+        policy, best = self._settings.keep_weights, self.standing.best
+        for trial in self.standing.finished if policy != "all" else ():
+            if policy == "none" or trial is not best:
+                shutil.rmtree(self._record(trial.number).folder / WEIGHTS, ignore_errors=True)
+
+    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False, states=states or None)
+
+    def _record(self, number: int) -> Record:
+        return Record(self._settings.folder / TRIALS / f"{number:04d}", number)

@@ -1,0 +1,1 @@
+"""What is searched and what for: genes, space, hyp files, fitness, and the settings of a study."""

@@ -1,0 +1,107 @@
+"""Hyp files: `gene: value` per line, the individual a training runs with.
+
+YOLOv5 takes the same files as `--hyp`. `load_hyp` reads one as it stands; `check_hyp` makes a
+complete individual.
+"""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+from hypevo.messages import did_you_mean, refuse
+from hypevo.problem.space import Space
+from hypevo.problem.yamlfile import number, read_mapping
+from hypevo.protocol import InputError
+
+_FOLDER = files("hypevo.problem") / "presets"
+_DEFAULTS = "scratch-low"
+
+PRESETS: tuple[str, ...] = tuple(
+    sorted(
+        file.name.removesuffix(".yaml")
+        for file in _FOLDER.iterdir()
+        if file.name.endswith(".yaml") and file.name != "space.yaml"
+    )
+)
+
+
+def load_hyp(source: str | Path) -> dict[str, float]:
+    """Read a hyp file or a preset.
+
+    Args:
+        source: A preset by name, in any case, with or without the affixes of its file name (`scratch-low`,
+            `hyp.scratch-low.yaml`, `VOC`), or a path. With a `.yaml` ending, a file that exists goes before
+            a preset.
+
+    Returns:
+        The values in the file's order, as floats.
+
+    Raises:
+        InputError: There is no such file or preset, or it does not hold finite numbers by name. One message
+            tells all problems of the file.
+    """
+    path = Path(source)
+    preset = str(source).lower().removeprefix("hyp.").removesuffix(".yaml")
+    if preset in PRESETS and not (path.suffix == ".yaml" and path.exists()):
+        return _numbers(read_mapping(_FOLDER / f"{preset}.yaml"), source=preset)
+    if not path.exists():
+        nearest = did_you_mean(preset, PRESETS, otherwise=f"the presets are {', '.join(PRESETS)}")
+        raise InputError(f"{source}: expected a hyp file or a preset; there is neither{nearest}")
+    return _numbers(read_mapping(path), source=str(source))
+
+
+def check_hyp(hyp: Mapping[str, float], space: Space, *, source: str = "hyperparameters") -> dict[str, float]:
+    """Complete an individual and check it against the space.
+
+    A gene that `hyp` lacks takes the `default` of its space entry, else its value in `scratch-low` (so absent
+    anchors are 3). `check_hyp({}, space)` is the default individual.
+
+    Args:
+        hyp: Values by gene, in any order.
+        space: The genes an individual has, with their bounds.
+        source: What to call `hyp` in errors, its file as a rule.
+
+    Returns:
+        A value for every gene of the space, in the space's order.
+
+    Raises:
+        InputError: A name is unknown, a value is no finite number or not one of its gene's (frozen genes
+            included), or a gene of the user's own has no value. One message tells all problems.
+    """
+    presets = load_hyp(_DEFAULTS)
+    problems = [
+        f"{name}: not in the search space"
+        + did_you_mean(name, space, otherwise="a gene of your own needs an entry in a space file")
+        for name in hyp
+        if name not in space
+    ]
+    individual: dict[str, float] = {}
+    for name, gene in space.items():
+        absent = name not in hyp
+        value = hyp[name] if not absent else presets.get(name) if gene.default is None else gene.default
+        if value is None and absent:
+            problems.append(f"{name}: no value; give one here, or a default in the space file")
+            continue
+        try:
+            individual[name] = number(value)
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
+            continue
+        misfit = gene.misfit(individual[name])
+        if misfit is not None:
+            whose = f" (the default of {_DEFAULTS}, as none is given)" if absent else ""
+            problems.append(f"{name}: {misfit}{whose}; change the value, or the gene in a space file")
+    refuse([f"{source}: {problem}" for problem in problems])
+    return individual
+
+
+def _numbers(entries: Mapping[str, object], *, source: str) -> dict[str, float]:
+    values: dict[str, float] = {}
+    problems: list[str] = []
+    for name, value in entries.items():
+        try:
+            values[name] = number(value)
+        except ValueError as error:
+            problems.append(f"{source}: {name}: {error}")
+    refuse(problems)
+    return values

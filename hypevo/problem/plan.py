@@ -1,0 +1,74 @@
+"""The plan of a study: what must stay the same for its trials to be comparable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hypevo.problem.space import Space
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What makes a study one study.
+
+    Attributes:
+        trainer: Its full name, `module:function`.
+        settings: The trainer's own options, as plain values.
+        space: The genes.
+        hyp: The default individual, complete, in the space's order.
+        fitness: The expression that is maximised, or `module:function`.
+        trial_seed: "fixed": every training has the same seed; "per-trial": the seed plus the trial's number.
+        seed: What everything random derives from.
+    """
+
+    trainer: str
+    settings: Mapping[str, Any]
+    space: Space
+    hyp: Mapping[str, float]
+    fitness: str
+    trial_seed: str
+    seed: int
+
+    def to_json(self, indent: int | None = None) -> str:
+        """The plan as stored in the study."""
+        return json.dumps(
+            {
+                "trainer": self.trainer,
+                "settings": dict(self.settings),
+                "space": self.space.to_dict(),
+                "hyp": dict(self.hyp),
+                "fitness": self.fitness,
+                "trial_seed": self.trial_seed,
+                "seed": self.seed,
+            },
+            default=str,
+            indent=indent,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """The inverse of `to_json`."""
+        content = json.loads(text)
+        return cls(**(content | {"space": Space.from_dict(content["space"])}))
+
+    def training_seed(self, number: int) -> int:
+        """The seed of a trial's training."""
+        return self.seed + (number if self.trial_seed == "per-trial" else 0)
+
+    def difference(self, other: Plan) -> list[str]:
+        """In sentences, how `other`, asked for now, differs; empty when it does not."""
+        sentences = [f"search space: {sentence}" for sentence in self.space.difference(other.space)]
+        for name in ("trainer", "fitness", "trial_seed", "seed"):
+            sentences += _change(name.replace("_", "-"), getattr(self, name), getattr(other, name))
+        for title, mine, theirs in (("--", self.settings, other.settings), ("hyp ", self.hyp, other.hyp)):
+            for key in [*mine, *(key for key in theirs if key not in mine)]:
+                sentences += _change(f"{title}{key}", mine.get(key), theirs.get(key))
+        return sentences
+
+
+def _change(name: str, before: Any, now: Any) -> list[str]:
+    same = json.dumps(before, default=str) == json.dumps(now, default=str)  # no tuples, and NaN equals NaN
+    return [] if same else [f"{name} was {before} and is now {now}"]

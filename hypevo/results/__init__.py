@@ -1,0 +1,1 @@
+"""The files and pictures that come out: evolve.csv, hyp files, plots."""

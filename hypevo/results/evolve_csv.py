@@ -1,0 +1,211 @@
+"""Finished individuals as files: evolve.csv and hyp_evolved.yaml, to the byte as YOLOv5 release 7.0 has them.
+
+Both are views of a study, written as a whole. Tools made for YOLOv5 read them, and `read_evolve_csv` reads
+YOLOv5's.
+"""
+
+import io
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypevo.files import read_bounded, write_atomically
+from hypevo.problem.fitness import DEFAULT_FITNESS, parse_fitness
+from hypevo.problem.metrics import METRIC_PREFIXES, STANDARD_COLUMNS, column
+from hypevo.protocol import InputError
+
+MAX_BYTES = 100_000_000  # some 100,000 individuals
+MAX_CELLS = 5_000_000  # the same in numbers, which take more room in memory than in a file
+_ROW_CELLS = 10  # what a row takes besides its own
+MAX_LINE = 100_000  # characters, some 5,000 columns
+WIDTH = 20
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One finished individual.
+
+    Attributes:
+        number: Its trial in the study, or its position in a file that was read.
+        metrics: Final metrics by plain name.
+        hyp: Value by gene; the order is the order of the columns.
+        fitness: What the study maximises; NaN never wins.
+    """
+
+    number: int
+    metrics: Mapping[str, float]
+    hyp: Mapping[str, float]
+    fitness: float
+
+
+def best_of(rows: Iterable[Row]) -> Row | None:
+    """Return the fittest row, the earliest of equally fit ones; None when no fitness is finite."""
+    fit = [row for row in rows if math.isfinite(row.fitness)]
+    return max(fit, key=lambda row: row.fitness, default=None)
+
+
+class EvolveCsv:
+    """evolve.csv as text that grows: a row is formatted once, however often the file is written.
+
+    A header and a line per row, cells right-aligned in 20 characters, five significant digits. Columns are metrics,
+    then genes. The metrics are YOLOv5's seven when all of them are there, else what the trainer returns. What a row
+    lacks is `nan`.
+    """
+
+    def __init__(self, metrics: Sequence[str], genes: Sequence[str]) -> None:
+        """Begin with the header."""
+        self._metrics, self._genes = shown_metrics(metrics), tuple(genes)
+        self._text = bytearray()
+        self._add_line(f"{name:>{WIDTH}}" for name in (*map(column, self._metrics), *self._genes))
+
+    def add(self, row: Row) -> None:
+        """Add a line.
+
+        Raises:
+            ValueError: The row has other genes.
+        """
+        if row.hyp.keys() != set(self._genes):
+            odd = ", ".join(sorted(row.hyp.keys() ^ set(self._genes)))
+            raise ValueError(
+                f"evolve.csv: expected the same genes in every row; row {row.number} differs in {odd}"
+            )
+        values = [row.metrics.get(name, math.nan) for name in self._metrics]
+        self._add_line(map(cell, [*values, *(row.hyp[name] for name in self._genes)]))
+
+    def write(self, path: Path) -> None:
+        """Replace the file as a whole.
+
+        Raises:
+            OSError: It cannot be written; an older one is as it was.
+        """
+        write_atomically(path, self._text)
+
+    def _add_line(self, cells: Iterable[str]) -> None:
+        self._text += (",".join(cells) + "\n").encode()
+
+
+def read_evolve_csv(path: Path, fitness: Callable[[Mapping[str, float]], float] | None = None) -> list[Row]:
+    """Read the finished individuals of any evolve.csv, YOLOv5's own included.
+
+    Columns are matched by name. Lines that are not whole (torn by a crash or by two writers, or without a
+    value for some gene) are left out with a warning; a repeated header may even change the columns.
+
+    Args:
+        path: The file, within `MAX_BYTES`, `MAX_CELLS` and `MAX_LINE`.
+        fitness: What makes the fitness of a row's metrics; the default fitness unless given.
+
+    Returns:
+        Rows in the file's order, numbered from 0. Metrics may be NaN, genes are finite.
+
+    Raises:
+        InputError: The file cannot be read, or has no header with genes in it.
+    """
+    fitness = fitness or parse_fitness(DEFAULT_FITNESS, tuple(STANDARD_COLUMNS))
+    header: tuple[str, ...] | None = None
+    rows: list[Row] = []
+    skipped: list[int] = []
+    count = 0
+    for number, line in _lines(path):
+        cells = tuple(cell.strip() for cell in line.split(","))
+        count += len(cells) + _ROW_CELLS
+        if count > MAX_CELLS:
+            raise InputError(f"{path}: expected at most 100,000 individuals; came more than {number:,} lines")
+        if header is None:
+            header = _first_header(cells, f"{path}, line {number}")
+        elif _is_header(cells, header):
+            header = cells
+        elif _is_cut(line) or (values := _values(header, cells)) is None:
+            skipped.append(number)
+        else:
+            metrics, hyp = values
+            rows.append(Row(len(rows), metrics, hyp, fitness(metrics)))
+    if header is None:
+        raise InputError(f"{path}: expected an evolve.csv; the file is empty")
+    if skipped:
+        shown = ", ".join(map(str, skipped[:10])) + (", …" if len(skipped) > 10 else "")
+        _log.warning("%s: %d incomplete lines left out: %s", path, len(skipped), shown)
+    return rows
+
+
+def shown_metrics(metrics: Iterable[str]) -> tuple[str, ...]:
+    """The metrics that a file lists: YOLOv5's seven in its order when all are there, else what there is."""
+    names = tuple(metrics)
+    return tuple(STANDARD_COLUMNS) if set(STANDARD_COLUMNS) <= set(names) else names
+
+
+def cell(value: float) -> str:
+    """A number as a cell of evolve.csv: five significant digits, right-aligned."""
+    return f"{value:{WIDTH}.5g}"
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The numbered lines that hold something, each with its newline."""
+    data = io.BytesIO(read_bounded(path, MAX_BYTES, "an evolve.csv"))
+    text = io.TextIOWrapper(data, encoding="utf-8-sig", errors="replace", newline=None)
+    for number, line in enumerate(iter(lambda: text.readline(MAX_LINE + 1), ""), 1):
+        if len(line) > MAX_LINE:
+            raise InputError(f"{path}, line {number}: expected at most {MAX_LINE:,} characters")
+        if line.strip():
+            yield number, line
+
+
+def _is_cut(line: str) -> bool:
+    """Whether the last line of a file may have lost digits: no newline, and a last cell narrower than the others."""
+    *others, last = line.split(",")
+    whole = line.endswith("\n") or not others
+    return not whole and all(len(cell) >= WIDTH for cell in others) and len(last) < WIDTH
+
+
+def _first_header(cells: tuple[str, ...], source: str) -> tuple[str, ...]:
+    if not any(cell.startswith(METRIC_PREFIXES) for cell in cells):
+        raise InputError(f"{source}: expected a header that names metrics and genes first")
+    if all(cell.startswith(METRIC_PREFIXES) for cell in cells):
+        raise InputError(f"{source}: expected columns of genes too; came {len(cells)} metrics only")
+    if len(set(cells)) < len(cells) or "" in cells:
+        twice = sorted({cell for cell in cells if cells.count(cell) > 1})
+        came = f"{', '.join(twice)} more than once" if twice else "an empty one"
+        raise InputError(f"{source}: expected columns with distinct names; came {came}")
+    if not all(map(str.isprintable, cells)):
+        raise InputError(f"{source}: expected names without control characters")
+    return cells
+
+
+def _is_header(cells: tuple[str, ...], header: tuple[str, ...]) -> bool:
+    """Tell a whole header, the one before or another, from one that was torn or is glued to other cells."""
+    if set(cells) == set(header):
+        return len(cells) == len(header)
+    torn = set(cells[:-1]) < set(header) and any(name.startswith(cells[-1]) for name in header)
+    metrics = sum(cell.startswith(METRIC_PREFIXES) for cell in cells)
+    named = len(set(cells)) == len(cells) and not any(_is_number(cell) for cell in cells)
+    return 0 < metrics < len(cells) and named and not torn
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return not cell
+    return True
+
+
+def _values(header: Sequence[str], cells: Sequence[str]) -> tuple[dict[str, float], dict[str, float]] | None:
+    """Split a line into metrics and genes; None when it is not whole."""
+    if len(cells) != len(header):
+        return None
+    try:
+        by_column = dict(zip(header, map(float, cells), strict=True))
+    except ValueError:
+        return None
+    plain = {standard: name for name, standard in STANDARD_COLUMNS.items()}
+    metrics: dict[str, float] = {}
+    hyp: dict[str, float] = {}
+    for name, value in by_column.items():
+        if name.startswith(METRIC_PREFIXES):
+            metrics[plain.get(name, name.removeprefix("metrics/"))] = value
+        else:
+            hyp[name] = value
+    return (metrics, hyp) if all(map(math.isfinite, hyp.values())) else None

@@ -1,0 +1,43 @@
+"""The winner as a hyp file, to the byte as YOLOv5 release 7.0 writes it, with every digit of its values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypevo.files import write_atomically
+from hypevo.problem.metrics import column
+from hypevo.results.evolve_csv import WIDTH, Row, cell, shown_metrics
+
+
+def write_hyp_evolved(path: Path, best: Row, *, generation: int, last: int) -> None:
+    """Write the best individual as a hyp file, its metrics in comments above. Values keep their full precision.
+
+    Args:
+        path: The file.
+        best: The individual.
+        generation: Its line in evolve.csv, counted from 0.
+        last: The last line there.
+
+    Raises:
+        OSError: The file cannot be written; an older one is as it was.
+    """
+    metrics = shown_metrics(best.metrics)
+    lines = [
+        "# hypevo: evolved hyperparameters",
+        f"# Best generation: {generation}",
+        f"# Last generation: {last}",
+        "# " + ", ".join(f"{column(name):>{WIDTH}}" for name in metrics),
+        "# " + ", ".join(cell(best.metrics[name]) for name in metrics),
+        "",
+        *(f"{name}: {plain_float(value)}" for name, value in best.hyp.items()),
+    ]
+    write_atomically(path, "\n".join(lines) + "\n")
+
+
+def plain_float(value: float) -> str:
+    """Write a float so that every yaml reader takes it for a float, all digits kept.
+
+    PyYAML reads `1e-05` as text: its exponents need a dot before them (`1.0e-05`).
+    """
+    text = repr(float(value))
+    return text.replace("e", ".0e", 1) if "." not in text else text

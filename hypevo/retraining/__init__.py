@@ -1,0 +1,1 @@
+"""Trainings without a search: one by itself, and the winner against the default with fresh seeds."""

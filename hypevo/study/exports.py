@@ -1,0 +1,130 @@
+"""The files that a study is exported to, written again after every trial: views of the study, never its source."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypevo.files import write_atomically
+from hypevo.problem.fitness import parse_fitness
+from hypevo.problem.metrics import STANDARD_COLUMNS
+from hypevo.problem.space import load_space
+from hypevo.protocol import InputError
+from hypevo.results.evolve_csv import EvolveCsv, Row, best_of, read_evolve_csv
+from hypevo.results.hyp_file import plain_float, write_hyp_evolved
+from hypevo.results.plots import plot_evolve
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from hypevo.problem.plan import Plan
+
+CSV, PICTURE = "evolve.csv", "evolve.png"
+HYP, CONFIRMED, RECOMMENDED = "hyp_evolved.yaml", "hyp_confirmed.yaml", "hyp_recommended.yaml"
+
+
+class Exports:
+    """Writes evolve.csv, hyp_evolved.yaml and evolve.png of one study into its folder."""
+
+    def __init__(self, folder: Path, plan: Plan, metrics: Sequence[str]) -> None:
+        self._folder = folder
+        self._plan = plan
+        self._metrics = metrics  # empty when the trainer does not say
+        self._csv: EvolveCsv | None = None
+        self._count = 0  # trials that are in it
+        self._best: tuple[Row, int] | None = None  # and its position
+        self._drawn_at = -math.inf
+        self._drawing_took = 0.0
+
+    def write(self, trials: Sequence[FrozenTrial], *, last: bool = False) -> list[Path]:
+        """Write all three from the finished trials, at least one, in the order in which they finished.
+
+        Those of an earlier call come first, as they were. The picture takes a second or two, so among trials that are
+        as short it waits until it costs no more than a tenth of the time; `last` draws it anyway.
+
+        Raises:
+            OSError: a file cannot be written; the older one is as it was.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for trial in trials[self._count :]:
+            self._add(self.row(trial))
+        if self._csv is None or self._best is None:
+            raise ValueError("exports: expected at least one finished trial; came none")
+        self._csv.write(self._folder / CSV)
+        best, position = self._best
+        write_hyp_evolved(self._folder / HYP, best, generation=position, last=self._count - 1)
+        began = time.monotonic()
+        if last or began - self._drawn_at > 10 * self._drawing_took:
+            plot_evolve(self._folder / PICTURE, [self.row(trial) for trial in trials], self._plan.space)
+            gc.collect()  # a figure is held in cycles, some ten megabytes of them
+            self._drawn_at = time.monotonic()
+            self._drawing_took = self._drawn_at - began
+        return [self._folder / name for name in (CSV, HYP, PICTURE)]
+
+    def _add(self, row: Row) -> None:
+        if self._csv is None:
+            self._csv = EvolveCsv(self._metrics or tuple(row.metrics), tuple(row.hyp))
+        self._csv.add(row)
+        if self._best is None or best_of([self._best[0], row]) is row:
+            self._best = row, self._count
+        self._count += 1
+
+    def row(self, trial: FrozenTrial) -> Row:
+        """A finished trial as a row of the csv."""
+        if trial.value is None:
+            raise ValueError(f"trial {trial.number} has no fitness")
+        hyp = {name: float(value) for name, value in {**self._plan.hyp, **trial.params}.items()}
+        return Row(trial.number, metrics_of(trial, self._metrics), hyp, trial.value)
+
+
+def metrics_of(trial: FrozenTrial, names: Sequence[str] = ()) -> dict[str, float]:
+    """The final metrics of a trial, by name; without `names` YOLOv5's seven, as far as there are any."""
+    return {
+        name: float(trial.user_attrs[name]) for name in names or STANDARD_COLUMNS if name in trial.user_attrs
+    }
+
+
+def export_study(storage: str, study: str | None, folder: Path | None) -> list[Path]:
+    """Write the exports of a stored study, and what its sampler recommends; by default into `runs/evolve/STUDY`.
+
+    Raises:
+        InputError: no such study, or nothing has finished in it.
+    """
+    from hypevo.study.storage import METRICS, finished, load_plan, load_study
+    from samplers import recommend
+
+    found = load_study(storage, study)
+    plan = load_plan(found)
+    trials = finished(found)
+    if not trials:
+        raise InputError(f"study «{found.study_name}» has no finished trial yet")
+    folder = folder or Path("runs/evolve") / found.study_name
+    paths = Exports(folder, plan, found.user_attrs.get(METRICS, ())).write(trials, last=True)
+    individual = {gene: plain_float(float(value)) for gene, value in {**plan.hyp, **recommend(found)}.items()}
+    lines = [
+        f"# hypevo: recommended by {len(trials)} trials of the study «{found.study_name}»: the mean of its elite",
+        "# not trained yet; `hypevo confirm --recommended` measures it",
+        "",
+        *(f"{gene}: {value}" for gene, value in individual.items()),
+    ]
+    write_atomically(folder / RECOMMENDED, "\n".join(lines) + "\n")
+    return [*paths, folder / RECOMMENDED]
+
+
+def plot_csv(csv: Path, picture: Path | None, space: Path | None, fitness: str) -> Path:
+    """Draw evolve.png from any evolve.csv; returns where it is.
+
+    Raises:
+        InputError: the file cannot be read, or holds nothing to draw.
+    """
+    picture = picture or csv.with_name(PICTURE)
+    rows = read_evolve_csv(csv, parse_fitness(fitness, tuple(STANDARD_COLUMNS)))
+    try:
+        plot_evolve(picture, rows, load_space(space) if space is not None else None)
+    except ValueError as error:
+        raise InputError(f"{csv} cannot be drawn: {error}") from error
+    return picture

@@ -1,0 +1,71 @@
+"""The samplers and pruners that a study can be run with, by name."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from typing import TYPE_CHECKING, Literal
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler
+
+from hypevo.protocol import InputError
+from samplers import WeightedParentSampler
+
+if TYPE_CHECKING:
+    from hypevo.problem.plan import Plan
+    from hypevo.problem.space import Space
+
+
+def make_sampler(name: str, plan: Plan, trials: int) -> BaseSampler:
+    """A sampler for a study that has `trials` trials already.
+
+    Ours are functions of the study, so resuming changes nothing. Optuna's own keep a generator: its seed is moved by
+    `trials`, or a resumed study would propose its first trials again.
+    """
+    defaults = {gene.name: plan.hyp[gene.name] for gene in plan.space.movable}
+    if name in ("adaptive", "classic"):
+        mode: Literal["adaptive", "classic"] = "adaptive" if name == "adaptive" else "classic"
+        return WeightedParentSampler(mode=mode, seed=plan.seed, defaults=defaults, gains=plan.space.gains)
+    seed = (plan.seed + trials) % 2**32
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        if name == "tpe":
+            return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+        if name == "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        try:
+            importlib.import_module("cmaes")  # Optuna's sampler needs it, and would fail late
+        except ImportError:
+            raise InputError("--sampler cmaes needs the package cmaes: pip install cmaes") from None
+        return optuna.samplers.CmaEsSampler(
+            x0=defaults, sigma0=0.1, seed=seed, warn_independent_sampling=False
+        )
+
+
+def suggest(trial: optuna.Trial, space: Space) -> dict[str, float]:
+    """A value for each movable gene; a trial that had its values before gets the same."""
+    values: dict[str, float] = {}
+    for gene in space.movable:
+        if gene.choices is not None:
+            values[gene.name] = trial.suggest_categorical(gene.name, gene.choices)
+        elif gene.type == "int":
+            low, high = int(gene.low), int(gene.high)
+            values[gene.name] = trial.suggest_int(
+                gene.name, low, high, step=int(gene.step or 1), log=gene.log
+            )
+        else:
+            values[gene.name] = trial.suggest_float(
+                gene.name, gene.low, gene.high, step=gene.step, log=gene.log
+            )
+    return values
+
+
+def make_pruner(name: str) -> optuna.pruners.BasePruner:
+    """A pruner; each waits for a few complete trials, and «none» never prunes."""
+    if name == "median":
+        return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
+    if name == "hyperband":
+        return optuna.pruners.HyperbandPruner(min_resource=1)
+    return optuna.pruners.NopPruner()

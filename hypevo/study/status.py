@@ -1,0 +1,48 @@
+"""Where a study stands, from its storage alone: it works while the driver runs, and after."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from optuna.trial import TrialState
+
+from hypevo.study.exports import metrics_of
+from hypevo.study.lease import driver_of
+from hypevo.study.storage import journal, load_plan, load_study
+from hypevo.study.tally import ENDED, Standing
+
+
+def study_status(storage: str, name: str | None) -> dict[str, Any]:
+    """The study's state as plain values, ready for JSON; what is not there is None.
+
+    Raises:
+        InputError: no such study.
+    """
+    study = load_study(storage, name)
+    plan = load_plan(study)
+    trials = study.get_trials(deepcopy=False)
+    standing = Standing(trial for trial in trials if trial.state in ENDED)
+    best = standing.best
+    failed = [trial for trial in trials if trial.state is TrialState.FAIL]
+    begun = [trial.number for trial in trials if trial.state is TrialState.RUNNING]
+    driver = driver_of(study, journal(storage))
+    last = [str(trial.user_attrs.get("reason", "")) for trial in failed][-1:]
+    return {
+        "study": study.study_name,
+        "trainer": plan.trainer,
+        "data": plan.settings.get("data"),
+        "fitness": plan.fitness,
+        "generations": standing.generations,
+        "pruned": sum(trial.state is TrialState.PRUNED for trial in trials),
+        "driver": driver,
+        "running": [] if driver is None else begun,
+        "interrupted": begun if driver is None else [],  # the next driver runs them again
+        "failures": dict(Counter(str(trial.user_attrs.get("failure", "unknown")) for trial in failed)),
+        "last_failure": last[0] if last else None,
+        "best_fitness": None if best is None else best.value,
+        "best_trial": None if best is None else best.number,
+        "best_metrics": {} if best is None else metrics_of(best),
+        "genes": [gene.name for gene in plan.space.movable],
+        "mlflow_run": study.user_attrs.get("mlflow_parent_run_id"),
+    }

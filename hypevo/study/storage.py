@@ -1,0 +1,174 @@
+"""Optuna's side of a study: open its storage, create it or check that it is the same one, read it."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.trial import TrialState
+
+from hypevo.problem.plan import Plan
+from hypevo.protocol import InputError
+from hypevo.study.journal import JournalFile
+
+PLAN, PARENT_RUN, EXPERIMENT = "hypevo", "mlflow_parent_run_id", "mlflow_experiment_id"
+METRICS = "metrics"  # the names that the trainer says it returns
+DATASET = "dataset_fingerprint"
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def journal(address: str) -> Path | None:
+    """The journal file that an address means; None for a database."""
+    return None if "://" in address else Path(address)
+
+
+def open_storage(address: str) -> BaseStorage:
+    """A storage from an Optuna URL, or from a path: a journal file.
+
+    Raises:
+        InputError: it cannot be opened, or the journal is damaged.
+    """
+    path = journal(address)
+    if path is None:
+        engine = (
+            {"connect_args": {"timeout": 100}} if address.startswith("sqlite") else {"pool_pre_ping": True}
+        )
+        try:
+            return RDBStorage(address, engine_kwargs=engine)
+        except Exception as error:
+            raise InputError(f"--storage {address}: cannot be opened: {_line(error)}") from error
+    _refuse_special(address, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return JournalStorage(JournalFile(path))
+    except Exception as error:  # Optuna replays the journal: whatever is in it may fail in any way
+        raise _unreadable(address, error) from error
+
+
+def check_plan(storage: BaseStorage, name: str, plan: Plan) -> None:
+    """See, without writing anything, that a study is new or has this plan.
+
+    Raises:
+        InputError: the study exists with another plan, every difference is named; or it is not one of ours.
+    """
+    try:
+        study = optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        return
+    _compare(study, plan)
+
+
+def create_study(storage: BaseStorage, name: str, pruner: optuna.pruners.BasePruner) -> optuna.Study:
+    """Create the study, empty, or load it."""
+    return optuna.create_study(
+        storage=storage, study_name=name, direction="maximize", pruner=pruner, load_if_exists=True
+    )
+
+
+def begin_study(study: optuna.Study, plan: Plan) -> None:
+    """Give a study its plan, which may still change while it has no trials. Call it as the study's only driver.
+
+    Raises:
+        InputError: as `check_plan`.
+    """
+    _compare(study, plan)
+    if study.user_attrs.get(PLAN) != plan.to_json() and not study.get_trials(deepcopy=False):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(["fitness"])
+        study.set_user_attr(PLAN, plan.to_json())
+
+
+def same_dataset(study: optuna.Study, fingerprint: str) -> bool:
+    """Whether a study began with this dataset; a study that knows none yet takes this one for its own."""
+    began = study.user_attrs.get(DATASET)
+    if fingerprint and not began:
+        study.set_user_attr(DATASET, fingerprint)
+    return not (began and fingerprint) or began == fingerprint
+
+
+def enqueue_default(study: optuna.Study, plan: Plan) -> None:
+    """Make the default individual the first trial of a study that has none."""
+    if not study.get_trials(deepcopy=False):
+        defaults = {gene.name: _typed(gene.type, plan.hyp[gene.name]) for gene in plan.space.movable}
+        study.enqueue_trial(defaults, user_attrs={"origin": "default"})
+
+
+def _compare(study: optuna.Study, plan: Plan) -> None:
+    if not study.get_trials(deepcopy=False):
+        return  # nothing to be compared with yet
+    name, stored = study.study_name, study.user_attrs.get(PLAN)
+    if stored is None:
+        raise InputError(f"study «{name}» was not made by hypevo; choose another name with --study")
+    said = Plan.from_json(stored).difference(plan)
+    if said:
+        listed = "\n".join(f"  - {sentence}" for sentence in said)
+        raise InputError(
+            f"study «{name}» exists with another plan, so that trials could not be compared:\n{listed}\n"
+            f"Ask for the same as before to resume it, or choose another name with --study"
+        )
+
+
+def load_study(address: str, name: str | None) -> optuna.Study:
+    """A study that exists, for reading; without a name the only one there is.
+
+    Raises:
+        InputError: no such storage or study.
+    """
+    path = journal(address)
+    if path is not None and not path.exists():
+        raise InputError(f"--storage {address}: no such file; has a study been run from this folder?")
+    storage = open_storage(address)
+    names = [
+        summary.study_name for summary in optuna.get_all_study_summaries(storage, include_best_trial=False)
+    ]
+    if name is None and len(names) == 1:
+        name = names[0]
+    if name is None or name not in names:
+        wanted = "say which with --study" if name is None else f"no study «{name}»"
+        raise InputError(
+            f"{address}: {wanted}; there {'is' if len(names) == 1 else 'are'} {', '.join(names) or 'none'}"
+        )
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def load_plan(study: optuna.Study) -> Plan:
+    """The plan stored in a study.
+
+    Raises:
+        InputError: the study was not made by hypevo.
+    """
+    if PLAN not in study.user_attrs:
+        raise InputError(f"study «{study.study_name}» was not made by hypevo")
+    return Plan.from_json(study.user_attrs[PLAN])
+
+
+def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """The trials that have a fitness, in the order in which they finished."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return sorted(trials, key=lambda trial: (trial.datetime_complete, trial.number))
+
+
+def _refuse_special(address: str, path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise InputError(f"--storage {address}: expected a file; this is a folder, a pipe or a device")
+
+
+def _unreadable(address: str, error: Exception) -> InputError:
+    return InputError(
+        f"--storage {address}: not a journal that Optuna can read: {_line(error)}. "
+        f"Move the file away, or choose another with --storage"
+    )
+
+
+def _typed(kind: str, value: float) -> float:
+    return int(value) if kind == "int" else value
+
+
+def _line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".split("\n")[0][:300]

@@ -1,0 +1,44 @@
+"""Where a result comes from: the command, the code's revision, the versions, the machine, the data."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from hypevo.messages import hidden
+
+PACKAGES = ("hypevo", "torch", "torchvision", "optuna", "mlflow", "numpy")
+
+
+def provenance(dataset: str = "") -> dict[str, str]:
+    """Tags that say how to get this result again; `dataset` is the fingerprint of the data, if there is one."""
+    tags = {
+        "hypevo.command": hidden(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))[:5000],
+        "hypevo.python": platform.python_version(),
+        "hypevo.machine": f"{platform.node()} {platform.machine()} {platform.system()}",
+    }
+    for package in PACKAGES:
+        try:
+            tags[f"hypevo.version.{package}"] = version(package)
+        except PackageNotFoundError:
+            continue
+    revision = _git("rev-parse", "HEAD")
+    if revision:
+        tags["mlflow.source.git.commit"] = revision
+        tags["hypevo.git.dirty"] = str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower()
+    if dataset:
+        tags["hypevo.dataset"] = dataset
+    return tags
+
+
+def _git(*arguments: str) -> str:
+    """What git says of the working directory; empty where there is no git or no repository."""
+    try:
+        answer = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""

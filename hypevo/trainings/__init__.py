@@ -1,0 +1,1 @@
+"""Running trainings: the slots, the backends that run jobs, the process of a training, its folder."""

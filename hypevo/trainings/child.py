@@ -1,0 +1,153 @@
+"""What runs in a trial's own process: resolve the trainer, bind its settings, train, or look and prepare beforehand.
+
+Everything here takes and returns plain data, so that it can be sent between processes and machines.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+from collections.abc import Mapping
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from hypevo.messages import first_line, place
+from hypevo.protocol import Failure, Finding, InputError, Job, Report
+from hypevo.trainings.devices import device_name
+from hypevo.trainings.resolve import resolve
+
+_TORCH_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """What the driver needs to know of a trainer, learned without importing it there."""
+
+    trainer: str  # full name, «module:function»
+    settings: dict[str, Any]  # resolved, plain values
+    metrics: tuple[str, ...]  # the names it returns; empty when it does not say
+    findings: tuple[Finding, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """What all trials of a study share."""
+
+    settings: dict[str, Any]  # that the trials run with, plain values
+    fingerprint: str  # of the data's content; empty from a trainer that offers none
+
+
+def train(job: Job, report: Report) -> dict[str, float]:
+    """Run one job to its final metrics."""
+    trainer = resolve(job.trainer)
+    function = trainer.bound(trainer.settings(job.settings))
+    job.out.mkdir(parents=True, exist_ok=True)
+    metrics = function(job.hyp, out=job.out, seed=job.seed, device=device_name(job.device), report=report)
+    return numbers(metrics, f"{job.trainer} returned")
+
+
+def numbers(metrics: Any, source: str) -> dict[str, float]:
+    """Metrics as plain floats, whatever number type they came as (numpy's, torch's).
+
+    Raises:
+        TypeError: not a mapping of names to numbers; the message begins with `source`.
+    """
+    if not isinstance(metrics, Mapping):
+        raise TypeError(f"{source} {type(metrics).__name__}, expected a mapping of metric names to numbers")
+    plain = {}
+    for name, value in metrics.items():
+        try:
+            plain[str(name)] = float(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{source} {name} = {value!r:.100}, expected a number") from error
+    return plain
+
+
+def inspect(
+    trainer: str,
+    raw: Mapping[str, Any],
+    hyp: Mapping[str, float],
+    space: Mapping[str, Any],
+    cache: Path | None = None,
+    *,
+    check: bool = True,
+) -> Inspection:
+    """Resolve the trainer, build its settings, and run its preflight, which may keep what it reads in `cache`.
+
+    Raises:
+        InputError: the trainer or one of its options does not exist, or its settings refuse a value.
+    """
+    found = resolve(trainer)
+    settings = found.settings(raw)
+    findings: list[Finding] = []
+    if check and hasattr(found.module, "check"):
+        keeps = "cache" in signature(found.module.check).parameters
+        said = found.module.check(settings, hyp, space, *([cache] if keeps else []))
+        findings = [Finding(level, message) for level, message in said]
+    return Inspection(
+        trainer=found.name,
+        settings=_plain(settings),
+        metrics=tuple(getattr(found.module, "METRICS", ())),
+        findings=tuple(findings),
+    )
+
+
+def prepare(trainer: str, settings: Mapping[str, Any], cache: Path) -> Prepared:
+    """Build what all trials of a study share, as far as the trainer has something to share.
+
+    Raises:
+        InputError: the data cannot be used.
+    """
+    found = resolve(trainer)
+    bound = found.settings(settings)
+    fingerprint = ""
+    try:
+        if hasattr(found.module, "prepare"):
+            cache.mkdir(parents=True, exist_ok=True)
+            bound = found.module.prepare(bound, cache) or bound
+        if hasattr(found.module, "fingerprint"):
+            fingerprint = str(found.module.fingerprint(bound))
+    except (ValueError, FileNotFoundError) as error:
+        raise InputError(str(error)) from error
+    return Prepared(_plain(bound), fingerprint)
+
+
+def validate(trainer: str, raw: Mapping[str, Any], device: str) -> dict[str, float]:
+    """The metrics of a checkpoint on a dataset, from the trainer's `validate(settings, device=)`."""
+    found = resolve(trainer)
+    if not hasattr(found.module, "validate"):
+        raise InputError(f"trainer {found.name} offers no validate(settings, device=)")
+    try:
+        return dict(found.module.validate(found.settings(raw), device=device_name(device)))
+    except (ValueError, FileNotFoundError) as error:
+        raise InputError(str(error)) from error
+
+
+def failure_of(error: BaseException) -> tuple[Failure, str]:
+    """The kind of failure an exception stands for, and one line that says what happened."""
+    line = first_line(error)
+    if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "CUDAOutOfMemoryError"):
+        return Failure.OUT_OF_MEMORY, line
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in _TORCH_OUT_OF_MEMORY):
+        return Failure.OUT_OF_MEMORY, line
+    if isinstance(error, FloatingPointError):
+        return Failure.DIVERGED, line
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or "No space left on device" in str(error):
+        return Failure.DISK_FULL, line
+    return Failure.CRASHED, line + place(error)
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    if settings is None:
+        return {}
+    return {
+        field.name: _text(getattr(settings, field.name))
+        for field in dataclasses.fields(settings)
+        if field.init
+    }
+
+
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,287 @@
+"""Trials on this machine: one process each, forked from a server that has the trainer already imported.
+
+A process of its own means that a crash, a leak or the out-of-memory killer costs one trial and nothing else. The server
+(`forkserver`) makes that cheap: torch is imported once. Where fork does not exist, `spawn` does the same, slower.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from hypevo.protocol import Failure, InputError, Job, Outcome, WorkError
+from hypevo.trainings import child as trial
+from hypevo.trainings.backend import OnReport
+from hypevo.trainings.devices import environment
+from hypevo.trainings.offspring import MARK, kill_offspring
+from hypevo.trainings.record import LOG
+
+DAY = 86400.0  # seconds: the system takes no longer waits than some weeks
+FAREWELL = 10.0  # seconds a process may take to end after its last word: some hang, and hold the device
+TRAINER, PRELOAD = "HYPEVO_PRELOAD_TRAINER", "hypevo.trainings.preload"  # the module is for the server alone
+_MOST_EPOCHS = 2**31  # MLflow keeps an epoch's number in a database
+_SERVER_DIED = 255  # what multiprocessing makes of a child whose server is gone; the child may still live
+
+
+class LocalBackend:
+    """Runs jobs, and single calls, in child processes that die with this one."""
+
+    def __init__(self, trainer: str, method: str | None = None) -> None:
+        """Prepare to run `trainer`; `method`, of multiprocessing, is forkserver where there is one, else spawn."""
+        if method is None:
+            method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+        self._context = multiprocessing.get_context(method)
+        os.environ[TRAINER] = trainer  # read by the server when it starts
+        if method == "forkserver":
+            self._context.set_forkserver_preload([PRELOAD])
+        self._running: dict[Future[Outcome], _Child] = {}
+
+    def submit(self, job: Job, on_report: OnReport) -> Future[Outcome]:
+        """Start a job now. `on_report(step, metrics)` is called from another thread, in order."""
+        future: Future[Outcome] = Future()
+        job.out.mkdir(parents=True, exist_ok=True)
+        variables = environment(job.device, job.threads)
+        try:
+            child = _Child(self._context, _train, (job,), variables, job.out / LOG)
+        except (OSError, EOFError) as error:  # no more processes, or the server of the children was killed
+            future.set_result(Outcome(failure=Failure.KILLED, reason=f"no process for it: {error!r}"))
+            return future
+        self._running[future] = child
+
+        def follow() -> None:
+            try:
+                future.set_result(_outcome(child, on_report, job.timeout))
+            except BaseException as error:  # noqa: BLE001 - the future carries it to the driver
+                future.set_exception(error)
+
+        threading.Thread(target=follow, name=f"trial in {job.out.name}", daemon=True).start()
+        future.add_done_callback(lambda done: self._running.pop(done, None))
+        return future
+
+    def cancel(self, future: Future[Outcome], failure: Failure) -> None:
+        """Stop a running job; its outcome then carries `failure`."""
+        child = self._running.get(future)
+        if child is not None:
+            child.stop(failure)
+
+    def call(
+        self, function: Callable[..., Any], *args: Any, device: str = "cpu", threads: int | None = None
+    ) -> Any:
+        """The result of `function(*args)` in a child process, its output on this terminal.
+
+        Raises:
+            InputError: as the function raised it.
+            WorkError: the function failed otherwise, or its process died.
+        """
+        child = _Child(self._context, _call, (function, args), environment(device, threads), None)
+        try:
+            while (message := child.receive(None)) is not None:
+                kind, *content = message
+                if kind == "done":
+                    return content[0]
+                if kind == "input":
+                    raise InputError(content[0])
+                raise WorkError(f"{function.__name__}: {content[1]}")
+        except KeyboardInterrupt:
+            child.stop(Failure.INTERRUPTED)
+            raise
+        finally:
+            child.join(FAREWELL)
+        raise WorkError(f"{function.__name__} ended without an answer: {child.death()[1]}")
+
+    def close(self) -> None:
+        """Kill whatever still runs, and wait until it is gone."""
+        running = dict(self._running)
+        for child in running.values():
+            child.stop(Failure.INTERRUPTED)
+        wait_for(running)  # the thread that follows a child joins it, and no other
+
+
+class _Child:
+    """A process in a group of its own, and the pipe on which it speaks."""
+
+    def __init__(
+        self,
+        context: Any,
+        target: Callable[..., None],
+        args: tuple[Any, ...],
+        variables: Mapping[str, str],
+        log: Path | None,
+    ) -> None:
+        self.connection, theirs = context.Pipe(duplex=False)
+        self._mark = str(log.parent) if log is not None else f"call-{uuid.uuid4().hex}"
+        self.process = context.Process(
+            target=_enter, args=(theirs, {**variables, MARK: self._mark}, log, target, args), daemon=False
+        )
+        self.failure: Failure | None = None
+        self.started = time.monotonic()
+        self.process.start()
+        theirs.close()
+
+    def receive(self, timeout: float | None) -> tuple[Any, ...] | None:
+        """The next message; None once the process has ended.
+
+        Raises:
+            TimeoutError: nothing came within `timeout` seconds.
+        """
+        ready = wait([self.connection, self.process.sentinel], timeout)
+        if not ready:
+            raise TimeoutError
+        if self.connection in ready or self.connection.poll():
+            with suppress(EOFError, OSError):
+                return tuple(self.connection.recv())
+        return None
+
+    def stop(self, failure: Failure) -> None:
+        """Kill the process and everything it started."""
+        self.failure = self.failure or failure
+        self._kill_group()
+        self.process.kill()  # also the one that had not yet made its own group
+
+    def join(self, patience: float | None = None) -> None:
+        """Wait until the process is gone, and kill what is left of it after `patience` seconds, and of its children."""
+        self.process.join(patience)
+        self._kill_group()
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
+        kill_offspring(self._mark)
+        self.connection.close()
+
+    def _kill_group(self) -> None:
+        if self.process.pid is not None and hasattr(os, "killpg"):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def death(self) -> tuple[Failure, str]:
+        """How a process that gave no answer ended."""
+        code = self.process.exitcode
+        if self.failure is not None:
+            return self.failure, f"{self.failure} by the driver"
+        if code == _SERVER_DIED:
+            return Failure.KILLED, "the server of the trial processes died"
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name
+            hint = " (the system's out-of-memory killer sends this one)" if name == "SIGKILL" else ""
+            return Failure.KILLED, f"killed by {name}{hint}"
+        return Failure.CRASHED, f"left with exit code {code} and without a result"
+
+
+def _outcome(child: _Child, on_report: OnReport, timeout: float | None) -> Outcome:
+    """Follow a training to its end."""
+    outcome: Outcome | None = None
+    deadline = None if timeout is None else child.started + timeout
+    while True:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            child.stop(Failure.TIMED_OUT)
+            deadline = None
+            continue
+        try:
+            message = child.receive(None if left is None else min(left, DAY))
+        except TimeoutError:
+            continue
+        if message is None:
+            break
+        kind, *content = message
+        if kind == "report":
+            on_report(*content)
+            continue
+        if kind == "done":
+            outcome = Outcome(metrics=content[0])
+        elif kind == "input":
+            outcome = Outcome(failure=Failure.CRASHED, reason=content[0])
+        else:
+            outcome = Outcome(failure=content[0], reason=content[1])
+        break
+    seconds = time.monotonic() - child.started
+    child.join(FAREWELL)
+    if outcome is None:
+        failure, reason = child.death()
+        if failure is Failure.TIMED_OUT:
+            reason = f"stopped after {timeout:g} s"
+        outcome = Outcome(failure=failure, reason=reason)
+    return Outcome(outcome.metrics, outcome.failure, outcome.reason, seconds)
+
+
+def _enter(
+    connection: Connection,
+    variables: dict[str, str],
+    log: Path | None,
+    target: Callable[..., None],
+    args: tuple[Any, ...],
+) -> None:
+    """First steps of a child: own group, own log, die with the parent; then the work."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
+    if hasattr(os, "setsid"):
+        os.setsid()
+    threading.Thread(
+        target=_die_with_parent, args=(variables[MARK],), name="parent watch", daemon=True
+    ).start()
+    if log is not None:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+    os.environ.update(variables)
+    os.environ.pop(
+        "MLFLOW_RUN_ID", None
+    )  # the run belongs to the driver; a trainer that logs must not write into it
+    torch = sys.modules.get("torch")
+    if torch is not None and "OMP_NUM_THREADS" in variables:
+        torch.set_num_threads(int(variables["OMP_NUM_THREADS"]))  # imported before the variable was set
+    target(connection, *args)
+    connection.close()
+
+
+def _die_with_parent(mark: str) -> None:
+    """Ends this process and all it started when the driver ends, however it ends.
+
+    PR_SET_PDEATHSIG would watch the fork server instead of the driver.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    wait([parent.sentinel])
+    kill_offspring(mark)
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def _train(connection: Connection, job: Job) -> None:
+    def report(metrics: Mapping[str, float], *, step: int) -> None:
+        if not 0 <= step < _MOST_EPOCHS:
+            raise ValueError(f"report() was given step={step}; expected the epoch, counted from 0")
+        connection.send(("report", int(step), trial.numbers(metrics, "report() was given")))
+
+    _answer(connection, trial.train, job, report)
+
+
+def _call(connection: Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    _answer(connection, function, *args)
+
+
+def _answer(connection: Connection, function: Callable[..., Any], *args: Any) -> None:
+    """Send what the function returned, or how it failed; the traceback goes to the log."""
+    try:
+        connection.send(("done", function(*args)))
+    except InputError as error:
+        connection.send(("input", str(error)))
+    except Exception as error:  # noqa: BLE001 - every failure of a trainer is an outcome
+        sys.excepthook(type(error), error, error.__traceback__)
+        sys.stderr.flush()
+        connection.send(("failed", *trial.failure_of(error)))

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from hypevo.problem.settings import EvolveSettings
+from hypevo.protocol import Failure, InputError
+from hypevo.retraining.train import repeat_of, train_once
+
+
+def trained(**settings):
+    lines = io.StringIO()
+    defaults = {
+        "trainer": "landscape:train",
+        "device": "cpu",
+        "out": Path("runs/train"),
+        "experiment": "train",
+    }
+    outcome, folder = train_once(EvolveSettings(**(defaults | settings)), Console(file=lines, width=200))
+    return outcome, folder, lines.getvalue().splitlines()
+
+
+def the_run(arena):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{arena / 'mlflow.db'}")
+    (run,) = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    return run, client
+
+
+def test_one_training_is_one_run_with_curves_and_files(arena):
+    outcome, folder, lines = trained(options={"epochs": 3})
+    assert outcome.failure is None
+    assert [line.partition(" ·")[0] for line in lines if line.startswith("epoch")] == [
+        "epoch 1/3",
+        "epoch 2/3",
+        "epoch 3/3",
+    ]
+    run, client = the_run(arena)
+    assert run.info.status == "FINISHED"
+    assert "mlflow.parentRunId" not in run.data.tags
+    assert run.data.params["lr0"] == "0.01"
+    assert run.data.params["trainer.epochs"] == "3"
+    assert [metric.step for metric in client.get_metric_history(run.info.run_id, "fitness")] == [0, 1, 2]
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} >= {
+        "hyp.yaml",
+        "log.txt",
+        "weights",
+    }
+    assert (folder / "weights/best.pt").exists()
+
+
+def test_trainings_of_one_name_get_folders_of_their_own(arena):
+    assert trained()[1].name == "landscape-1"
+    assert trained()[1].name == "landscape-2"
+    assert trained(study="mine")[1].name == "mine"
+    assert trained(study="mine")[1].name == "mine-2"
+
+
+def test_a_failed_training_says_why_and_its_run_is_failed(arena):
+    outcome, folder, _ = trained(options={"fail": "raise", "fail_above": 0.0})
+    assert outcome.failure is Failure.CRASHED
+    assert "broken on purpose" in outcome.reason
+    assert "broken on purpose" in (folder / "log.txt").read_text()
+    run, _ = the_run(arena)
+    assert run.info.status == "FAILED"
+
+
+def test_a_fitness_function_that_fails_at_the_end_costs_no_metrics(arena):
+    (arena / "choosy.py").write_text("def judge(m): return None if m['recall'] == m['precision'] else 1.0\n")
+    outcome, folder, _ = trained(fitness="choosy:judge")
+    assert outcome.failure is Failure.CRASHED
+    assert "trained, but choosy:judge: expected a number; it returned None" in outcome.reason
+    assert json.loads((folder / "result.json").read_text())["metrics"] == outcome.metrics
+    assert the_run(arena)[0].info.status == "FAILED"
+
+
+def test_evolved_hyperparameters_are_taken_back(arena, evolution):
+    summary = evolution(3)
+    outcome, _, _ = trained(hyp="runs/evolve/s/hyp_evolved.yaml")
+    assert outcome.metrics["mAP_0.5"] == pytest.approx(summary.best.user_attrs["mAP_0.5"])
+
+
+def test_bad_input_leaves_nothing_behind(bare_arena):
+    (bare_arena / "hyp.yaml").write_text("lr9: 0.1\n")
+    with pytest.raises(InputError, match="lr9"):
+        trained(hyp="hyp.yaml")
+    left = {path.name for path in bare_arena.iterdir()} - {"__pycache__"}
+    assert left == {"hyp.yaml", "landscape.py"}
+
+
+def test_a_trial_is_repeated_with_its_seed_and_gives_the_same(evolution, arena):
+    evolution(3, trial_seed="per-trial", options={"epochs": 3}, seed=5)
+    repeat = repeat_of(2, "s", EvolveSettings(device="cpu", out=Path("runs/train")))
+    assert repeat.settings.seed == 7
+    assert repeat.settings.options["epochs"] == 3
+    outcome, folder = train_once(repeat.settings, Console(file=io.StringIO()), repeat.individual)
+    assert {name: outcome.metrics[name] for name in repeat.metrics} == repeat.metrics
+    assert folder.name == "s-trial-2"
+
+
+def test_a_trial_that_has_not_finished_cannot_be_repeated(evolution):
+    evolution(1)
+    with pytest.raises(InputError, match="no finished trial 7; finished are 0 to 0"):
+        repeat_of(7, "s", EvolveSettings())

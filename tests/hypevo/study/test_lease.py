@@ -1,0 +1,144 @@
+"""One driver a study: locks of files, leases in databases."""
+
+import fcntl
+import os
+import threading
+import time
+
+import optuna
+import pytest
+
+from hypevo.protocol import InputError
+from hypevo.study.lease import LEASE, driver_of, lease, lock
+
+QUICK = {"beat": 0.1, "patience": 0.6}
+
+
+def nobody(*_):
+    raise AssertionError("not to be called")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request, tmp_path):
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgresql")
+    return f"sqlite:///{tmp_path / 'optuna.db'}"
+
+
+@pytest.fixture
+def study(address, request):
+    return optuna.create_study(storage=address, study_name=request.node.name)
+
+
+def same(study, address):
+    """The study as another process would load it."""
+    return optuna.load_study(study_name=study.study_name, storage=optuna.storages.RDBStorage(address))
+
+
+def test_a_locked_study_names_its_driver(tmp_path):
+    journal = tmp_path / "mlruns" / "optuna.journal"
+    with lock(journal, "s"):
+        with (
+            pytest.raises(InputError, match=rf"«s» is already running on .*, pid {os.getpid()}"),
+            lock(journal, "s"),
+        ):
+            pass
+        with lock(journal, "t"), lock(tmp_path / "mlruns" / "other.journal", "s"):
+            pass  # another study, and a study of that name in another journal
+    with lock(journal, "s"):
+        pass
+
+
+def test_looking_for_a_driver_keeps_none_from_starting(tmp_path):
+    journal = tmp_path / "optuna.journal"
+    study = optuna.create_study(study_name="s")
+    assert driver_of(study, journal) is None
+    assert not list(tmp_path.iterdir())
+    with lock(journal, "s"):
+        assert f"pid {os.getpid()}" in driver_of(study, journal)
+    assert driver_of(study, journal) is None
+    (path,) = tmp_path.iterdir()
+    with path.open() as look:
+        fcntl.flock(look, fcntl.LOCK_SH)
+        threading.Timer(0.2, lambda: fcntl.flock(look, fcntl.LOCK_UN)).start()
+        with lock(journal, "s"):
+            pass
+
+
+def test_a_driver_whose_lock_cannot_be_read_is_not_taken_for_none(tmp_path):
+    study = optuna.create_study(study_name="s")
+    (tmp_path / ".optuna.journal.s.lock").mkdir()
+    assert "unknown: " in driver_of(study, tmp_path / "optuna.journal")
+
+
+def test_a_lease_that_is_no_longer_renewed_is_no_driver(study):
+    with lease(study, nobody, nobody, **QUICK):
+        assert f"pid {os.getpid()}" in driver_of(study, None)
+    assert driver_of(study, None) is None
+    study.set_user_attr(LEASE, {"host": "gone", "pid": 1, "token": "old", "beat": 7, "at": time.time() - 60})
+    assert driver_of(study, None) is None
+
+
+def test_a_lock_where_nothing_can_be_written_is_an_input_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot write beside it"), lock(tmp_path / "file" / "journal", "s"):
+        pass
+
+
+def test_a_lease_is_renewed_and_refused_to_a_second_driver(study, address):
+    said = []
+    with lease(study, nobody, nobody, **QUICK):
+        first = study.user_attrs[LEASE]
+        assert first["pid"] == os.getpid()
+        with (
+            pytest.raises(InputError, match=rf"already running on .*, pid {os.getpid()}"),
+            lease(same(study, address), said.append, nobody, **QUICK),
+        ):
+            pass
+        assert "waiting 0.6 s for a sign of life" in said[0]
+        assert study.user_attrs[LEASE]["beat"] > first["beat"]
+    assert study.user_attrs[LEASE] is None
+    with lease(study, nobody, nobody, **QUICK):  # free at once, without a word
+        pass
+
+
+def test_a_dead_driver_s_lease_is_taken_over(study):
+    study.set_user_attr(LEASE, {"host": "gone", "pid": 1, "token": "old", "beat": 7})
+    said = []
+    with lease(study, said.append, nobody, **QUICK):
+        assert study.user_attrs[LEASE]["pid"] == os.getpid()
+    assert "held on gone, pid 1" in said[0]
+
+
+def test_a_driver_that_slept_too_long_is_told_that_it_lost_the_study(study, address):
+    lost = threading.Event()
+    with lease(study, nobody, lost.set, **QUICK):
+        other = same(study, address)
+        for beat in range(40):  # a renewal of ours may fall between: the other one renews as well
+            other.set_user_attr(LEASE, {"host": "b", "pid": 2, "token": "new", "beat": beat})
+            if lost.wait(0.5):
+                break
+        assert lost.is_set()
+    assert study.user_attrs[LEASE]["token"] == "new"  # and it leaves the other one's lease alone
+
+
+def test_of_two_drivers_that_claim_at_once_one_stays(study, address):
+    held, refused = [], []
+    barrier = threading.Barrier(2)
+
+    def claim(name):
+        mine = same(study, address)
+        barrier.wait()
+        try:
+            with lease(mine, lambda _: None, nobody, beat=1.0, patience=3.0):
+                held.append(name)
+                time.sleep(4)
+        except InputError:
+            refused.append(name)
+
+    threads = [threading.Thread(target=claim, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(held), len(refused)) == (1, 1)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+
+import pytest
+
+from hypevo.tracking.charts import LONGEST, view_key, view_path, view_tag
+
+
+def unpacked(value: str) -> dict:
+    packed = json.loads(value)["state"]
+    kind, _, text = packed.partition(";")
+    assert kind == "deflate"
+    return json.loads(zlib.decompress(base64.b64decode(text)))
+
+
+def test_view_shows_the_trials_of_one_study_by_fitness():
+    _, value = view_tag("coco128", "abc", ["lr0", "momentum"], ["fitness"])
+    state = unpacked(value)
+    assert state["searchFilter"] == "tags.mlflow.parentRunId = 'abc'"
+    assert state["orderByKey"] == "metrics.`fitness`"
+    assert state["orderByAsc"] is False
+
+
+def test_every_metric_has_its_curve_in_its_section():
+    metrics = ["fitness", "metrics/mAP_0.5", "val/box_loss", "train/box_loss"]
+    _, value = view_tag("s", "p", ["lr0"], metrics)
+    curves = {
+        c["metricKey"]: c["metricSectionId"]
+        for c in unpacked(value)["compareRunCharts"]
+        if c["type"] == "LINE"
+    }
+    assert curves == {
+        "fitness": "validation",
+        "metrics/mAP_0.5": "validation",
+        "val/box_loss": "losses",
+        "train/box_loss": "losses",
+    }
+
+
+def test_every_chart_stands_in_a_section_of_the_view():
+    state = unpacked(view_tag("s", "p", ["a", "b", "c"], ["fitness", "train/x"])[1])
+    sections = {section["uuid"] for section in state["compareRunSections"]}
+    assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} <= sections
+    uuids = [chart["uuid"] for chart in state["compareRunCharts"]]
+    assert len(set(uuids)) == len(uuids)
+
+
+def test_genes_that_people_look_at_first_are_shown_first():
+    state = unpacked(view_tag("s", "p", ["shear", "mosaic", "lr0"], ["fitness"])[1])
+    parallel = next(chart for chart in state["compareRunCharts"] if chart["type"] == "PARALLEL")
+    assert parallel["selectedParams"] == ["lr0", "mosaic"]
+
+
+def test_genes_of_another_trainer_are_shown_as_they_come():
+    state = unpacked(view_tag("s", "p", ["depth", "width"], ["fitness"])[1])
+    parallel = next(chart for chart in state["compareRunCharts"] if chart["type"] == "PARALLEL")
+    assert parallel["selectedParams"] == ["depth", "width"]
+
+
+def test_a_view_longer_than_mlflow_accepts_is_refused():
+    many = [f"metrics/{index:060d}-{index * 7919 % 104729}" for index in range(3000)]
+    with pytest.raises(ValueError, match=str(LONGEST)):
+        view_tag("s", "p", ["lr0"], many)
+
+
+def test_the_link_names_the_view_that_was_saved():
+    name, _ = view_tag("my study", "p", ["lr0"], ["fitness"])
+    assert name == f"mlflow.sharedViewState.{view_key('my study')}"
+    assert f"viewStateShareKey={view_key('my study')}" in view_path("7", "my study")
+    assert view_path("7", "my study").startswith("/#/experiments/7/runs?")

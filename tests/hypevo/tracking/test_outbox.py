@@ -1,0 +1,142 @@
+"""The outbox: what is put in arrives once, in order, whatever the other side does meanwhile."""
+
+import threading
+
+import pytest
+
+from hypevo.tracking import outbox
+from hypevo.tracking.outbox import Outbox, Refused
+
+
+class Other:
+    """The other side: keeps what it gets; `away` makes it raise, `refused` are keys it will never take."""
+
+    def __init__(self):
+        self.got = []
+        self.away = False
+        self.refused = ()
+        self.tries = 0
+
+    def take(self, key, item):
+        self.tries += 1
+        if key in self.refused:
+            raise Refused(f"{key[0]} {key[1]}: bad name")
+        if self.away:
+            raise ConnectionError("nobody there")
+        self.got.append((key, item))
+
+
+@pytest.fixture
+def other():
+    return Other()
+
+
+@pytest.fixture
+def box(other, monkeypatch):
+    monkeypatch.setattr(outbox, "FIRST_PAUSE", 0.01)
+    return Outbox("MLflow", other.take)
+
+
+def test_what_is_stopped_sends_only_what_is_on_its_way():
+    sent, begun, go_on = [], threading.Event(), threading.Event()
+
+    def send(key, item):
+        begun.set()
+        go_on.wait()
+        sent.append(item)
+
+    box = Outbox("MLflow", send)
+    box.start()
+    for number in range(3):
+        box.put(("trial", number), number)
+    assert begun.wait(10)
+    threading.Timer(0.1, go_on.set).start()
+    box.stop()
+    assert sent == [0]
+    box.stop()
+
+
+def test_urgent_items_go_first_and_the_latest_form_counts(box, other):
+    box.put(("file", 1), "old")
+    box.put(("file", 2), "x")
+    box.put(("trial", 0), "y", urgent=True)
+    box.put(("file", 1), "new")
+    box.start()
+    assert box.close(1.0) == set()
+    assert other.got == [(("trial", 0), "y"), (("file", 1), "new"), (("file", 2), "x")]
+    assert box.news() == []
+
+
+def test_what_could_not_be_sent_arrives_when_the_other_side_is_back(box, other):
+    other.away = True
+    box.start()
+    for number in range(3):
+        box.put(("trial", number), number)
+    while other.tries < 5:
+        pass
+    other.away = False
+    assert box.close(10.0) == set()
+    assert sorted(item for _, item in other.got) == [0, 1, 2]
+    away, back = box.news()
+    assert "MLflow does not answer (ConnectionError: nobody there)" in away
+    assert back == "MLflow answers again"
+    assert box.news() == []
+
+
+def test_closing_gives_up_in_time_and_names_what_is_left(box, other):
+    other.away = True
+    box.put(("trial", 1), "a")
+    box.put(("file", "x"), "b")
+    box.start()
+    assert box.close(0.05) == {("trial", 1), ("file", "x")}
+    assert other.got == []
+
+
+def test_what_is_refused_is_dropped_and_said(box, other):
+    other.refused = [("trial", 1)]
+    box.put(("trial", 1), "a")
+    box.put(("trial", 2), "b")
+    box.start()
+    assert box.close(1.0) == set()
+    assert other.got == [(("trial", 2), "b")]
+    assert box.news() == ["MLflow refuses trial 1: bad name"]
+
+
+def test_one_item_that_always_fails_holds_up_no_other(other, monkeypatch):
+    monkeypatch.setattr(outbox, "FIRST_PAUSE", 0.01)
+
+    def take(key, item):
+        if item == "poison":
+            raise KeyError("a bug")
+        other.take(key, item)
+
+    box = Outbox("MLflow", take)
+    box.start()
+    box.put(("trial", 0), "poison")
+    for number in range(1, 4):
+        box.put(("trial", number), number)
+    assert box.close(0.3) == {("trial", 0)}
+    assert [item for _, item in other.got] == [1, 2, 3]
+    assert len(box.news()) == 1  # said once
+
+
+def test_a_newer_form_put_in_while_the_older_one_fails_is_the_one_sent(other, monkeypatch):
+    monkeypatch.setattr(outbox, "FIRST_PAUSE", 0.01)
+    failing = threading.Event()
+    go_on = threading.Event()
+
+    def take(key, item):
+        if item == "old":
+            failing.set()
+            go_on.wait(10)
+            raise ConnectionError
+        other.take(key, item)
+
+    box = Outbox("MLflow", take)
+    box.start()
+    box.put(("trial", 0), "old")
+    failing.wait(10)
+    box.put(("trial", 0), "new")
+    go_on.set()
+    assert box.close(5.0) == set()
+    assert other.got == [(("trial", 0), "new")]

@@ -1,0 +1,44 @@
+"""What a trial's process makes of a trainer and of its failures."""
+
+import errno
+
+import pytest
+
+from hypevo.protocol import Failure
+from hypevo.trainings.child import failure_of, numbers
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch's."""
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (MemoryError("x"), Failure.OUT_OF_MEMORY),
+        (OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), Failure.OUT_OF_MEMORY),
+        (RuntimeError("CUDA error: out of memory"), Failure.OUT_OF_MEMORY),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), Failure.OUT_OF_MEMORY),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), Failure.OUT_OF_MEMORY),
+        (FloatingPointError("loss is nan"), Failure.DIVERGED),
+        (OSError(errno.ENOSPC, "No space left on device"), Failure.DISK_FULL),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), Failure.DISK_FULL),
+        (RuntimeError("write failed: No space left on device"), Failure.DISK_FULL),
+        (OSError(errno.EACCES, "Permission denied"), Failure.CRASHED),
+        (ValueError("shapes"), Failure.CRASHED),
+    ],
+)
+def test_failures_are_told_apart(error, failure):
+    kind, reason = failure_of(error)
+    assert kind is failure
+    assert type(error).__name__ in reason
+
+
+def test_a_crash_names_its_line():
+    with pytest.raises(TypeError) as error:
+        numbers({"a": None}, "m:train returned")
+    assert "trial.py:" in failure_of(error.value)[1]
+
+
+def test_a_reason_is_one_line_of_bounded_length():
+    assert len(failure_of(FloatingPointError("x" * 9999 + "\nsecond line"))[1]) == 500
