@@ -122,5 +122,63 @@ class EvolveSettings:
         return self.out / self.name
 
 
+@dataclass(frozen=True)
+class TrainSettings:
+    """The options of `hypevo train`; the trainer's own are in `options`."""
+
+    trainer: str = BUILT_IN
+    options: Mapping[str, Any] = field(default_factory=dict)
+    hyp: str | None = None
+    space: Path | None = None
+    fitness: str = DEFAULT_FITNESS
+    device: str = "auto"
+    seed: int = 0
+    from_trial: int | None = None
+    from_study: str | None = None
+    storage: str = "mlruns/optuna.journal"
+    name: str | None = None
+    out: Path = Path("runs/train")
+    cache: Path = Path("runs/cache")
+    experiment: str = "hypevo-train"
+    retries: int = 2
+    trial_timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "trainer", full_name(self.trainer))
+
+    @property
+    def training_name(self) -> str:
+        """What the training is called: as given, else after its dataset."""
+        return self.name or EvolveSettings(trainer=self.trainer, options=self.options).name
+
+
+@dataclass(frozen=True)
+class ConfirmSettings:
+    """The options of `hypevo confirm`."""
+
+    study: str | None = None
+    storage: str = "mlruns/optuna.journal"
+    top: int = 1
+    recommended: bool = False
+    seeds: int = 5
+    options: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    slots_per_device: int = 1
+    stagger: float = 0.0
+    retries: int = 2
+    trial_timeout: float | None = None
+    out: Path = Path("runs/evolve")
+    cache: Path = Path("runs/cache")
+    experiment: str = "hypevo-confirm"
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise InputError(f"--top: expected 1 or more; got {self.top}")
+        if self.seeds < 2:
+            raise InputError(
+                f"--seeds: expected 2 or more, or there is no spread to judge by; got {self.seeds}"
+            )
+
+
 def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
