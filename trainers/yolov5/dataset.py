@@ -58,8 +58,8 @@ def scan(config: DataConfig, part: Part, *, strict: bool = False, memory: Path |
     reasons = (*listing.refused, *split.warnings)
     skipped = len(listing.refused) + split.skipped
     if not len(split):
-        others = ", ".join(f"{count} × {ending or 'none'}" for ending, count in listing.others.most_common(5))
-        found = f"; endings of the files there: {others}" if others and not listing.images else ""
+        others = ", ".join(f"{count} × {ending}" for ending, count in listing.others.most_common(5))
+        found = f"; passed over there: {others}" if others and not listing.images else ""
         raise ValueError(_summary(f"{part}: no usable image in {where}{found}", reasons))
     if strict and skipped:
         raise ValueError(_summary(f"{part}: {skipped} file(s) unusable in {where}", reasons[:skipped]))
@@ -87,9 +87,10 @@ def _nothing(split: Split, part: Part) -> str:
             "expected …/labels/….txt for …/images/….jpg, or the .txt beside the image"
         )
     empty = _label_folders(split, set(range(len(split))) - missing)
+    beside = f", {len(missing)} image(s) have none" if missing else ""
     return (
-        f"{part}: no label in the {len(split) - len(missing)} label files in {empty}, all empty, and "
-        f"{len(missing)} images have none; expected rows `class x y w h`"
+        f"{part}: no labels: all {len(split) - len(missing)} label file(s) in {empty} are empty{beside}; "
+        "expected rows `class x y w h`"
     )
 
 

@@ -87,13 +87,13 @@ def _search(folder: Path, found: Listing) -> None:
         for entry in entries:
             path = place / entry.name
             if entry.name.startswith("."):
-                found.others[".…"] += 1
+                found.others["hidden"] += 1
             elif path.is_dir() if entry.is_symlink() else entry.is_dir():
                 waiting.append((path, above | {identity}))
             elif path.suffix.lower() in SUFFIXES:
                 images.append(path)
             else:
-                found.others[path.suffix.lower()] += 1
+                found.others[path.suffix.lower() or "no ending"] += 1
     found.images += sorted(images)
 
 

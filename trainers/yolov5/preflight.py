@@ -9,13 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from .data import at_hand, open_data, scan_parts, warnings_of
 from .data_yaml import DataConfig, load_data
 from .progress import shown
 from .settings import GENES, OPTIONAL_GENES
-from .weights import Checkpoint, load_checkpoint, start_detector
+from .weights import Checkpoint, load_checkpoint, transferable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -177,8 +175,7 @@ def _transfer(
     if checkpoint is None:
         return
     classes, anchors = len(config.names), round(hyp.get("anchors", 0)) or 3
-    with torch.device("meta"):  # its shapes are enough
-        _, copied, total = start_detector(checkpoint, size=settings.model, classes=classes, anchors=anchors)
+    copied, total = transferable(checkpoint, size=settings.model, classes=classes, anchors=anchors)
     if copied == total:
         return
     reason = ""

@@ -21,32 +21,33 @@ def read_text(path: Path, most: int) -> str:
         FileNotFoundError: There is no such file.
         BadFileError: It can't be read, is longer, or is no UTF-8 text; the message says what it is instead.
     """
-    require_file(path)
+    size = require_file(path)
+    if size > most:
+        raise BadFileError(f"expected at most {most:,} bytes, got {size:,}")
     try:
         with path.open("rb") as file:
-            data = file.read(most + 1)
+            data = file.read(most)
     except OSError as error:
         raise BadFileError(f"it can't be read: {error.strerror}") from None
-    if len(data) > most:
-        raise BadFileError(f"longer than {most:,} bytes, more than such a file needs")
     return decoded(data)
 
 
-def require_file(path: Path) -> None:
-    """Make sure that opening the path gives a file, for opening a pipe would wait for ever.
+def require_file(path: Path) -> int:
+    """Return the size of a file in bytes, having made sure that it is one: opening a pipe would wait for ever.
 
     Raises:
         FileNotFoundError: There is no such file.
         BadFileError: It is something else, or can't be reached.
     """
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"no such file: {path}") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         raise BadFileError(f"it can't be reached: {getattr(error, 'strerror', None) or error}") from None
-    if not stat.S_ISREG(mode):
-        raise BadFileError(f"expected a file, got {_KINDS.get(stat.S_IFMT(mode), 'a device')}")
+    if not stat.S_ISREG(status.st_mode):
+        raise BadFileError(f"expected a file, got {_KINDS.get(stat.S_IFMT(status.st_mode), 'a device')}")
+    return status.st_size
 
 
 def decoded(data: bytes) -> str:

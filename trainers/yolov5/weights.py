@@ -108,11 +108,17 @@ def transfer(state: Mapping[str, Tensor], model: Detector) -> tuple[int, int]:
         How many were copied, of how many the model has.
     """
     own = model.state_dict()
-    fitting = {
-        name: tensor for name, tensor in state.items() if name in own and tensor.shape == own[name].shape
-    }
+    fitting = {name: state[name] for name in own if _fits(state.get(name), own[name])}
     model.load_state_dict(fitting, strict=False)
     return len(fitting), len(own)
+
+
+def transferable(checkpoint: Checkpoint, *, size: str, classes: int, anchors: int) -> tuple[int, int]:
+    """Return what `start_detector` would about the tensors, without their numbers."""
+    with torch.device("meta"):
+        own = Detector(size or checkpoint.size, classes, anchors).state_dict()
+    state = _offered(checkpoint, anchors)
+    return sum(_fits(state.get(name), tensor) for name, tensor in own.items()), len(own)
 
 
 def start_detector(
@@ -135,10 +141,18 @@ def start_detector(
         model = Detector(size, classes, anchors)
         return model, 0, len(model.state_dict())
     model = Detector(size or checkpoint.size, classes, anchors)
-    state = checkpoint.state
-    if checkpoint.anchors.shape[1] != anchors:
-        state = {name: tensor for name, tensor in state.items() if not name.startswith(_DETECT)}
-    return model, *transfer(state, model)
+    return model, *transfer(_offered(checkpoint, anchors), model)
+
+
+def _offered(checkpoint: Checkpoint, anchors: int) -> dict[str, Tensor]:
+    """Return the tensors that a detector with so many anchors per level can take."""
+    if checkpoint.anchors.shape[1] == anchors:
+        return checkpoint.state
+    return {name: tensor for name, tensor in checkpoint.state.items() if not name.startswith(_DETECT)}
+
+
+def _fits(tensor: Tensor | None, own: Tensor) -> bool:
+    return tensor is not None and tensor.shape == own.shape
 
 
 def _require_values(state: Mapping[str, Tensor], path: Path) -> None:
@@ -154,7 +168,7 @@ def _require_values(state: Mapping[str, Tensor], path: Path) -> None:
 
 def _kind(tensor: Tensor) -> str:
     if tensor.is_meta:
-        return "meta (it has no values)"
+        return "meta"
     if tensor.layout != torch.strided:
         return "sparse"
     return "quantised" if tensor.is_quantized else "complex" if tensor.is_complex() else str(tensor.dtype)
