@@ -50,8 +50,6 @@ def load_data(path: Path | str) -> DataConfig:
         ValueError: The yaml is broken or lacks a key.
     """
     path = Path(path).absolute()
-    if not path.is_file():
-        raise FileNotFoundError(f"no data.yaml at {path}; give the path of an existing one")
     raw = _mapping(path)
     root = _root(path, raw)
     config = DataConfig(
@@ -78,6 +76,8 @@ def _mapping(path: Path) -> dict[str, Any]:
                 f"{path}: expected `names` of at most {_MOST_CLASSES:,} classes, got a file of {entries:,} entries"
             )
         raw = yaml.load(text, Loader=_TextLoader)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no data.yaml at {path}; give the path of an existing one") from None
     except BadFileError as error:
         raise ValueError(f"{path}: {error}") from None
     except yaml.YAMLError as error:

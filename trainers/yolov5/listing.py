@@ -88,7 +88,7 @@ def _search(folder: Path, found: Listing) -> None:
             path = place / entry.name
             if entry.name.startswith("."):
                 found.others["hidden"] += 1
-            elif path.is_dir() if entry.is_symlink() else entry.is_dir():
+            elif os.path.isdir(path) if entry.is_symlink() else entry.is_dir():  # noqa: PTH112  # never raises
                 waiting.append((path, above | {identity}))
             elif path.suffix.lower() in SUFFIXES:
                 images.append(path)

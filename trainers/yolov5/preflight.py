@@ -100,7 +100,8 @@ def _optimizer(settings: Settings, hyp: Mapping[str, float]) -> Iterator[Finding
 
 
 def _images(train: Split, val: Split) -> Iterator[Finding]:
-    for warning in warnings_of(train, val):
+    counts = [split.warnings[0] for split in (train, val) if split.unlabelled]  # never cut off by a long list
+    for warning in dict.fromkeys((*counts, *warnings_of(train, val))):
         yield "warning", warning
 
 

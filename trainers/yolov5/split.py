@@ -31,7 +31,9 @@ class Split:
     sizes: NDArray[np.int64]  # (N, 2) native height, width, after EXIF rotation
     boxes: tuple[NDArray[np.float32], ...]  # (n, 5) class, centre x, centre y, width, height; normalised
     polygons: tuple[tuple[NDArray[np.float32] | None, ...], ...]  # per box (m, 2) x, y, normalised, or None
-    warnings: tuple[str, ...]  # files skipped, then rows dropped, each with its reason
+    warnings: tuple[
+        str, ...
+    ]  # how many lack a label file; files skipped and rows dropped, each with its reason
     skipped: int = 0  # how many files
     unlabelled: tuple[int, ...] = ()  # indices of the images that have no label file; an empty one is a file
 

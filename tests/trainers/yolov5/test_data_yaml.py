@@ -164,8 +164,8 @@ def test_a_gigabyte_of_zeros_is_refused(tmp_path):
         load_data(path)
 
 
-@pytest.mark.parametrize("make_path", [os.mkdir, os.mkfifo])
-def test_what_is_no_file_is_not_opened(tmp_path, make_path):
+@pytest.mark.parametrize(("make_path", "kind"), [(os.mkdir, "a folder"), (os.mkfifo, "a pipe")])
+def test_what_is_no_file_is_not_opened(tmp_path, make_path, kind):
     make_path(tmp_path / "data.yaml")
-    with pytest.raises(FileNotFoundError, match=r"no data\.yaml at"):
+    with pytest.raises(ValueError, match=rf"data\.yaml: expected a file, got {kind}"):
         load_data(tmp_path / "data.yaml")

@@ -163,6 +163,16 @@ def test_label_files_that_are_elsewhere_are_an_error_with_the_place(dataset, tmp
     assert f"has a label file in {tmp_path / 'labels'};" in single_error(settings)
 
 
+def test_the_count_of_missing_label_files_is_not_lost_in_a_long_list(dataset, tmp_path):
+    settings = dataset()
+    for number in range(50):
+        (tmp_path / "images" / f"bad {number}.png").write_bytes(b"no image")
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "val" / "bare.png")
+    told = [message for level, message in check(settings, HYP, {}) if level == "warning"]
+    expected = f"1 of 2 val images have no label file in {tmp_path / 'val'};"
+    assert sum(message.startswith(expected) for message in told) == 1
+
+
 def leaks(settings: Settings) -> list[str]:
     return [message for level, message in check(settings, HYP, {}) if "train images too" in message]
 
