@@ -62,6 +62,7 @@ class Driver:
         self._budget = Budget(settings, ledger.study, ledger.tally)
         self._trials: dict[int, Trial] = {}  # under way, by number
         self._again: deque[Trial] = deque()  # interrupted in an earlier call
+        self._default_failed = False  # since the last trial that was asked for
         self._to_export = True
         self.slots = Slots(backend, self, work, watcher)
 
@@ -98,6 +99,9 @@ class Driver:
         """An interrupted trial, else a new one as long as generations are wanted."""
         if not self._again and not self._budget.wants(active):
             return None
+        if self._default_failed:
+            enqueue_default(self._ledger.study, self._plan)
+            self._default_failed = False
         trial = self._again.popleft() if self._again else self._ledger.study.ask()
         self._budget.begin()
         return self._training(trial)
@@ -120,7 +124,7 @@ class Driver:
         self._ledger.ended(trial, training)
         self._budget.count(outcome)
         if fitness is None and trial.user_attrs.get(ORIGIN) == DEFAULT:
-            enqueue_default(self._ledger.study, self._plan)
+            self._default_failed = True
         tally = self._ledger.tally
         number = None if tally.best is None else tally.best.number
         self._watcher.advanced(done=tally.generations, best=self._best_value, best_number=number)

@@ -69,7 +69,9 @@ def settle(study: optuna.Study, stored: Plan, plan: Plan, fingerprint: str) -> l
     sentences = []
     moved = spelled_otherwise(stored.settings, plan.settings)
     for name, value in plan.settings.items():
-        before = known.get(name, _content(stored.settings.get(name)))
+        before = known.get(name)
+        if before is None and (name != DATA or not fingerprint):
+            before = _content(stored.settings.get(name))
         if name in moved and before != now[name]:
             raise InputError(
                 f"study «{study.study_name}» exists with another plan: --{name} was {stored.settings.get(name)} and is "

@@ -37,7 +37,7 @@ def open_storage(address: str, tell: Callable[[str], None] = _log.warning) -> Ba
 
     Args:
         address: The URL or the path.
-        tell: Told when a database server is away, and when it is back.
+        tell: Told when a database server is away or back, and what is spoilt in a journal.
 
     Raises:
         InputError: it cannot be opened, is lost with this process, or the journal is damaged.
@@ -60,7 +60,7 @@ def open_storage(address: str, tell: Callable[[str], None] = _log.warning) -> Ba
         path.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return JournalStorage(JournalFile(path))
+            return JournalStorage(JournalFile(path, tell))
     except Exception as error:  # Optuna replays the journal: whatever is in it may fail in any way
         raise _unreadable(address, error) from error
 

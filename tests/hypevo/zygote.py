@@ -12,7 +12,6 @@ import traceback
 
 
 def main() -> None:
-    import hypevo.evolution.evolve  # with optuna and mlflow: some seconds
     from hypevo.cli.app import main as command
 
     for line in sys.stdin:

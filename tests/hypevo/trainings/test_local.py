@@ -182,7 +182,7 @@ def test_an_answer_that_is_no_metrics_is_explained(backend, bare_arena, answer, 
 def test_a_call_brings_back_its_result_or_its_error(backend):
     found = backend.call(child.inspect, "landscape:train", {"epochs": "4"}, HYP, {})
     assert found.settings["epochs"] == 4
-    with pytest.raises(InputError, match="did you mean '--epochs'"):
+    with pytest.raises(InputError, match="did you mean «--epochs»"):
         backend.call(child.inspect, "landscape:train", {"epoch": "4"}, HYP, {})
     with pytest.raises(WorkError, match="inspect: TypeError"):
         backend.call(child.inspect, "landscape:train")
