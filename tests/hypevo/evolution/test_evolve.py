@@ -289,7 +289,7 @@ def test_a_dataset_that_changed_since_the_study_began_is_told(evolution, arena):
 def test_a_new_study_does_not_write_over_another_one_s_trials(evolution, arena):
     evolution(2)
     (arena / "mlruns/optuna.journal").unlink()
-    with pytest.raises(InputError, match="belongs to another study, «s» in --storage mlruns/optuna.journal"):
+    with pytest.raises(InputError, match=r"belongs to another study, «s» in --storage mlruns/optuna.journal"):
         evolution(2)
     assert len(list(arena.glob("runs/evolve/s/trials/*/result.json"))) == 2
 
@@ -326,7 +326,7 @@ def test_a_metric_with_the_name_of_an_attribute_changes_nothing(evolution, arena
 
 def test_a_study_keeps_to_its_folder(evolution, arena):
     evolution(1)
-    with pytest.raises(InputError, match="has its files in .*runs/evolve/s; continue it with --out"):
+    with pytest.raises(InputError, match=r"has its files in .*runs/evolve/s; continue it with --out"):
         evolution(2, out=Path("elsewhere"))
     (arena / "runs/evolve").rename(arena / "moved")
     assert evolution(2, out=Path("moved")).done == 2
@@ -339,7 +339,7 @@ def test_an_older_copy_of_the_storage_does_not_write_over_later_trials(evolution
     evolution(3)
     (arena / "mlruns/optuna.journal").write_bytes(old)
     with pytest.raises(
-        InputError, match="trial 2 is there, and --storage mlruns/optuna.journal knows 1 trials"
+        InputError, match=r"trial 2 is there, and --storage mlruns/optuna.journal knows 1 trials"
     ):
         evolution(3)
 
@@ -353,7 +353,7 @@ def test_the_same_dataset_elsewhere_continues_and_another_one_does_not(evolution
     assert evolution(3, options={"data": "e/data.yaml"}).done == 3
     (arena / "other.yaml").write_text("another content")
     with pytest.raises(
-        InputError, match="--data was e/data.yaml and is now other.yaml, which has another content"
+        InputError, match=r"--data was e/data.yaml and is now other.yaml, which has another content"
     ):
         evolution(4, options={"data": "other.yaml"})
 
