@@ -10,7 +10,7 @@ from pathlib import Path
 from hypevo.problem.fitness import Fitness, parse_fitness
 from hypevo.problem.hyp import check_hyp, load_hyp
 from hypevo.problem.plan import Plan
-from hypevo.problem.settings import EvolveSettings
+from hypevo.problem.settings import StudySettings, TrainingSettings
 from hypevo.problem.space import Space, load_space
 from hypevo.protocol import Finding, InputError
 from hypevo.study.search import make_sampler
@@ -40,12 +40,12 @@ class Preflight:
 
 
 def preflight(
-    settings: EvolveSettings, backend: LocalBackend, given: tuple[Space, dict[str, float]] | None = None
+    settings: TrainingSettings, backend: LocalBackend, given: tuple[Space, dict[str, float]] | None = None
 ) -> Preflight:
     """Check everything, and write nothing.
 
     Args:
-        settings: What the user asked for.
+        settings: What the user asked for: a study, whose search is looked at too, or one training.
         backend: Runs the trainer's own part of the look.
         given: The individual; that of the settings' files unless given.
 
@@ -75,15 +75,17 @@ def preflight(
         space=space,
         hyp=hyp,
         fitness=fitness.text,
-        trial_seed=settings.trial_seed,
+        trial_seed=settings.trial_seed if isinstance(settings, StudySettings) else "fixed",
         seed=settings.seed,
     )
-    make_sampler(settings.sampler, plan, trials=0)  # refuses one whose package is not there
-    findings += [*inspection.findings, *_frozen_at_zero(plan, settings.sampler)]
+    findings += inspection.findings
+    if isinstance(settings, StudySettings):
+        make_sampler(settings.sampler, plan, trials=0)  # refuses one whose package is not there
+        findings += _frozen_at_zero(plan, settings.sampler)
     return Preflight(plan, fitness, devices, inspection, tuple(findings))
 
 
-def individual(settings: EvolveSettings) -> tuple[Space, dict[str, float]]:
+def individual(settings: TrainingSettings) -> tuple[Space, dict[str, float]]:
     """The search space and the complete default individual.
 
     Raises:
@@ -91,17 +93,18 @@ def individual(settings: EvolveSettings) -> tuple[Space, dict[str, float]]:
     """
     try:
         space = load_space(settings.space)
-        if settings.only:
-            space = space.only(settings.only)
-        if settings.freeze:
-            space = space.freeze(settings.freeze)
+        if isinstance(settings, StudySettings):
+            if settings.only:
+                space = space.only(settings.only)
+            if settings.freeze:
+                space = space.freeze(settings.freeze)
         if settings.hyp is None:
             hyp = check_hyp({}, space)
         else:
             hyp = check_hyp(load_hyp(settings.hyp), space, source=settings.hyp)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
-    if not space.movable:
+    if isinstance(settings, StudySettings) and not space.movable:
         raise InputError(
             "nothing to evolve: every gene of the search space is frozen (gain 0, or low = high)"
         )
@@ -124,7 +127,7 @@ def _frozen_at_zero(plan: Plan, sampler: str) -> list[Finding]:
     ]
 
 
-def _check_places(settings: EvolveSettings) -> list[Finding]:
+def _check_places(settings: TrainingSettings) -> list[Finding]:
     """Whether every folder can be made and filled; none is made yet.
 
     Raises:

@@ -267,7 +267,7 @@ def confirm(
 
     Example: hypevo confirm --study coco128 --seeds 5 --epochs 100
     """
-    from hypevo.retraining.confirm import ConfirmSettings
+    from hypevo.problem.settings import ConfirmSettings
     from hypevo.retraining.confirm import confirm as run
 
     chosen = ConfirmSettings(

@@ -24,6 +24,7 @@ from hypevo.files import write_atomically
 from hypevo.messages import refuse
 from hypevo.problem.fitness import Fitness, parse_fitness
 from hypevo.problem.plan import Plan
+from hypevo.problem.settings import ConfirmSettings
 from hypevo.protocol import InputError, Job, Outcome
 from hypevo.results.evolve_csv import Row
 from hypevo.results.hyp_file import write_hyp_evolved
@@ -41,30 +42,6 @@ from samplers import recommend
 BASELINE, RECOMMENDED = "baseline", "recommended"
 FRESH = 10_000  # added to the study's seed: the seeds of a confirmation are none of the search's
 LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class ConfirmSettings:
-    """The options of `hypevo confirm`."""
-
-    study: str | None = None
-    storage: str = "mlruns/optuna.journal"
-    top: int = 1  # candidates: so many of the best trials
-    recommended: bool = False  # one more candidate: the mean of the elite
-    seeds: int = 5
-    options: Mapping[str, Any] | None = None  # of the trainer, over those of the study: more epochs, say
-    device: str = "auto"
-    out: Path = Path("runs/evolve")
-    cache: Path = Path("runs/cache")
-    experiment: str = "hypevo-confirm"
-
-    def __post_init__(self) -> None:
-        if self.top < 1:
-            raise InputError(f"--top: expected 1 or more; got {self.top}")
-        if self.seeds < 2:
-            raise InputError(
-                f"--seeds: expected 2 or more, or there is no spread to judge by; got {self.seeds}"
-            )
 
 
 @dataclass(frozen=True)
@@ -192,7 +169,7 @@ def _prepare(
     settings: ConfirmSettings, plan: Plan, backend: LocalBackend
 ) -> tuple[child.Prepared, Fitness, tuple[str, ...]]:
     """The trainer's options, checked and prepared, the study's fitness, and the names of the metrics."""
-    wanted = {**plan.settings, **(settings.options or {})}
+    wanted = {**plan.settings, **settings.options}
     cache = settings.cache.resolve()
     look = backend.call(child.inspect, plan.trainer, wanted, dict(plan.hyp), plan.space.to_dict(), cache)
     refuse([finding.message for finding in look.findings if finding.level == "error"])
