@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a question first, so that the work can be put down at a safe place."""
+"""Ctrl-C, SIGTERM and a closed terminal as a request first, so that the work stops at a safe place."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 Handler = Callable[[int, Any], Any]
+
+# SIGHUP: the terminal was closed; `nohup` has it ignored, and Windows has none.
+_TERMINATION = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
 @contextlib.contextmanager
@@ -22,14 +25,14 @@ def asked_first(ask_to_stop: Callable[[], None]) -> Iterator[None]:
         signal.signal(number, signal.default_int_handler)
         ask_to_stop()
 
-    with _handled({signal.SIGINT: handle, signal.SIGTERM: handle}):
+    with _handled(dict.fromkeys((signal.SIGINT, *_TERMINATION), handle)):
         yield
 
 
 @contextlib.contextmanager
 def terminated_gently() -> Iterator[None]:
-    """Let SIGTERM raise KeyboardInterrupt, as Ctrl-C does, so that what is open is closed."""
-    with _handled({signal.SIGTERM: signal.default_int_handler}):
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does, so that what is open is closed."""
+    with _handled(dict.fromkeys(_TERMINATION, signal.default_int_handler)):
         yield
 
 
@@ -38,7 +41,11 @@ def _handled(handlers: dict[signal.Signals, Handler]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
         return
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    before = {
+        number: signal.signal(number, handler)
+        for number, handler in handlers.items()
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield
     finally:

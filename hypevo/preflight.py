@@ -15,74 +15,88 @@ from hypevo.problem.space import Space, load_space
 from hypevo.protocol import Finding, InputError
 from hypevo.study.search import make_sampler
 from hypevo.study.storage import journal
-from hypevo.trainings import child as trial
+from hypevo.trainings import child
+from hypevo.trainings.backend import Backend
 from hypevo.trainings.child import Inspection
-from hypevo.trainings.devices import parse_devices
-from hypevo.trainings.local import LocalBackend
 
 LOW_DISK = 2 * 1024**3  # bytes
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """What the look beforehand found."""
+    """What was found before anything is trained."""
 
-    plan: Plan
-    fitness: Fitness
-    devices: tuple[str, ...]
     inspection: Inspection
+    fitness: Fitness
     findings: tuple[Finding, ...]
 
     @property
     def errors(self) -> list[str]:
-        """The messages that stop the study."""
+        """The messages that stop the work."""
         return [finding.message for finding in self.findings if finding.level == "error"]
 
 
-def preflight(
-    settings: TrainingSettings, backend: LocalBackend, given: tuple[Space, dict[str, float]] | None = None
-) -> Preflight:
-    """Check everything, and write nothing.
+@dataclass(frozen=True)
+class StudyPreflight(Preflight):
+    """The same of a study, and its plan."""
+
+    plan: Plan
+
+
+def preflight(settings: StudySettings, backend: Backend) -> StudyPreflight:
+    """Check everything that a study needs, and write nothing.
 
     Args:
-        settings: What the user asked for: a study, whose search is looked at too, or one training.
-        backend: Runs the trainer's own part of the look.
-        given: The individual; that of the settings' files unless given.
+        settings: What the user asked for.
+        backend: Runs the trainer's own part of the check.
 
     Raises:
         InputError: something cannot even be read; what is merely wrong with the data is among the findings.
     """
-    space, hyp = given or individual(settings)
-    devices = parse_devices(settings.device)
+    space, hyp = individual(settings)
+    if not space.movable:
+        raise InputError(
+            "nothing to evolve: every gene of the search space is frozen (gain 0, or low = high)"
+        )
+    found = preflight_training(settings, space, hyp, backend)
+    plan = Plan(
+        trainer=found.inspection.trainer,
+        settings=found.inspection.settings,
+        space=space,
+        hyp=hyp,
+        fitness=found.fitness.text,
+        trial_seed=settings.trial_seed,
+        seed=settings.seed,
+    )
+    make_sampler(settings.sampler, plan, trials=0)  # refuses one whose package is not there
+    findings = (*found.findings, *_frozen_at_zero(plan, settings.sampler))
+    return StudyPreflight(found.inspection, found.fitness, findings, plan)
+
+
+def preflight_training(
+    settings: TrainingSettings, space: Space, hyp: dict[str, float], backend: Backend
+) -> Preflight:
+    """Check what a training needs: places, trainer, data, fitness.
+
+    Raises:
+        InputError: as `preflight`.
+    """
     findings = _check_places(settings)
     inspection = backend.call(
-        trial.inspect,
+        child.inspect,
         settings.trainer,
         dict(settings.options),
         hyp,
         space.to_dict(),
         settings.cache.resolve(),
-        device=devices[0],
+        slot=backend.slots()[0],
     )
     try:
         fitness = parse_fitness(settings.fitness, inspection.metrics)
         fitness.try_out(inspection.metrics)
     except ValueError as error:
         raise InputError(f"--fitness: {error}") from error
-    plan = Plan(
-        trainer=inspection.trainer,
-        settings=inspection.settings,
-        space=space,
-        hyp=hyp,
-        fitness=fitness.text,
-        trial_seed=settings.trial_seed if isinstance(settings, StudySettings) else "fixed",
-        seed=settings.seed,
-    )
-    findings += inspection.findings
-    if isinstance(settings, StudySettings):
-        make_sampler(settings.sampler, plan, trials=0)  # refuses one whose package is not there
-        findings += _frozen_at_zero(plan, settings.sampler)
-    return Preflight(plan, fitness, devices, inspection, tuple(findings))
+    return Preflight(inspection, fitness, (*findings, *inspection.findings))
 
 
 def individual(settings: TrainingSettings) -> tuple[Space, dict[str, float]]:
@@ -99,16 +113,10 @@ def individual(settings: TrainingSettings) -> tuple[Space, dict[str, float]]:
             if settings.freeze:
                 space = space.freeze(settings.freeze)
         if settings.hyp is None:
-            hyp = check_hyp({}, space)
-        else:
-            hyp = check_hyp(load_hyp(settings.hyp), space, source=settings.hyp)
+            return space, check_hyp({}, space)
+        return space, check_hyp(load_hyp(settings.hyp), space, source=settings.hyp)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
-    if isinstance(settings, StudySettings) and not space.movable:
-        raise InputError(
-            "nothing to evolve: every gene of the search space is frozen (gain 0, or low = high)"
-        )
-    return space, hyp
 
 
 def _frozen_at_zero(plan: Plan, sampler: str) -> list[Finding]:
@@ -133,10 +141,12 @@ def _check_places(settings: TrainingSettings) -> list[Finding]:
     Raises:
         InputError: one cannot.
     """
-    places = {"--out": settings.folder, "--cache-dir": settings.cache}
-    kept = journal(settings.storage)
-    if kept is not None:
-        places["--storage"] = kept.parent
+    places = {"--out": settings.out, "--cache-dir": settings.cache}
+    if isinstance(settings, StudySettings):
+        places["--out"] = settings.folder
+        kept = journal(settings.storage)
+        if kept is not None:
+            places["--storage"] = kept.parent
     short: dict[Path, float] = {}  # folder -> free GiB
     for option, folder in places.items():
         there = next(place for place in (folder.resolve(), *folder.resolve().parents) if place.exists())

@@ -89,7 +89,7 @@ def evolve(
     show(summary, console)
     if summary.interrupted:
         raise typer.Exit(INTERRUPTED)
-    if summary.best is None or summary.failed:
+    if summary.best is None or summary.failed or summary.undelivered:
         raise typer.Exit(FAILED)
 
 
@@ -118,15 +118,17 @@ def check(
     from hypevo.cli.progress import TerminalWatcher
     from hypevo.messages import refuse
     from hypevo.preflight import preflight
-    from hypevo.trainings.local import LocalBackend
+    from hypevo.trainings import make_backend
 
     settings = opt.settings(context)
-    look = preflight(settings, LocalBackend(settings.trainer))
-    TerminalWatcher(console).found(look.findings)
-    refuse(look.errors)
-    genes = ", ".join(gene.name for gene in look.plan.space.movable)
+    backend = make_backend(settings.trainer, device=settings.device)
+    checked = preflight(settings, backend)
+    TerminalWatcher(console).found(checked.findings)
+    refuse(checked.errors)
+    genes = ", ".join(gene.name for gene in checked.plan.space.movable)
+    devices = ", ".join(slot.device for slot in backend.slots())
     console.print(
-        f"ready: {len(look.plan.space.movable)} genes move ({genes}); device {', '.join(look.devices)}",
+        f"ready: {len(checked.plan.space.movable)} genes move ({genes}); device {devices}",
         markup=False,
     )
 
@@ -159,14 +161,17 @@ def train(
 
     Example: hypevo train --hyp runs/evolve/coco128/hyp_evolved.yaml --data coco128.yaml --weights yolov5s.pt
     """
+    from hypevo.cli.progress import TerminalWatcher
     from hypevo.retraining.train import repeat_of, train_once
 
-    settings = opt.settings(context)
+    settings = opt.train_settings(context)
     repeat = None if from_trial is None else repeat_of(from_trial, from_study, settings)
-    if repeat is None:
-        outcome, folder = train_once(settings, console)
-    else:
-        outcome, folder = train_once(repeat.settings, console, repeat.individual)
+    with TerminalWatcher(console, what="training", every_epoch=True) as watcher:
+        if repeat is None:
+            trained = train_once(settings, watcher)
+        else:
+            trained = train_once(repeat.settings, watcher, repeat.individual)
+    outcome, folder = trained.outcome, trained.folder
     if outcome.failure is not None:
         console.print(
             f"{outcome.failure}: {outcome.reason}; see {folder / 'log.txt'}", style="bold red", markup=False
@@ -178,6 +183,9 @@ def train(
         same = "the same to the last digit" if difference == 0 else f"differs by {difference:+.3g}"
         console.print(f"{name}: {same}", markup=False, highlight=False)
     console.print(f"everything is in {folder}", markup=False)
+    if trained.undelivered:
+        console.print("MLflow did not answer: this training is not in it", style="yellow")
+        raise typer.Exit(FAILED)
 
 
 @app.command(context_settings=opt.PASS_ON)
@@ -196,13 +204,12 @@ def val(
     Example: hypevo val --weights yolov5n.pt --data coco128.yaml --img 640
     """
     from hypevo.protocol import full_name
-    from hypevo.trainings import child as trial
-    from hypevo.trainings.devices import parse_devices
-    from hypevo.trainings.local import LocalBackend
+    from hypevo.trainings import child, make_backend
 
-    chosen = parse_devices(device)[0]
     options = opt.trainer_options(context)
-    metrics = LocalBackend(full_name(trainer)).call(trial.validate, trainer, options, chosen, device=chosen)
+    backend = make_backend(full_name(trainer), device=device)
+    slot = backend.slots()[0]
+    metrics = backend.call(child.validate, trainer, options, slot.device, slot=slot)
     if as_json:
         typer.echo(json.dumps({"metrics": metrics}))
     else:
@@ -267,6 +274,7 @@ def confirm(
 
     Example: hypevo confirm --study coco128 --seeds 5 --epochs 100
     """
+    from hypevo.cli.progress import TerminalWatcher
     from hypevo.problem.settings import ConfirmSettings
     from hypevo.retraining.confirm import confirm as run
 
@@ -281,13 +289,22 @@ def confirm(
         out=Path(out),
         cache=Path(cache),
     )
-    verdicts = run(chosen, console)
+    with TerminalWatcher(console, what="training") as watcher:
+        confirmation = run(chosen, watcher)
+    if confirmation.interrupted:
+        console.print("interrupted; the same command continues", style="yellow")
+        raise typer.Exit(INTERRUPTED)
     if as_json:
-        typer.echo(json.dumps([verdict.to_dict() for verdict in verdicts]))
+        typer.echo(json.dumps(confirmation.to_dict()))
     else:
-        for verdict in verdicts:
+        for verdict in confirmation.verdicts:
             typer.echo(str(verdict))
-    if not all(verdict.judged for verdict in verdicts):
+    if confirmation.undelivered:
+        console.print(
+            f"MLflow did not answer: {confirmation.undelivered} trainings will be delivered by the same command",
+            style="yellow",
+        )
+    if confirmation.undelivered or not all(verdict.judged for verdict in confirmation.verdicts):
         raise typer.Exit(FAILED)
 
 
@@ -321,12 +338,12 @@ def import_(
     from hypevo.messages import refuse
     from hypevo.preflight import preflight
     from hypevo.study.import_csv import import_csv
-    from hypevo.trainings.local import LocalBackend
+    from hypevo.trainings import make_backend
 
     settings = opt.settings(context)
-    look = preflight(settings, LocalBackend(settings.trainer))
-    refuse(look.errors)
-    found = import_csv(csv, settings, look.plan)
+    checked = preflight(settings, make_backend(settings.trainer))
+    refuse(checked.errors)
+    found = import_csv(csv, settings, checked.plan)
     for sentence in found.skipped:
         console.print(f"left out: {sentence}", style="yellow", markup=False)
     if as_json:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hypevo.problem.settings import BUILT_IN, EvolveSettings
+from hypevo.problem.settings import BUILT_IN, EvolveSettings, TrainSettings
 from hypevo.protocol import InputError, full_name
 
 TRAINING, SEARCH, RUNNING, PLACES = "The training", "The search", "How it runs", "Where things are"
@@ -111,6 +111,18 @@ def settings(context: typer.Context) -> EvolveSettings:
         if name in chosen:
             chosen[name] = Path(chosen[name])
     return EvolveSettings(**chosen, options=trainer_options(context))
+
+
+def train_settings(context: typer.Context) -> TrainSettings:
+    """The same for a single training."""
+    given = {name: value for name, value in context.params.items() if value not in (None, "")}
+    given["name"] = given.get("study")
+    fields = {field.name for field in dataclasses.fields(TrainSettings)}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if name in fields}
+    for name in ("space", "out", "cache"):
+        if name in chosen:
+            chosen[name] = Path(chosen[name])
+    return TrainSettings(**chosen, options=trainer_options(context))
 
 
 def trainer_options(context: typer.Context) -> dict[str, Any]:

@@ -1,32 +1,47 @@
-"""What a terminal shows of an evolution: a bar with the best fitness and the time left, and a line per trial."""
+"""What a terminal shows of trainings: a bar with the best fitness and the time left, and a line for each."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
 
 from hypevo.protocol import Finding, Outcome
 
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
-_RECENT = 20  # trials whose mean duration the time left is computed from
+_RECENT = 20  # trainings whose mean duration the time left is computed from
 
 
 class TerminalWatcher:
-    """Shows an evolution on a console; without a terminal it prints the lines and leaves the bar out."""
+    """Shows trainings on a console; without a terminal it prints the lines and leaves the bar out."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, what: str = "generation", every_epoch: bool = False) -> None:
+        """Show on a console.
+
+        Args:
+            console: Where.
+            what: What is counted: generations, trainings.
+            every_epoch: Whether each epoch has a line that stays.
+        """
         self._console = console
+        self._what = what
+        self._every_epoch = every_epoch
         self._epochs: int | None = None
         self._slots = 1
         self._total: int | None = None
+        self._done = 0
+        self._best: float | None = None
+        self._best_number: int | None = None
         self._durations: deque[float] = deque(maxlen=_RECENT)
-        self._trials: dict[int, TaskID] = {}
+        self._lines: dict[int, TaskID] = {}
         self._bar: TaskID | None = None
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.fields[text]}"),
+            TextColumn("{task.description}", markup=False), BarColumn(bar_width=30),
+            TextColumn("{task.fields[text]}", markup=False),
             console=console, transient=True, disable=not console.is_terminal,
         )  # fmt: skip
 
@@ -36,17 +51,15 @@ class TerminalWatcher:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def found(self, findings: tuple[Finding, ...]) -> None:
-        """Print the preflight's findings; errors are raised by the driver, all together."""
+    def found(self, findings: Sequence[Finding]) -> None:
+        """Print the preflight's findings; errors are raised by the command, all together."""
         for finding in findings:
             if finding.level != "error":
-                self._console.print(
-                    f"{finding.level}: {finding.message}", style=_COLOURS[finding.level], markup=False
-                )
+                self._print(f"{finding.level}: {finding.message}", _COLOURS[finding.level])
 
     def opened(
         self,
-        study: str,
+        title: str,
         *,
         total: int | None,
         done: int,
@@ -57,74 +70,83 @@ class TerminalWatcher:
     ) -> None:
         """Begin the bar."""
         self._total, self._slots, self._epochs = total, slots, epochs
+        self._done, self._best = done, best
         if not math.isnan(seconds):
             self._durations.append(seconds)
         state = "new" if done == 0 else f"resumed after {done}"
-        of = "until stopped" if total is None else f"{total} generations"
-        self._console.print(f"study [bold]{study}[/] · {state} · {of}")
+        of = "until stopped" if total is None else f"{total} {self._what}{'' if total == 1 else 's'}"
+        self._print(f"{title} · {state} · {of}", "bold")
         self._progress.start()
-        self._bar = self._progress.add_task(
-            f"[bold]{study}", total=total, completed=done, text=self._text(done, best)
-        )
+        self._bar = self._progress.add_task(title, total=total, completed=done, text=self._text())
 
-    def started(self, number: int, *, device: str, attempt: int) -> None:
-        """Add a line for a trial."""
+    def started(self, number: int, *, name: str, where: str, attempt: int) -> None:
+        """Add a line for a training."""
         again = f" (attempt {attempt})" if attempt > 1 else ""
-        self._trials[number] = self._progress.add_task(
-            f"  trial {number} on {device}{again}", total=self._epochs, text="starting"
+        self._lines[number] = self._progress.add_task(
+            f"  {name} on {where}{again}", total=self._epochs, text="starting"
         )
 
-    def reported(self, number: int, *, step: int, fitness: float) -> None:
-        """Advance a trial's line."""
+    def reported(self, number: int, *, step: int, metrics: Mapping[str, float], fitness: float) -> None:
+        """Advance a training's line."""
         of = f"/{self._epochs}" if self._epochs else ""
-        self._progress.update(
-            self._trials[number], completed=step + 1, text=f"epoch {step + 1}{of} · fitness {fitness:.4f}"
-        )
+        if number in self._lines:
+            text = f"epoch {step + 1}{of} · fitness {fitness:.4f}"
+            self._progress.update(self._lines[number], completed=step + 1, text=text)
+        if self._every_epoch:
+            self._print(" · ".join([f"epoch {step + 1}{of}", *_values(metrics)]))
 
-    def ended(
-        self,
-        number: int,
-        *,
-        fitness: float | None,
-        outcome: Outcome,
-        again: bool,
-        done: int,
-        best: float | None,
-    ) -> None:
-        """Turn a trial's line into one that stays."""
-        if number in self._trials:
-            self._progress.remove_task(self._trials.pop(number))
-        seconds = outcome.seconds
+    def advanced(self, *, done: int, best: float | None, best_number: int | None) -> None:
+        """Take the new state of the whole."""
+        self._done, self._best, self._best_number = done, best, best_number
+
+    def ended(self, number: int, *, name: str, fitness: float | None, outcome: Outcome, again: bool) -> None:
+        """Turn a training's line into one that stays."""
+        if number in self._lines:
+            self._progress.remove_task(self._lines.pop(number))
         if fitness is not None:
-            self._durations.append(seconds)
-            star = " [bold green]★ best[/]" if best is not None and fitness >= best else ""
-            self._console.print(
-                f"trial {number:4d} · fitness {fitness:.5f} · {_clock(seconds)}{star}", highlight=False
-            )
+            self._durations.append(outcome.seconds)
+            line = Text(f"{name} · fitness {fitness:.5f} · {clock(outcome.seconds)}")
+            if number == self._best_number:
+                line.append(" ★ best", "bold green")
+            self._console.print(line)
         else:
             what = f"{outcome.failure}: {outcome.reason}" if outcome.reason else str(outcome.failure)
             then = "; it will run again" if again else ""
-            style = "dim" if outcome.failure == "pruned" else "yellow"
-            self._console.print(
-                f"trial {number:4d} · {what}{then}", style=style, markup=False, highlight=False
-            )
+            self._print(f"{name} · {what}{then}", "dim" if outcome.failure == "pruned" else "yellow")
         if self._bar is not None:
-            self._progress.update(self._bar, completed=done, text=self._text(done, best))
+            self._progress.update(self._bar, completed=self._done, text=self._text())
 
-    def said(self, message: str) -> None:
+    def message(self, text: str) -> None:
         """Print a message."""
-        self._console.print(message, style="yellow", markup=False)
+        self._print(text, "yellow")
 
-    def _text(self, done: int, best: float | None) -> str:
+    def _print(self, text: str, style: str = "") -> None:
+        self._console.print(text, style=style, markup=False, highlight=False, emoji=False)
+
+    def _text(self) -> str:
         of = "" if self._total is None else f"/{self._total}"
-        parts = [f"generation {done}{of}", "best –" if best is None else f"best {best:.4f}"]
+        parts = [f"{self._what} {self._done}{of}"]
+        if self._best is not None:
+            parts.append(f"best {self._best:.4f}")
         if self._durations and self._total is not None:
             mean = sum(self._durations) / len(self._durations)
-            parts.append(f"{_clock(mean * math.ceil(max(0, self._total - done) / self._slots))} left")
+            parts.append(f"{clock(mean * math.ceil(max(0, self._total - self._done) / self._slots))} left")
         return " · ".join(parts)
 
 
-def _clock(seconds: float) -> str:
+def _values(metrics: Mapping[str, float]) -> list[str]:
+    """The losses of the training first, then the scores; validation losses and rates are left to the files."""
+    losses = [f"{n.removeprefix('train/')} {v:.4f}" for n, v in metrics.items() if n.startswith("train/")]
+    scores = [
+        f"{n} {v:.4f}"
+        for n, v in metrics.items()
+        if not n.startswith("train/") and "loss" not in n and n != "lr"
+    ]
+    return losses + scores
+
+
+def clock(seconds: float) -> str:
+    """A duration as people say it: 12.3 s, 4 min, 2 h 05 min, 3.1 days."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)

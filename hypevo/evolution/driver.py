@@ -1,4 +1,4 @@
-"""The driver at work: it keeps the slots busy, and writes down what comes back from them.
+"""The driver of an evolution: it asks the sampler for trials, and tells the study what became of them.
 
 There is no barrier between generations: a slot that falls free takes the next trial, whose parents are whatever has
 finished by then.
@@ -6,35 +6,23 @@ finished by then.
 
 from __future__ import annotations
 
-import math
-import os
-import queue
-import time
 from collections import deque
-from collections.abc import Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from optuna.trial import FrozenTrial, Trial
 
+from hypevo.evolution.budget import Budget
 from hypevo.evolution.ledger import Ledger
-from hypevo.interrupts import asked_first
-from hypevo.preflight import Preflight
+from hypevo.problem.plan import Plan
 from hypevo.problem.settings import EvolveSettings
-from hypevo.protocol import Failure, Job, Outcome, WorkError
-from hypevo.study.search import suggest
+from hypevo.protocol import Metrics, Outcome, WorkError
+from hypevo.study.attributes import DEFAULT, ORIGIN
+from hypevo.study.storage import enqueue_default
 from hypevo.trainings.backend import Backend
-from hypevo.trainings.local import DAY
-from hypevo.trainings.record import Record
+from hypevo.trainings.slots import End, Slots, Training, Work
 from hypevo.trainings.watch import Watcher
-from samplers import noise
-
-Events = queue.SimpleQueue[tuple[int, Any]]  # trial number, and a report or an ended future
-NOBODY = (
-    -1
-)  # the sender of what is no trial's: "" from a user who interrupts, else why the driver must not go on
 
 
 @dataclass(frozen=True)
@@ -54,270 +42,151 @@ class Summary:
     undelivered: int  # trials that MLflow has not got yet; the next start delivers them
 
 
-@dataclass(frozen=True)
-class _Active:
-    """A trial that occupies a slot."""
-
-    trial: Trial
-    record: Record
-    future: Future[Outcome]
-    slot: int
-
-
 class Driver:
-    """One evolution at work."""
+    """One evolution at work: the source of its trainings."""
 
     def __init__(
         self,
         settings: EvolveSettings,
-        look: Preflight,
-        options: Mapping[str, Any],
+        plan: Plan,
         ledger: Ledger,
         backend: Backend,
+        work: Work,
         watcher: Watcher,
-        events: Events,
     ) -> None:
         self._settings = settings
-        self._plan = look.plan
-        self._fitness = look.fitness
-        self._options = options
+        self._plan = plan
         self._ledger = ledger
         self._backend = backend
         self._watcher = watcher
-        self._slots = [device for _ in range(settings.slots_per_device) for device in look.devices]
-        self._active: dict[int, _Active] = {}  # by trial number
-        self._again: deque[Trial] = deque()  # to run once more: interrupted or lost
-        self._events = events
-        self._failures_in_a_row = 0
-        self._stopped = ""  # why no more trials are started
-        self._measured = (0, math.nan)  # generations, and the noise they showed
-        self._unscored = ""  # which trial's metrics a user's fitness function failed on, and how
-        self._interrupted = False
-        self._began = math.nan  # when the first trial was started, by the monotonic clock
+        self._budget = Budget(settings, ledger.study, ledger.tally)
+        self._trials: dict[int, Trial] = {}  # under way, by number
+        self._again: deque[Trial] = deque()  # interrupted in an earlier call
+        self._default_failed = False  # since the last trial that was asked for
+        self._to_export = True
+        self.slots = Slots(backend, self, work, watcher)
 
     def run(self) -> Summary:
-        """Work until the study is complete, stopped, or interrupted."""
+        """Work until the study is complete, stopped, or interrupted.
+
+        Raises:
+            WorkError: a user's fitness function failed on a training's metrics.
+        """
         try:
             self._ledger.open()
-            return self._work()
+            self._open_watcher()
+            return self._close(self.slots.run())
         except Exception:
             self._ledger.tracker.stop()
             raise
 
-    def _work(self) -> Summary:
-        ledger = self._ledger
-        self._watcher.opened(
-            ledger.study.study_name,
-            total=self._settings.total,
-            done=ledger.standing.generations,
-            best=self._best_value,
-            seconds=ledger.standing.mean_seconds,
-            slots=len(self._slots),
-            epochs=self._plan.settings.get("epochs"),
-        )
-        with asked_first(lambda: self._events.put((NOBODY, ""))):
-            try:
-                again, unscored = ledger.unfinished()
-                for left in unscored:
-                    self._conclude(*left)
-                self._again.extend(again)
-                if self._again:
-                    numbers = ", ".join(str(trial.number) for trial in self._again)
-                    self._watcher.said(f"running again what was interrupted: trial {numbers}")
-                self._export()
-                self._fill()
-                while self._active and not self._interrupted:
-                    self._handle(*self._next_event())
-                    self._tell_news()
-            finally:
-                self._backend.close()  # what still runs stays RUNNING in the study, and is run again
-            summary = self._close()
-            if self._unscored:
-                raise WorkError(
-                    f"{self._unscored}; nothing is lost: mend the function, and the same command goes on from there"
-                )
-            return summary
+    # -- the source of the loop ------------------------------------------------------------------------------
 
-    # -- slots ---------------------------------------------------------------------------------------------
-
-    def _fill(self) -> None:
-        """Give a trial to every free slot whose time has come, as long as trials are wanted."""
-        taken = {active.slot for active in self._active.values()}
-        for slot in range(len(self._slots)):
-            if slot not in taken and self._wait_for(slot) <= 0 and self._wanted():
-                self._start(self._again.popleft() if self._again else self._ledger.study.ask(), slot)
-
-    def _wanted(self) -> bool:
-        self._stopped = self._stopped or self._budget_spent()
-        if self._stopped:
-            return False
-        total = self._settings.total
-        done = self._ledger.standing.generations
-        return bool(self._again) or total is None or done + len(self._active) < total
-
-    def _budget_spent(self) -> str:
-        """Why no more trials should start; empty while they should."""
-        settings, standing = self._settings, self._ledger.standing
-        if settings.hours is not None and time.monotonic() - self._began > settings.hours * 3600:
-            return f"the {settings.hours:g} hours are over"
-        if settings.gpu_hours is not None and standing.device_seconds > settings.gpu_hours * 3600:
-            return f"the study has used its {settings.gpu_hours:g} GPU-hours"
-        if settings.patience is not None and standing.generations >= settings.patience:
-            if settings.min_gain is None:
-                gain = self._noise()
-                what = f"{gain:.2g}, the noise of a training,"
-            else:
-                gain, what = settings.min_gain, f"{settings.min_gain:g}"
-            stale = 0 if math.isnan(gain) else standing.stale(gain)
-            if stale >= settings.patience:
-                return f"no gain of more than {what} in {stale} generations"
-        return ""
-
-    def _noise(self) -> float:
-        """The standard deviation of a fitness near the best; nan while too few are known to tell."""
-        generations = self._ledger.standing.generations
-        if self._measured[0] != generations:
-            self._measured = (generations, noise(self._ledger.study))
-        return self._measured[1]
-
-    def _wait_for(self, slot: int) -> float:
-        """Seconds until a slot may have its first trial, counted from the first trial of all."""
-        now = time.monotonic()
-        began = now if math.isnan(self._began) else self._began
-        return began + slot * self._settings.stagger - now
-
-    def _next_event(self) -> tuple[int, Any]:
-        """The next report or outcome; slots whose first start comes due meanwhile are filled."""
-        while True:
-            waits = [wait for slot in range(len(self._slots)) if (wait := self._wait_for(slot)) > 0]
-            try:
-                return self._events.get(timeout=min(*waits, DAY) if waits else None)
-            except queue.Empty:
-                self._fill()
-
-    def _start(self, trial: Trial, slot: int) -> None:
-        number, device = trial.number, self._slots[slot]
-        hyp = {**self._plan.hyp, **suggest(trial, self._plan.space)}
-        seed = self._plan.seed + (number if self._plan.trial_seed == "per-trial" else 0)
-        record, attempt = self._ledger.begin(trial, hyp, seed=seed, device=device)
-        threads = max(1, _cpus() // len(self._slots)) if len(self._slots) > 1 else None
-        job = Job(
-            trainer=self._plan.trainer,
-            hyp=hyp,
-            out=record.folder.resolve(),
-            seed=seed,
-            device=device,
-            settings=self._options,
-            threads=threads,
-            timeout=self._settings.trial_timeout,
-        )
-        if math.isnan(self._began):
-            self._began = time.monotonic()
-        future = self._backend.submit(job, lambda step, metrics: self._events.put((number, (step, metrics))))
-        self._active[number] = _Active(trial, record, future, slot)
-        future.add_done_callback(lambda ended: self._events.put((number, ended)))
-        self._watcher.started(number, device=device, attempt=attempt)
-
-    # -- what comes back -----------------------------------------------------------------------------------
-
-    def _handle(self, number: int, event: Any) -> None:
-        if number == NOBODY and event:
-            raise WorkError(f"{event}; this one stops")
-        if number == NOBODY:
-            self._interrupted = True
-            self._watcher.said("interrupted: stopping the running trials (once more to leave at once)")
-        elif isinstance(event, Future):
-            self._end(self._active.pop(number), event.result())
-        else:
-            active = self._active[number]
-            step, metrics = event
-            fitness = self._fitness.of_epoch(metrics)
-            self._watcher.reported(number, step=step, fitness=fitness)
-            if self._ledger.report(active.trial, active.record, step, metrics, fitness):
-                self._backend.cancel(active.future, Failure.PRUNED)
-
-    def _end(self, active: _Active, outcome: Outcome) -> None:
-        lost = outcome.failure is not None and outcome.failure.lost
-        again = lost and self._ledger.lose(active.trial, outcome) <= self._settings.retries
+    def unscored(self) -> Iterable[tuple[Training, Outcome]]:
+        """Enter what an earlier driver left, and hand on what it could not score."""
+        again, unscored = self._ledger.unfinished()
+        self._again.extend(again)
         if again:
-            self._again.append(active.trial)
-            self._tell_end(active.trial, outcome, again=True)
-        else:
-            self._conclude(active.trial, active.record, outcome)
-        self._fill()  # before the exports, which take a second
-        if not again:
+            numbers = ", ".join(str(trial.number) for trial in again)
+            self._watcher.message(f"running again what was interrupted: trial {numbers}")
+        return [(self._training(trial), outcome) for trial, outcome in unscored]
+
+    def stopped(self) -> bool:
+        """Whether the budget is used up."""
+        return self._budget.exhausted()
+
+    def next(self, active: int) -> Training | None:
+        """An interrupted trial, else a new one as long as generations are wanted."""
+        if not self._again and not self._budget.wants(active):
+            return None
+        if self._default_failed:
+            enqueue_default(self._ledger.study, self._plan)
+            self._default_failed = False
+        trial = self._again.popleft() if self._again else self._ledger.study.ask()
+        self._budget.begin()
+        return self._training(trial)
+
+    def begun(self, training: Training) -> None:
+        """Enter an attempt."""
+        self._ledger.begun(self._trials[training.number], training)
+
+    def reported(self, training: Training, step: int, metrics: Metrics, fitness: float) -> bool:  # noqa: ARG002
+        """Enter an epoch; True if the pruner wants the trial to stop."""
+        return self._ledger.reported(self._trials[training.number], training, step, fitness)
+
+    def lost(self, training: Training, outcome: Outcome) -> None:
+        """Enter an attempt that was lost."""
+        self._ledger.lost(self._trials[training.number], training, outcome)
+
+    def ended(self, training: Training, outcome: Outcome, fitness: float | None) -> None:
+        """Enter a trial that is over; the default is measured until it has a result."""
+        trial = self._trials.pop(training.number)
+        self._ledger.ended(trial, training)
+        self._budget.count(outcome)
+        if fitness is None and trial.user_attrs.get(ORIGIN) == DEFAULT:
+            self._default_failed = True
+        tally = self._ledger.tally
+        number = None if tally.best is None else tally.best.number
+        self._watcher.advanced(done=tally.generations, best=self._best_value, best_number=number)
+        self._to_export = True
+
+    def catch_up(self) -> None:
+        """Write the exports, and pass on what MLflow's deliveries have to say."""
+        if self._to_export:
             self._export()
+        self._pass_on_notices()
 
-    def _conclude(self, trial: Trial, record: Record, outcome: Outcome) -> None:
-        """Score a trial that will not be run again, and enter it."""
-        fitness = None
-        if outcome.failure is None:
-            record.finish(outcome, None)  # before a user's function has a chance to fail
-            try:
-                fitness = self._fitness(outcome.metrics)
-            except WorkError as error:
-                self._unscored = (
-                    self._unscored or f"trial {trial.number} is trained, and has no fitness: {error}"
-                )
-                self._stopped = self._unscored
-                return
-            if not math.isfinite(fitness):
-                bad = ", ".join(self._fitness.missing(outcome.metrics)) or "the result"
-                reason = f"no fitness: {bad} is missing or not finite"
-                outcome, fitness = replace(outcome, failure=Failure.DIVERGED, reason=reason), None
-        self._ledger.finish(trial, record, outcome, fitness)
-        self._count(outcome)
-        self._tell_end(trial, outcome, fitness)
+    # -- its own ---------------------------------------------------------------------------------------------
 
-    def _tell_news(self) -> None:
-        for message in self._ledger.tracker.news():
-            self._watcher.said(message)
-
-    def _tell_end(
-        self, trial: Trial, outcome: Outcome, fitness: float | None = None, *, again: bool = False
-    ) -> None:
-        self._watcher.ended(
-            trial.number,
-            fitness=fitness,
-            outcome=outcome,
-            again=again,
-            done=self._ledger.standing.generations,
-            best=self._best_value,
-        )
-
-    def _count(self, outcome: Outcome) -> None:
-        """Failures in a row stop the study: something is wrong that no other hyperparameters will mend."""
-        if outcome.failure is None:
-            self._failures_in_a_row = 0
-        elif outcome.failure is not Failure.PRUNED:
-            self._failures_in_a_row += 1
-            if self._failures_in_a_row >= self._settings.max_failures:
-                last = f"{outcome.failure}: {outcome.reason}"
-                self._stopped = f"{self._failures_in_a_row} trials failed in a row; the last one {last}"
+    def _training(self, trial: Trial) -> Training:
+        self._trials[trial.number] = trial
+        return self._ledger.training(trial)
 
     def _export(self, *, last: bool = False) -> None:
+        self._to_export = False
         try:
             self._ledger.export(last=last)
         except OSError as error:
-            self._watcher.said(
-                f"exports not written ({error}); the study has everything, the next trial tries again"
+            self._watcher.message(
+                f"exports not written ({error}); the study has everything, and they are tried again after each trial"
             )
 
-    def _close(self) -> Summary:
-        failed = self._failures_in_a_row >= self._settings.max_failures or self._unscored != ""
-        state = "interrupted" if self._interrupted else "stopped" if self._stopped else "complete"
-        status = "KILLED" if self._interrupted else "FAILED" if failed else "FINISHED"
+    def _pass_on_notices(self) -> None:
+        for message in self._ledger.tracker.news():
+            self._watcher.message(message)
+
+    def _open_watcher(self) -> None:
+        tally = self._ledger.tally
+        self._watcher.opened(
+            self._ledger.study.study_name,
+            total=self._settings.total,
+            done=tally.generations,
+            best=self._best_value,
+            seconds=tally.mean_seconds,
+            slots=len(self._backend.slots()),
+            epochs=self._plan.settings.get("epochs"),
+        )
+
+    def _close(self, end: End) -> Summary:
+        failed = self._budget.failed or end.unscored != ""
+        stopped = end.unscored or self._budget.spent
+        state = "interrupted" if end.interrupted else "stopped" if stopped else "complete"
+        status = "KILLED" if end.interrupted else "FAILED" if failed else "FINISHED"
         self._export(last=True)
         undelivered = self._ledger.close(state=state, status=status)
-        self._tell_news()
+        self._pass_on_notices()
+        if end.unscored:
+            raise WorkError(
+                f"{end.unscored}; nothing is lost: correct the function and run the same command again"
+            )
         return Summary(
             study=self._ledger.study.study_name,
             folder=self._settings.folder,
-            done=self._ledger.standing.generations,
+            done=self._ledger.tally.generations,
             total=self._settings.total,
-            best=self._ledger.standing.best,
-            stopped=self._stopped,
-            interrupted=self._interrupted,
+            best=self._ledger.tally.best,
+            stopped=stopped,
+            interrupted=end.interrupted,
             failed=failed,
             tracking_uri=self._ledger.tracker.store.uri,
             experiment_id=self._ledger.tracker.experiment_id,
@@ -326,10 +195,5 @@ class Driver:
 
     @property
     def _best_value(self) -> float | None:
-        best = self._ledger.standing.best
+        best = self._ledger.tally.best
         return None if best is None else best.value
-
-
-def _cpus() -> int:
-    """CPUs this process may use: a container or Slurm may give fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -6,9 +6,8 @@ dies at, the next one finds out from the folder how far a trial had come.
 
 from __future__ import annotations
 
-import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optuna
@@ -18,19 +17,33 @@ from hypevo.files import write_atomically
 from hypevo.problem.metrics import column
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import EvolveSettings
-from hypevo.protocol import Failure, Hyp, Metrics, Outcome
-from hypevo.study.exports import Exports, metrics_of
+from hypevo.protocol import Failure, Outcome
+from hypevo.study.attributes import (
+    ATTEMPTS,
+    DEVICE_SECONDS,
+    ENDED_AS,
+    FAILURE,
+    LINEAGE,
+    LOSSES,
+    ORIGIN,
+    REASON,
+    RUN,
+    SECONDS,
+    metric_attributes,
+    metrics_of,
+)
+from hypevo.study.exports import Exports
+from hypevo.study.opening import TRIALS
+from hypevo.study.search import suggest
 from hypevo.study.storage import EXPERIMENT, METRICS, PARENT_RUN
-from hypevo.study.tally import DEVICE_SECONDS, ENDED, SECONDS, Standing
+from hypevo.study.tally import ENDED, Tally
 from hypevo.tracking.charts import view_tag
 from hypevo.tracking.provenance import provenance
 from hypevo.tracking.tracker import WEIGHTS, Tracker
-from hypevo.trainings.record import Record
+from hypevo.trainings.record import Record, Result
+from hypevo.trainings.slots import Training
 
-ATTEMPTS, LOSSES, FAILURE, REASON = "attempts", "losses", "failure", "reason"
-RUN, LINEAGE = "mlflow_run_id", "lineage"
 PLAN_FILE = "plan.json"  # what the study was begun with, beside its exports
-TRIALS = "trials"  # the folder of the trials' folders
 
 
 class Ledger:
@@ -45,6 +58,7 @@ class Ledger:
         *,
         metrics: Sequence[str],
         dataset: str,
+        still_ours: Callable[[], None] = lambda: None,
     ) -> None:
         """Keep the books of `study`.
 
@@ -55,6 +69,7 @@ class Ledger:
             tracker: Where MLflow's part goes.
             metrics: Names that the trainer returns; empty when it does not say.
             dataset: Fingerprint of the data; empty when there is none.
+            still_ours: Called before anything is written; raises when another driver has taken the study over.
         """
         self.study = study
         self.tracker = tracker
@@ -62,9 +77,10 @@ class Ledger:
         self._plan = plan
         self._metrics = metrics
         self._fingerprint = dataset
+        self._still_ours = still_ours
         self._exports = Exports(settings.folder, plan, metrics)
         self._reported: dict[int, set[int]] = {}  # of repeated trials: the epochs the study has already
-        self.standing = Standing(self._trials(*ENDED))
+        self.tally = Tally(self._trials(*ENDED))
 
     # -- before the work -----------------------------------------------------------------------------------
 
@@ -101,11 +117,11 @@ class Ledger:
         settings.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(settings.folder / PLAN_FILE, plan.to_json(indent=1))
         self.tracker.attach([settings.folder / PLAN_FILE])
-        for generation, best in self.standing.course:  # some may not have reached MLflow
+        for generation, best in self.tally.best_after:  # some may not have reached MLflow
             self._show_progress(generation, best)
         self._sweep_weights()
 
-    def unfinished(self) -> tuple[list[Trial], list[tuple[Trial, Record, Outcome]]]:
+    def unfinished(self) -> tuple[list[Trial], list[tuple[Trial, Outcome]]]:
         """Take up what an earlier driver left.
 
         Results that are on disk are entered.
@@ -116,89 +132,107 @@ class Ledger:
         again, unscored = [], []
         for frozen in self._trials(TrialState.RUNNING):
             trial = Trial(self.study, frozen._trial_id)
-            record = self._record(frozen.number)
+            record = self.record(frozen.number)
             current = frozen.user_attrs.get(ATTEMPTS) == record.details.get("attempt")
-            if current and record.result is not None:
-                self.enter(trial, record)
+            if current and (result := record.result) is not None:
+                self._enter(trial, record, result)
             elif current and (outcome := record.unscored) is not None:
-                unscored.append((trial, record, outcome))
+                unscored.append((trial, outcome))
             else:  # also when the folder is that of an earlier attempt, or of another study
                 again.append(trial)
         for frozen in self._trials(*ENDED):
-            record = self._record(frozen.number)
+            record = self.record(frozen.number)
             if self.tracker.needs(frozen.number) and record.result is not None:
                 self.tracker.update(record)
         return again, unscored
 
     # -- a trial -------------------------------------------------------------------------------------------
 
-    def begin(self, trial: Trial, hyp: Hyp, *, seed: int, device: str) -> tuple[Record, int]:
-        """Open a trial's folder and run; returns its record and which attempt this is, counted from 1."""
-        attempt = int(trial.user_attrs.get(ATTEMPTS, 0)) + 1
-        origin = {f"hypevo.{k}": str(v) for k, v in trial.user_attrs.items() if k in ("origin", LINEAGE)}
-        tags = {"hypevo.seed": str(seed), "hypevo.device": device, "hypevo.sampler": self._settings.sampler}
-        record = self._record(trial.number)
-        record.start(hyp, {"attempt": attempt, "seed": seed, "device": device, "tags": tags | origin})
-        trial.set_user_attr(ATTEMPTS, attempt)  # after the folder: a result counts only with its own attempt
-        if attempt > 1:
+    def training(self, trial: Trial) -> Training:
+        """The training that a trial stands for."""
+        self._still_ours()
+        hyp = {**self._plan.hyp, **suggest(trial, self._plan.space)}
+        origin = {
+            f"hypevo.{key}": str(trial.user_attrs[key])
+            for key in (ORIGIN, LINEAGE)
+            if key in trial.user_attrs
+        }
+        return Training(
+            number=trial.number,
+            name=f"trial {trial.number}",
+            record=self.record(trial.number),
+            hyp=hyp,
+            seed=self._plan.training_seed(trial.number),
+            tags={"hypevo.sampler": self._settings.sampler, **origin},
+            attempt=int(trial.user_attrs.get(ATTEMPTS, 0)),
+            losses=int(trial.user_attrs.get(LOSSES, 0)),
+        )
+
+    def begun(self, trial: Trial, training: Training) -> None:
+        """Enter an attempt whose folder is open: a result counts only with its own attempt."""
+        trial.set_user_attr(ATTEMPTS, training.attempt)
+        if training.attempt > 1:
             frozen = self._trials()[trial.number]
             self._reported[trial.number] = set(frozen.intermediate_values)
-        self.tracker.update(record)
-        return record, attempt
+        self.tracker.update(training.record)
 
-    def report(self, trial: Trial, record: Record, step: int, metrics: Metrics, fitness: float) -> bool:
-        """Write down an epoch; True if the pruner wants the trial to stop."""
-        known = {"fitness": fitness} if math.isfinite(fitness) else {}
-        record.add_epoch(step, {**metrics, **known})
-        self.tracker.update(record)
-        if not known or step in self._reported.get(trial.number, ()):
-            return False  # nothing to report, or a repeated trial that reported this epoch before
+    def reported(self, trial: Trial, training: Training, step: int, fitness: float) -> bool:
+        """Enter an epoch that has a fitness; True if the pruner wants the trial to stop."""
+        self._still_ours()
+        self.tracker.update(training.record)
+        known = self._reported.setdefault(trial.number, set())
+        if fitness != fitness or step in known:
+            return False  # nothing to report, or an epoch that was reported before
+        known.add(step)
         trial.report(fitness, step)
         return trial.should_prune()
 
-    def lose(self, trial: Trial, outcome: Outcome) -> int:
-        """Count an attempt that was lost, and what it cost; returns how many of this trial were.
+    def lost(self, trial: Trial, training: Training, outcome: Outcome) -> None:
+        """Enter an attempt that was lost, and what it cost.
 
-        Those that ended with their driver do not count: it is not the trial that was in trouble.
+        Those that ended with their driver are not counted: it is not the trial that was in trouble.
         """
-        losses = int(trial.user_attrs.get(LOSSES, 0)) + 1
-        trial.set_user_attr(LOSSES, losses)
+        self._still_ours()
+        trial.set_user_attr(LOSSES, training.losses)
         trial.set_user_attr(DEVICE_SECONDS, self._cost(trial, outcome.seconds))
-        return losses
 
-    def enter(self, trial: Trial, record: Record) -> None:
-        """Enter the result in a finished trial's folder into the study, and have MLflow follow."""
-        result = record.result
+    def ended(self, trial: Trial, training: Training) -> None:
+        """Enter how a trial ended, as its folder says, into the study, and have MLflow follow."""
+        result = training.record.result
         if result is None:
-            raise RuntimeError(f"trial {record.number} has no result in {record.folder}")
-        ours: dict[str, float | str] = {
+            raise OSError(
+                f"the result of trial {trial.number} cannot be read back from {training.record.folder}"
+            )
+        self._reported.pop(trial.number, None)
+        self._enter(trial, training.record, result)
+
+    def _enter(self, trial: Trial, record: Record, result: Result) -> None:
+        self._still_ours()
+        attributes: dict[str, float | str] = {
+            **metric_attributes(result.metrics),
             SECONDS: result.seconds,
             DEVICE_SECONDS: self._cost(trial, result.seconds),
+            ENDED_AS: self.tally.ended,
         }
         run = self.tracker.run_id(trial.number)
         if run is not None:
-            ours[RUN] = run
+            attributes[RUN] = run
         if result.failure is not None:
-            ours |= {FAILURE: result.failure.value, REASON: result.reason}
-        for name, value in (result.metrics | ours).items():
+            attributes |= {FAILURE: result.failure.value, REASON: result.reason}
+        for name, value in attributes.items():
             trial.set_user_attr(name, value)
-        before = self.standing.best
+        before = self.tally.best
         if result.failure is None:
             self.study.tell(trial, result.fitness)
         else:
             pruned = result.failure is Failure.PRUNED
             self.study.tell(trial, state=TrialState.PRUNED if pruned else TrialState.FAIL)
         # The storage's own trial is kept: `tell` returns a copy, of some 20 kB.
-        self.standing.add(self._trials()[trial.number])
+        self.tally.add(self._trials()[trial.number])
         if result.failure is None:
-            self._show_progress(*self.standing.course[-1])
+            self._show_progress(*self.tally.best_after[-1])
         self._drop_weights(record, before)
         self.tracker.update(record)
-
-    def finish(self, trial: Trial, record: Record, outcome: Outcome, fitness: float | None) -> None:
-        """Write down how a trial ended."""
-        record.finish(outcome, fitness)
-        self.enter(trial, record)
 
     # -- after the work ------------------------------------------------------------------------------------
 
@@ -208,15 +242,20 @@ class Ledger:
         Raises:
             OSError: a file cannot be written; the older one is as it was.
         """
-        if self.standing.finished:
-            self.tracker.attach(self._exports.write(self.standing.finished, last=last))
+        if self.tally.finished:
+            self._still_ours()
+            self.tracker.attach(self._exports.write(self.tally.finished, last=last))
 
     def close(self, *, state: str, status: str) -> int:
         """End the parent run; returns how many trials MLflow has not got yet."""
-        best = self.standing.best
+        best = self.tally.best
         if best is not None and state != "interrupted":
-            self.tracker.attach(sorted((self._record(best.number).folder / WEIGHTS).glob("*")), WEIGHTS)
+            self.tracker.attach(sorted((self.record(best.number).folder / WEIGHTS).glob("*")), WEIGHTS)
         return self.tracker.close(status, state)
+
+    def record(self, number: int) -> Record:
+        """The folder of a trial."""
+        return Record(self._settings.folder / TRIALS / f"{number:04d}", number)
 
     def _show_progress(self, generation: int, best: FrozenTrial) -> None:
         """Log the study's own curve: the best so far."""
@@ -232,24 +271,21 @@ class Ledger:
 
     def _drop_weights(self, record: Record, best_before: FrozenTrial | None) -> None:
         """Delete the weights that the policy does not keep, now that a trial has ended."""
-        policy, best = self._settings.keep_weights, self.standing.best
+        policy, best = self._settings.keep_weights, self.tally.best
         if policy == "all":
             return
         if policy == "best" and best is not None and best.number == record.number:
             if best_before is None:
                 return
-            record = self._record(best_before.number)
+            record = self.record(best_before.number)
         shutil.rmtree(record.folder / WEIGHTS, ignore_errors=True)
 
     def _sweep_weights(self) -> None:
         """Delete the weights that the policy does not keep and a crash has left."""
-        policy, best = self._settings.keep_weights, self.standing.best
-        for trial in self.standing.finished if policy != "all" else ():
+        policy, best = self._settings.keep_weights, self.tally.best
+        for trial in self.tally.finished if policy != "all" else ():
             if policy == "none" or trial is not best:
-                shutil.rmtree(self._record(trial.number).folder / WEIGHTS, ignore_errors=True)
+                shutil.rmtree(self.record(trial.number).folder / WEIGHTS, ignore_errors=True)
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states or None)
-
-    def _record(self, number: int) -> Record:
-        return Record(self._settings.folder / TRIALS / f"{number:04d}", number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,14 +58,15 @@ class Plan:
         """The seed of a trial's training."""
         return self.seed + (number if self.trial_seed == "per-trial" else 0)
 
-    def difference(self, other: Plan) -> list[str]:
-        """In sentences, how `other`, asked for now, differs; empty when it does not."""
+    def difference(self, other: Plan, *, apart_from: Collection[str] = ()) -> list[str]:
+        """In sentences, how `other`, asked for now, differs, apart from some settings; empty when it does not."""
         sentences = [f"search space: {sentence}" for sentence in self.space.difference(other.space)]
         for name in ("trainer", "fitness", "trial_seed", "seed"):
             sentences += _change(name.replace("_", "-"), getattr(self, name), getattr(other, name))
         for title, mine, theirs in (("--", self.settings, other.settings), ("hyp ", self.hyp, other.hyp)):
             for key in [*mine, *(key for key in theirs if key not in mine)]:
-                sentences += _change(f"{title}{key}", mine.get(key), theirs.get(key))
+                if title != "--" or key not in apart_from:
+                    sentences += _change(f"{title}{key}", mine.get(key), theirs.get(key))
         return sentences
 
 

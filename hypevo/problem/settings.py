@@ -154,11 +154,6 @@ class TrainingSettings(Trained, OnDevice, Stored):
         Path("runs/cache"), "Folder for image caches, shared by all trainings.", PLACES, named="--cache-dir"
     )
 
-    @property
-    def folder(self) -> Path:
-        """The folder below `out` that everything goes into."""
-        return self.out / self.usual_name
-
 
 @dataclass(frozen=True, kw_only=True)
 class StudySettings(TrainingSettings):
@@ -265,6 +260,11 @@ class TrainSettings(TrainingSettings, Retried):
         _check_name("--name", self.name)
         if self.from_study is not None and self.from_trial is None:
             raise InputError("--from-study: expected --from-trial with it, the number of the trial to repeat")
+
+    @property
+    def training_name(self) -> str:
+        """What the training is called: as given, else after its dataset."""
+        return self.name or self.usual_name
 
 
 @dataclass(frozen=True, kw_only=True)

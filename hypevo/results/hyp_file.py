@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hypevo.files import write_atomically
@@ -21,11 +22,23 @@ def write_hyp_evolved(path: Path, best: Row, *, generation: int, last: int) -> N
     Raises:
         OSError: The file cannot be written; an older one is as it was.
     """
+    title = ["hypevo: evolved hyperparameters", f"Best generation: {generation}", f"Last generation: {last}"]
+    _write(path, best, title)
+
+
+def write_hyp_confirmed(path: Path, best: Row, *, verdict: str, conditions: str) -> None:
+    """Write an individual that fresh seeds have confirmed; its mean metrics, the verdict and what it holds for above.
+
+    Raises:
+        OSError: The file cannot be written; an older one is as it was.
+    """
+    _write(path, best, ["hypevo: confirmed hyperparameters", verdict, conditions])
+
+
+def _write(path: Path, best: Row, title: Sequence[str]) -> None:
     metrics = shown_metrics(best.metrics)
     lines = [
-        "# hypevo: evolved hyperparameters",
-        f"# Best generation: {generation}",
-        f"# Last generation: {last}",
+        *(f"# {line}" for line in title),
         "# " + ", ".join(f"{column(name):>{WIDTH}}" for name in metrics),
         "# " + ", ".join(cell(best.metrics[name]) for name in metrics),
         "",

@@ -1,8 +1,7 @@
-"""Does the winner really win? Baseline and the best trials, trained again with fresh seeds, compared pair by pair.
+"""Does the winner really win? The best trials and the default, trained again with fresh seeds.
 
-The best of many noisy results is lucky as well as good, so its own fitness says too much. Here each candidate is
-trained with the same fresh seeds as the default hyperparameters, and the differences decide: mean ± half-width of a
-Student-t interval over the seeds, at 95 % for all candidates together (Bonferroni).
+A training belongs to its hyperparameters, its seed, its data and its settings, and is reused by every later call that
+wants the same. What the results mean is in `hypevo.retraining.verdict`.
 """
 
 from __future__ import annotations
@@ -10,186 +9,273 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import asdict, dataclass
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
-
-from rich.console import Console
-from scipy.stats import t as student
 
 from hypevo.files import write_atomically
 from hypevo.messages import refuse
-from hypevo.problem.fitness import Fitness, parse_fitness
+from hypevo.problem.fitness import parse_fitness
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import ConfirmSettings
-from hypevo.protocol import InputError, Job, Outcome
+from hypevo.protocol import Hyp, InputError, Metrics, Outcome, WorkError
 from hypevo.results.evolve_csv import Row
-from hypevo.results.hyp_file import write_hyp_evolved
+from hypevo.results.hyp_file import write_hyp_confirmed
+from hypevo.retraining.verdict import Verdict, error_of_look, judge
 from hypevo.study.exports import CONFIRMED
+from hypevo.study.identity import identity_of
 from hypevo.study.lease import lock
-from hypevo.study.storage import finished, load_plan, load_study
+from hypevo.study.opening import study_folder
+from hypevo.study.storage import load_plan, load_study, ranked
 from hypevo.tracking.provenance import provenance
 from hypevo.tracking.tracker import Store, Tracker
-from hypevo.trainings import child
-from hypevo.trainings.devices import parse_devices
-from hypevo.trainings.local import LocalBackend
+from hypevo.trainings import child, make_backend
 from hypevo.trainings.record import Record
+from hypevo.trainings.slots import Slots, Training, Work
+from hypevo.trainings.watch import Watcher
 from samplers import recommend
 
-BASELINE, RECOMMENDED = "baseline", "recommended"
+DEFAULT, RECOMMENDED = "default", "recommended"
 FRESH = 10_000  # added to the study's seed: the seeds of a confirmation are none of the search's
-LEVEL = 0.95
+VERDICT = "verdict.json"
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What the fresh seeds say of one candidate."""
+class Confirmation:
+    """What came out of a confirmation.
 
-    candidate: str
-    gain: float  # mean paired difference of fitness, candidate − baseline
-    half_width: float  # of its interval
-    pairs: int
-    search_fitness: float  # what the search had seen; nan for the recommended one, which it had not trained
-    fitness: float  # mean over the fresh seeds
+    Attributes:
+        study: Its name.
+        folder: Where its trainings and its verdict are.
+        seeds: Fresh seeds per candidate.
+        settings: The trainer's settings that the trainings ran with.
+        look: How many different looks there were in this folder, this one included.
+        verdicts: One for each candidate; none after an interruption.
+        interrupted: Whether the user stopped it.
+        undelivered: Trainings that MLflow has not got.
+    """
 
-    @property
-    def judged(self) -> bool:
-        """Whether enough trainings succeeded to say anything."""
-        return self.pairs >= 2
-
-    @property
-    def wins(self) -> bool:
-        """Whether the whole interval lies above zero."""
-        return self.gain - self.half_width > 0
+    study: str
+    folder: Path
+    seeds: int
+    settings: Mapping[str, Any]
+    look: int
+    verdicts: tuple[Verdict, ...]
+    interrupted: bool
+    undelivered: int
 
     def to_dict(self) -> dict[str, Any]:
-        """The verdict for JSON, which knows no nan: what there is none of is null."""
-        values = {**asdict(self), "wins": self.wins}
-        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-
-    def __str__(self) -> str:
-        """The verdict in words."""
-        numbers = f"{self.gain:+.4f} ± {self.half_width:.4f}"
-        if not self.judged:
-            return (
-                f"{self.candidate}: cannot be judged, {self.pairs} of its seeds were trained with it and with the "
-                f"baseline and 2 are needed; the same command tries lost trainings again"
-            )
-        over = f"over {self.pairs} seeds"
-        if self.wins:
-            return f"{self.candidate}: gain {numbers} {over}"
-        return f"{self.candidate}: no significant gain ({numbers} {over})"
+        """The confirmation for JSON."""
+        return {
+            "study": self.study,
+            "folder": str(self.folder),
+            "data": self.settings.get("data"),
+            "epochs": self.settings.get("epochs"),
+            "seeds": self.seeds,
+            "look": self.look,
+            "verdicts": [verdict.to_dict() for verdict in self.verdicts],
+        }
 
 
 @dataclass(frozen=True)
-class _Training:
-    candidate: str
-    hyp: Mapping[str, float]
-    seed: int
-    record: Record
+class _Candidate:
+    """A point that is trained with every fresh seed; its name is what people call it."""
+
+    name: str
+    hyp: Hyp
+    search_fitness: float = math.nan
 
     @property
-    def open(self) -> bool:
-        """Whether it has to run: it has not ended, or was lost through no fault of its hyperparameters."""
-        result = self.record.result
-        return result is None or (result.failure is not None and result.failure.lost)
+    def key(self) -> str:
+        """The same for the same hyperparameters, whatever they are called."""
+        return _digest(dict(sorted(self.hyp.items())))
 
 
-def confirm(settings: ConfirmSettings, console: Console) -> list[Verdict]:
+class _Trainings:
+    """The trainings of a confirmation, as the source of the loop."""
+
+    def __init__(self, trainings: Sequence[Training], tracker: Tracker, watcher: Watcher) -> None:
+        self._all = trainings
+        self._waiting = deque(training for training in trainings if _is_open(training.record))
+        self._tracker = tracker
+        self._watcher = watcher
+
+    @property
+    def done(self) -> int:
+        return sum(training.record.result is not None for training in self._all)
+
+    def unscored(self) -> Iterable[tuple[Training, Outcome]]:
+        return [
+            (training, outcome) for training in self._all if (outcome := training.record.unscored) is not None
+        ]
+
+    def stopped(self) -> bool:
+        return False
+
+    def next(self, active: int) -> Training | None:  # noqa: ARG002 - all of them are wanted
+        while self._waiting:
+            training = self._waiting.popleft()
+            if _is_open(training.record):  # else it was scored meanwhile
+                return training
+        return None
+
+    def begun(self, training: Training) -> None:
+        self._tracker.update(training.record)
+
+    def reported(self, training: Training, step: int, metrics: Metrics, fitness: float) -> bool:  # noqa: ARG002
+        self._tracker.update(training.record)
+        return False
+
+    def lost(self, training: Training, outcome: Outcome) -> None:
+        """The loop counts it."""
+
+    def ended(self, training: Training, outcome: Outcome, fitness: float | None) -> None:  # noqa: ARG002
+        self._tracker.update(training.record)
+        self._watcher.advanced(done=self.done, best=None, best_number=None)
+
+    def catch_up(self) -> None:
+        for message in self._tracker.news():
+            self._watcher.message(message)
+
+
+def confirm(settings: ConfirmSettings, watcher: Watcher) -> Confirmation:
     """Train what has not been trained yet, and judge. Interrupted, the same call goes on where it was.
 
     Raises:
         InputError: no such study, nothing finished in it, or its data are gone.
+        WorkError: a user's fitness function failed.
     """
     study = load_study(settings.storage, settings.study)
     plan = load_plan(study)
-    ranked = sorted(finished(study), key=lambda trial: (-(trial.value or -math.inf), trial.number))[
-        : settings.top
-    ]
-    if not ranked:
+    best = ranked(study)[: settings.top]
+    if not best:
         raise InputError(f"study «{study.study_name}» has no finished trial yet")
-    candidates: dict[str, dict[str, float]] = {BASELINE: dict(plan.hyp)}
-    candidates |= {f"trial {trial.number}": {**plan.hyp, **trial.params} for trial in ranked}
-    searched = {f"trial {trial.number}": trial.value or math.nan for trial in ranked}
+    candidates = [
+        _Candidate(f"trial {trial.number}", {**plan.hyp, **trial.params}, _number(trial.value))
+        for trial in best
+    ]
     if settings.recommended:
-        candidates[RECOMMENDED] = {**plan.hyp, **recommend(study)}
-        searched[RECOMMENDED] = math.nan  # the search has not trained it
-    backend = LocalBackend(plan.trainer)
+        candidates.append(_Candidate(RECOMMENDED, {**plan.hyp, **recommend(study)}))
+    folder = study_folder(study, settings.out)
+    with lock(folder / "confirm", study.study_name):  # two would empty each other's folders
+        return _confirm(settings, study.study_name, plan, candidates, folder, watcher)
+
+
+def _confirm(
+    settings: ConfirmSettings,
+    study: str,
+    plan: Plan,
+    candidates: Sequence[_Candidate],
+    home: Path,
+    watcher: Watcher,
+) -> Confirmation:
+    backend = make_backend(plan.trainer, device=settings.device, slots_per_device=settings.slots_per_device)
     try:
-        prepared, fitness, metrics = _prepare(settings, plan, backend)
-        folder = settings.out / study.study_name / f"confirm-{_digest(prepared.settings)}"
-        trainings = [
-            _training(folder, name, hyp, plan.seed + FRESH, index)
-            for index in range(settings.seeds)  # seed by seed, so that pairs are complete early
-            for name, hyp in candidates.items()
-        ]
-        with lock(folder.parent / "confirm", study.study_name):  # two would empty each other's folders
-            results = _train_all(settings, plan, prepared, trainings, backend, fitness, folder, console)
+        wanted = {**plan.settings, **settings.options}
+        cache = settings.cache.resolve()
+        inspection = backend.call(
+            child.inspect, plan.trainer, wanted, dict(plan.hyp), plan.space.to_dict(), cache
+        )
+        watcher.found(inspection.findings)
+        refuse([finding.message for finding in inspection.findings if finding.level == "error"])
+        prepared: child.Prepared = backend.call(child.prepare, plan.trainer, inspection.settings, cache)
+        fitness = parse_fitness(plan.fitness, inspection.metrics)
+        identity = identity_of(inspection.settings, prepared.fingerprint)
+        folder = home / f"confirm-{_digest(identity)[:8]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        default = _Candidate(DEFAULT, plan.hyp)
+        trainings = {
+            (candidate.key, seed): _training(folder, candidate, seed)
+            for seed in range(
+                plan.seed + FRESH, plan.seed + FRESH + settings.seeds
+            )  # pairs are complete early
+            for candidate in (*reversed(candidates), default)  # of equal ones the default gives the name
+        }
+        tracker = _tracker(settings, study, plan, prepared, folder)
+        source = _Trainings(list(trainings.values()), tracker, watcher)
+        work = Work(
+            plan.trainer,
+            prepared.settings,
+            fitness,
+            settings.retries,
+            settings.trial_timeout,
+            settings.stagger,
+        )
+        watcher.opened(
+            f"{study} confirmed",
+            total=len(trainings),
+            done=source.done,
+            best=None,
+            seconds=math.nan,
+            slots=len(backend.slots()),
+            epochs=prepared.settings.get("epochs"),
+        )
+        end = Slots(backend, source, work, watcher).run()
     finally:
         backend.close()
-    verdicts = [_judge(name, results, searched[name], len(searched)) for name in searched]
-    write_atomically(
-        folder / "verdict.json", json.dumps([verdict.to_dict() for verdict in verdicts], indent=1)
-    )
-    winner = max((verdict for verdict in verdicts if verdict.wins), key=lambda v: v.gain, default=None)
-    if winner is not None:
-        means = {
-            name: fmean(values) for name in metrics if (values := _metric(trainings, winner.candidate, name))
+    complete = not (end.interrupted or end.unscored)
+    verdicts: tuple[Verdict, ...] = ()
+    look = 0
+    if complete:
+        look = _look(folder, settings.seeds, [candidate.key for candidate in candidates])
+        error = error_of_look(look) / len(candidates)
+        scores = {
+            key: {seed: _fitness(training.record) for (of, seed), training in trainings.items() if of == key}
+            for key in {candidate.key for candidate in (default, *candidates)}
         }
-        row = Row(0, means, candidates[winner.candidate], winner.fitness)
-        write_hyp_evolved(settings.out / study.study_name / CONFIRMED, row, generation=0, last=0)
-    return verdicts
+        verdicts = tuple(
+            replace(
+                judge(
+                    one.name,
+                    scores[one.key],
+                    scores[default.key],
+                    error=error,
+                    search_fitness=one.search_fitness,
+                ),
+                same=one.key == default.key,
+            )
+            for one in candidates
+        )
+    undelivered = tracker.close(
+        "FINISHED" if complete else "KILLED", "complete" if complete else "interrupted"
+    )
+    source.catch_up()
+    if end.unscored:
+        raise WorkError(
+            f"{end.unscored}; nothing is lost: correct the function and run the same command again"
+        )
+    confirmation = Confirmation(
+        study, folder, settings.seeds, inspection.settings, look, verdicts, end.interrupted, undelivered
+    )
+    if complete:
+        write_atomically(folder / VERDICT, json.dumps(confirmation.to_dict(), indent=1))
+        _write_winner(home / CONFIRMED, confirmation, candidates, trainings, watcher)
+    return confirmation
 
 
-def paired_interval(differences: Sequence[float], comparisons: int = 1) -> tuple[float, float]:
-    """Mean and half-width of a Student-t interval, two-sided, at 95 % for all `comparisons` together.
-
-    Args:
-        differences: one per seed, at least two.
-        comparisons: candidates judged at once.
-    """
-    n = len(differences)
-    quantile = float(student.ppf(1 - (1 - LEVEL) / comparisons / 2, n - 1))
-    return fmean(differences), quantile * stdev(differences) / math.sqrt(n)
-
-
-def _training(folder: Path, name: str, hyp: Mapping[str, float], first_seed: int, index: int) -> _Training:
-    """One training of a candidate; its number stays the same when more candidates or seeds are asked for."""
-    fixed = {BASELINE: 0, RECOMMENDED: 1}
-    rank = fixed[name] if name in fixed else int(name.removeprefix("trial ")) + 2
-    seed = first_seed + index
-    record = Record(folder / f"{name.replace(' ', '-')}-seed-{seed}", rank * 1000 + index)
-    return _Training(name, hyp, seed, record)
+def _training(folder: Path, candidate: _Candidate, seed: int) -> Training:
+    """One training of a candidate; its folder and number stay the same when more candidates or seeds are asked for."""
+    name = f"hyp-{candidate.key[:10]}-seed-{seed}"
+    number = int(hashlib.sha256(name.encode()).hexdigest()[:12], 16)
+    record = Record(folder / name, number)
+    return Training(
+        number=number,
+        name=f"{candidate.name} · seed {seed}",
+        record=record,
+        hyp=candidate.hyp,
+        seed=seed,
+        tags={"hypevo.kind": "confirm", "hypevo.candidate": candidate.name},
+        attempt=int(record.details.get("attempt", 0)),
+    )
 
 
-def _prepare(
-    settings: ConfirmSettings, plan: Plan, backend: LocalBackend
-) -> tuple[child.Prepared, Fitness, tuple[str, ...]]:
-    """The trainer's options, checked and prepared, the study's fitness, and the names of the metrics."""
-    wanted = {**plan.settings, **settings.options}
-    cache = settings.cache.resolve()
-    look = backend.call(child.inspect, plan.trainer, wanted, dict(plan.hyp), plan.space.to_dict(), cache)
-    refuse([finding.message for finding in look.findings if finding.level == "error"])
-    prepared: child.Prepared = backend.call(child.prepare, plan.trainer, look.settings, cache)
-    return prepared, parse_fitness(plan.fitness, look.metrics), look.metrics
-
-
-def _train_all(
-    settings: ConfirmSettings,
-    plan: Plan,
-    prepared: child.Prepared,
-    trainings: Sequence[_Training],
-    backend: LocalBackend,
-    fitness: Fitness,
-    folder: Path,
-    console: Console,
-) -> dict[tuple[str, int], float]:
-    """The fitness of every (candidate, seed); a failed training has none."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tracker = Tracker(folder.parent.name + " confirmed", Store.default())
+def _tracker(
+    settings: ConfirmSettings, study: str, plan: Plan, prepared: child.Prepared, folder: Path
+) -> Tracker:
+    tracker = Tracker(f"{study} confirmed", Store.default())
     known = folder / "mlflow_run"
     parent = tracker.open(
         known.read_text() if known.exists() else None,
@@ -197,94 +283,73 @@ def _train_all(
         params={
             "seeds": settings.seeds,
             "fitness": plan.fitness,
-            **{f"trainer.{k}": v for k, v in prepared.settings.items()},
+            **{f"trainer.{key}": value for key, value in prepared.settings.items()},
         },
         tags=provenance(prepared.fingerprint),
         dataset=prepared.settings.get("data"),
         fingerprint=prepared.fingerprint,
     )
     write_atomically(known, parent)
-    for training in trainings:
-        if (outcome := training.record.unscored) is not None:  # its fitness function failed last time
-            training.record.finish(outcome, fitness(outcome.metrics))
-            tracker.update(training.record)
-    free = list(parse_devices(settings.device))
-    waiting = [training for training in trainings if training.open]
-    running: dict[Future[Outcome], tuple[_Training, str]] = {}
-    done = len(trainings) - len(waiting)
-    state, status = "interrupted", "KILLED"
+    return tracker
+
+
+def _look(folder: Path, seeds: int, keys: Sequence[str]) -> int:
+    """Which look at the results of this folder this is, counted from 1; the same one again is no new one."""
+    path = folder / "looks.json"
     try:
-        while waiting or running:
-            while free and waiting:
-                training, device = waiting.pop(0), free.pop(0)
-                tags = {"hypevo.candidate": training.candidate, "hypevo.seed": str(training.seed)}
-                attempt = int(training.record.details.get("attempt", 0)) + 1
-                details = {"attempt": attempt, "seed": training.seed, "device": device, "tags": tags}
-                training.record.start(training.hyp, details)
-                job = Job(
-                    plan.trainer,
-                    training.hyp,
-                    training.record.folder.resolve(),
-                    training.seed,
-                    device,
-                    prepared.settings,
-                )
-                running[backend.submit(job, _reporter(training.record, tracker))] = training, device
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                training, device = running.pop(future)
-                outcome = future.result()
-                value = None
-                if outcome.failure is None:
-                    training.record.finish(outcome, None)  # before a user's function has a chance to fail
-                    value = fitness(outcome.metrics)
-                training.record.finish(outcome, value)
-                tracker.update(training.record)
-                free.append(device)
-                done += 1
-                shown = (
-                    f"fitness {value:.5f}" if value is not None else f"{outcome.failure}: {outcome.reason}"
-                )
-                console.print(
-                    f"{done}/{len(trainings)} · {training.candidate} · seed {training.seed} · {shown}",
-                    markup=False,
-                    highlight=False,
-                )
-        state, status = "complete", "FINISHED"
-    finally:
-        backend.close()
-        tracker.close(status, state)
-    results: dict[tuple[str, int], float] = {}
-    for training in trainings:
-        result = training.record.result
-        if result is not None and result.fitness is not None and math.isfinite(result.fitness):
-            results[training.candidate, training.seed] = result.fitness
-    return results
+        looks = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        looks = []
+    this = [seeds, *sorted(keys)]
+    if this not in looks:
+        looks.append(this)
+        write_atomically(path, json.dumps(looks))
+    return int(looks.index(this)) + 1
 
 
-def _reporter(record: Record, tracker: Tracker) -> Any:
-    def report(step: int, metrics: dict[str, float]) -> None:
-        record.add_epoch(step, metrics)
-        tracker.update(record)
+def _write_winner(
+    path: Path,
+    confirmation: Confirmation,
+    candidates: Sequence[_Candidate],
+    trainings: Mapping[tuple[str, int], Training],
+    watcher: Watcher,
+) -> None:
+    """Write the hyp file of the best winner; without one, withdraw that of an earlier verdict."""
+    winner = max((v for v in confirmation.verdicts if v.wins), key=lambda v: v.gain, default=None)
+    if winner is None:
+        if path.exists():
+            path.unlink()
+            watcher.message(f"withdrawn: {path}; the verdict that it stood for no longer holds")
+        return
+    hyp = next(candidate.hyp for candidate in candidates if candidate.name == winner.candidate)
+    key = _Candidate(winner.candidate, hyp).key
+    results = [training.record.result for (of, _), training in trainings.items() if of == key]
+    metrics = [result.metrics for result in results if result is not None and result.failure is None]
+    means = {name: fmean(values[name] for values in metrics if name in values) for name in metrics[0]}
+    fresh = sorted({seed for _, seed in trainings})
+    known = {name: confirmation.settings.get(name) for name in ("data", "epochs")}
+    conditions = [f"{name} {value}" for name, value in known.items() if value is not None]
+    conditions.append(f"seeds {fresh[0]} to {fresh[-1]}")
+    row = Row(0, means, hyp, winner.fitness)
+    write_hyp_confirmed(path, row, verdict=str(winner), conditions=", ".join(conditions))
 
-    return report
+
+def _is_open(record: Record) -> bool:
+    """Whether a training has to run: it has not ended, or was lost through no fault of its hyperparameters."""
+    result = record.result
+    if result is None:
+        return record.unscored is None
+    return result.failure is not None and result.failure.lost
 
 
-def _judge(name: str, results: Mapping[tuple[str, int], float], searched: float, comparisons: int) -> Verdict:
-    seeds = sorted(
-        {seed for candidate, seed in results if (BASELINE, seed) in results and (name, seed) in results}
-    )
-    if len(seeds) < 2:
-        return Verdict(name, math.nan, math.inf, len(seeds), searched, math.nan)
-    differences = [results[name, seed] - results[BASELINE, seed] for seed in seeds]
-    gain, half_width = paired_interval(differences, comparisons)
-    return Verdict(name, gain, half_width, len(seeds), searched, fmean(results[name, seed] for seed in seeds))
+def _fitness(record: Record) -> float | None:
+    result = record.result
+    return None if result is None else result.fitness
 
 
-def _metric(trainings: Sequence[_Training], candidate: str, name: str) -> list[float]:
-    found = (training.record.result for training in trainings if training.candidate == candidate)
-    return [result.metrics[name] for result in found if result is not None and name in result.metrics]
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
-def _digest(options: Mapping[str, Any]) -> str:
-    """Confirmations with other options (more epochs) do not mix."""
-    return hashlib.sha256(json.dumps(dict(options), sort_keys=True).encode()).hexdigest()[:8]
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(dict(content), sort_keys=True).encode()).hexdigest()

@@ -2,92 +2,150 @@
 
 from __future__ import annotations
 
-import queue
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-from hypevo.cli.progress import TerminalWatcher
 from hypevo.messages import refuse
-from hypevo.preflight import preflight
-from hypevo.problem.fitness import Fitness
-from hypevo.problem.settings import EvolveSettings
+from hypevo.preflight import individual, preflight_training
+from hypevo.problem.settings import TrainSettings
 from hypevo.problem.space import Space
-from hypevo.protocol import Failure, InputError, Job, Outcome, WorkError
+from hypevo.protocol import Failure, InputError, Metrics, Outcome
 from hypevo.results.plots import plot_pr_curve
-from hypevo.study.exports import metrics_of
-from hypevo.study.storage import finished, load_plan, load_study
+from hypevo.study.attributes import metrics_of
+from hypevo.study.storage import METRICS, finished, load_plan, load_study
 from hypevo.tracking.provenance import provenance
 from hypevo.tracking.tracker import Store, Tracker
-from hypevo.trainings import child
-from hypevo.trainings.local import LocalBackend
+from hypevo.trainings import child, make_backend
 from hypevo.trainings.record import Record
+from hypevo.trainings.slots import Slots, Training, Work
+from hypevo.trainings.watch import Watcher
 
 PR_CURVE = "pr_curve.csv"  # where a trainer leaves precision over recall, if it does
 Individual = tuple[Space, dict[str, float]]
 
 
 @dataclass(frozen=True)
+class Trained:
+    """How a single training ended.
+
+    Attributes:
+        outcome: Its metrics, or its failure.
+        folder: Everything of it.
+        undelivered: Whether MLflow has not got it.
+    """
+
+    outcome: Outcome
+    folder: Path
+    undelivered: bool
+
+
+@dataclass(frozen=True)
 class Repeat:
     """A finished trial of a study, to be trained again as it was."""
 
-    settings: EvolveSettings
+    settings: TrainSettings
     individual: Individual
     metrics: Mapping[str, float]  # what the trial had returned
 
 
-def train_once(
-    settings: EvolveSettings, console: Console, individual: Individual | None = None
-) -> tuple[Outcome, Path]:
-    """Train, and return how it ended and the folder that holds everything.
+class _Single:
+    """One training, as the source of the loop."""
+
+    def __init__(self, training: Training, tracker: Tracker, watcher: Watcher) -> None:
+        self._training: Training | None = training
+        self._tracker = tracker
+        self._watcher = watcher
+        self.outcome = Outcome(failure=Failure.INTERRUPTED, reason="by the user")
+
+    def unscored(self) -> Iterable[tuple[Training, Outcome]]:
+        return ()
+
+    def stopped(self) -> bool:
+        return False
+
+    def next(self, active: int) -> Training | None:  # noqa: ARG002 - there is one only
+        training, self._training = self._training, None
+        return training
+
+    def begun(self, training: Training) -> None:
+        self._tracker.update(training.record)
+
+    def reported(self, training: Training, step: int, metrics: Metrics, fitness: float) -> bool:  # noqa: ARG002
+        self._tracker.update(training.record)
+        return False
+
+    def lost(self, training: Training, outcome: Outcome) -> None:
+        """The loop counts it."""
+
+    def ended(self, training: Training, outcome: Outcome, fitness: float | None) -> None:  # noqa: ARG002
+        self.outcome = outcome
+        curve = training.record.folder / PR_CURVE
+        if curve.is_file():
+            plot_pr_curve(curve, curve.with_suffix(".png"))
+        self._tracker.update(training.record)
+
+    def catch_up(self) -> None:
+        for message in self._tracker.news():
+            self._watcher.message(message)
+
+
+def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | None = None) -> Trained:
+    """Train, and return how it ended.
 
     Args:
         settings: The trainer, its options, the seed, the places.
-        console: Where progress is shown.
-        individual: Space and hyperparameters; those of `settings.space` and `settings.hyp` unless given.
+        watcher: Told what happens.
+        chosen: Space and hyperparameters; those of `settings.space` and `settings.hyp` unless given.
 
     Raises:
         InputError: before anything is trained.
     """
-    backend = LocalBackend(settings.trainer)
+    backend = make_backend(settings.trainer, device=settings.device)
     try:
-        look = preflight(settings, backend, individual)
-        TerminalWatcher(console).found(look.findings)
-        refuse(look.errors)
+        space, hyp = chosen or individual(settings)
+        checked = preflight_training(settings, space, hyp, backend)
+        watcher.found(checked.findings)
+        refuse(checked.errors)
         store = Store.default()
         store.check()
-        plan, device = look.plan, look.devices[0]
+        inspection = checked.inspection
         prepared: child.Prepared = backend.call(
-            child.prepare, plan.trainer, dict(plan.settings), settings.cache.resolve()
+            child.prepare, inspection.trainer, inspection.settings, settings.cache.resolve()
         )
-        record = Record(_new_folder(settings.out, settings.name, given=settings.study is not None), 0)
-        tracker = Tracker(record.folder.name, store, weights=True)
-        tracker.open_single(settings.experiment, plan.settings.get("data"), prepared.fingerprint)
-        origin = provenance(prepared.fingerprint)
-        details = {
-            "seed": settings.seed,
-            "device": device,
-            "params": {f"trainer.{name}": value for name, value in plan.settings.items()},
-            "tags": {"hypevo.seed": str(settings.seed), "hypevo.device": device, **origin},
-        }
-        record.start(plan.hyp, details)
-        job = Job(plan.trainer, plan.hyp, record.folder.resolve(), settings.seed, device, prepared.settings)
-        outcome = _follow(job, backend, record, look.fitness, lambda: tracker.update(record), console)
-        if (record.folder / PR_CURVE).exists():
-            plot_pr_curve(record.folder / PR_CURVE, (record.folder / PR_CURVE).with_suffix(".png"))
-        outcome, fitness = _scored(outcome, look.fitness)
-        record.finish(outcome, fitness)
-        tracker.update(record)
-        tracker.drain()
-        return outcome, record.folder
+        folder = _new_folder(settings.out, settings.training_name, given=settings.name is not None)
+        tracker = Tracker(folder.name, store, weights=True)
+        tracker.open_single(settings.experiment, inspection.settings.get("data"), prepared.fingerprint)
+        training = Training(
+            number=0,
+            name=folder.name,
+            record=Record(folder, 0),
+            hyp=hyp,
+            seed=settings.seed,
+            tags=provenance(prepared.fingerprint),
+            params={f"trainer.{name}": value for name, value in inspection.settings.items()},
+        )
+        source = _Single(training, tracker, watcher)
+        work = Work(
+            inspection.trainer, prepared.settings, checked.fitness, settings.retries, settings.trial_timeout
+        )
+        epochs = prepared.settings.get("epochs")
+        watcher.opened(folder.name, total=1, done=0, best=None, seconds=float("nan"), slots=1, epochs=epochs)
+        end = Slots(backend, source, work, watcher).run()
+        if end.interrupted or end.unscored:
+            if end.unscored:
+                metrics = (training.record.unscored or Outcome()).metrics
+                source.outcome = Outcome(metrics, failure=Failure.CRASHED, reason=end.unscored)
+            training.record.end(source.outcome, None)
+            tracker.update(training.record)
+        undelivered = tracker.drain()
+        source.catch_up()
+        return Trained(source.outcome, folder, undelivered > 0)
     finally:
         backend.close()
 
 
-def repeat_of(number: int, study: str | None, settings: EvolveSettings) -> Repeat:
+def repeat_of(number: int, study: str | None, settings: TrainSettings) -> Repeat:
     """What it takes to train trial `number` of a study again: its trainer, options, hyperparameters and seed.
 
     Raises:
@@ -104,65 +162,12 @@ def repeat_of(number: int, study: str | None, settings: EvolveSettings) -> Repea
         trainer=plan.trainer,
         options={**plan.settings, **settings.options},
         fitness=plan.fitness,
-        seed=plan.seed + (number if plan.trial_seed == "per-trial" else 0),
-        study=settings.study or f"{found.study_name}-trial-{number}",
+        seed=plan.training_seed(number),
+        name=settings.name or f"{found.study_name}-trial-{number}",
     )
     trial = trials[number]
-    return Repeat(again, (plan.space, {**plan.hyp, **trial.params}), metrics_of(trial))
-
-
-def _follow(
-    job: Job,
-    backend: LocalBackend,
-    record: Record,
-    fitness: Fitness,
-    updated: Callable[[], None],
-    console: Console,
-) -> Outcome:
-    """Run a job, and show and write down its epochs."""
-    reports: queue.SimpleQueue[tuple[int, dict[str, float]] | None] = queue.SimpleQueue()
-    future = backend.submit(job, lambda step, metrics: reports.put((step, metrics)))
-    future.add_done_callback(lambda _: reports.put(None))
-    updated()
-    epochs = job.settings.get("epochs")
-    columns = TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.fields[text]}")
-    try:
-        with Progress(
-            *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
-        ) as progress:
-            bar = progress.add_task(record.folder.name, total=epochs, text="starting")
-            while (report := reports.get()) is not None:
-                step, metrics = report
-                record.add_epoch(step, {**metrics, "fitness": fitness.of_epoch(metrics)})
-                updated()
-                line = _line(step, epochs, metrics)
-                progress.update(bar, completed=step + 1, text=line)
-                console.print(line, markup=False, highlight=False)
-        return future.result()
-    except KeyboardInterrupt:
-        backend.close()
-        return Outcome(failure=Failure.INTERRUPTED, reason="by the user")
-
-
-def _scored(outcome: Outcome, fitness: Fitness) -> tuple[Outcome, float | None]:
-    """The outcome and its fitness; a user's function that fails is the outcome's failure, and the metrics stay."""
-    if outcome.failure is not None:
-        return outcome, None
-    try:
-        return outcome, fitness(outcome.metrics)
-    except WorkError as error:
-        return replace(outcome, failure=Failure.CRASHED, reason=f"trained, but {error}"), None
-
-
-def _line(step: int, epochs: int | None, metrics: Mapping[str, float]) -> str:
-    of = f"/{epochs}" if epochs else ""
-    losses = [f"{n.removeprefix('train/')} {v:.4f}" for n, v in metrics.items() if n.startswith("train/")]
-    scores = [
-        f"{n} {v:.4f}"
-        for n, v in metrics.items()
-        if not n.startswith("train/") and "loss" not in n and n != "lr"
-    ]
-    return f"epoch {step + 1}{of} · " + " · ".join([*losses, *scores])
+    metrics = metrics_of(trial, found.user_attrs.get(METRICS, ()))
+    return Repeat(again, (plan.space, {**plan.hyp, **trial.params}), metrics)
 
 
 def _new_folder(out: Path, name: str, *, given: bool) -> Path:

@@ -17,6 +17,7 @@ from hypevo.protocol import InputError
 from hypevo.results.evolve_csv import EvolveCsv, Row, best_of, read_evolve_csv
 from hypevo.results.hyp_file import plain_float, write_hyp_evolved
 from hypevo.results.plots import plot_evolve
+from hypevo.study.attributes import metrics_of
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -79,13 +80,6 @@ class Exports:
             raise ValueError(f"trial {trial.number} has no fitness")
         hyp = {name: float(value) for name, value in {**self._plan.hyp, **trial.params}.items()}
         return Row(trial.number, metrics_of(trial, self._metrics), hyp, trial.value)
-
-
-def metrics_of(trial: FrozenTrial, names: Sequence[str] = ()) -> dict[str, float]:
-    """The final metrics of a trial, by name; without `names` YOLOv5's seven, as far as there are any."""
-    return {
-        name: float(trial.user_attrs[name]) for name in names or STANDARD_COLUMNS if name in trial.user_attrs
-    }
 
 
 def export_study(storage: str, study: str | None, folder: Path | None) -> list[Path]:

@@ -11,10 +11,11 @@ from optuna.trial import TrialState, create_trial
 from hypevo.problem.fitness import parse_fitness
 from hypevo.problem.metrics import STANDARD_COLUMNS
 from hypevo.problem.plan import Plan
-from hypevo.problem.settings import EvolveSettings
+from hypevo.problem.settings import StudySettings
 from hypevo.problem.space import Space
 from hypevo.protocol import InputError
 from hypevo.results.evolve_csv import Row, read_evolve_csv
+from hypevo.study.attributes import ORIGIN, metric_attributes
 from hypevo.study.opening import driven_study
 from hypevo.study.storage import enqueue_default
 
@@ -28,7 +29,7 @@ class Import:
     skipped: tuple[str, ...]  # a sentence for each row left out
 
 
-def import_csv(csv: Path, settings: EvolveSettings, plan: Plan) -> Import:
+def import_csv(csv: Path, settings: StudySettings, plan: Plan) -> Import:
     """Add the rows of an evolve.csv to a study, which is made if it is not there.
 
     A row whose values lie outside the search space is left out and named.
@@ -44,7 +45,7 @@ def import_csv(csv: Path, settings: EvolveSettings, plan: Plan) -> Import:
         raise InputError(
             f"{csv}: no column for {', '.join(lacking)}; freeze them with --freeze {','.join(lacking)}"
         )
-    with driven_study(settings.storage, settings.name, plan, optuna.pruners.NopPruner()) as study:
+    with driven_study(settings.storage, settings.name, plan, optuna.pruners.NopPruner()) as (study, _):
         enqueue_default(study, plan)
         if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             raise InputError(
@@ -72,7 +73,7 @@ def _misfit(row: Row, space: Space) -> str:
 
 
 def _trial(row: Row, space: Space, csv: Path) -> optuna.trial.FrozenTrial:
-    attributes = {**row.metrics, "origin": f"{csv.name} row {row.number}"}
+    attributes = {**metric_attributes(row.metrics), ORIGIN: f"{csv.name} row {row.number}"}
     params = {gene.name: row.hyp[gene.name] for gene in space.movable}
     typed = {name: int(value) if space[name].type == "int" else value for name, value in params.items()}
     return create_trial(

@@ -9,7 +9,7 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,17 +30,18 @@ class JournalFile(BaseJournalBackend):
     """A journal file.
 
     What it appends is there as whole lines or not at all. Half a line at the end, which another process left when it
-    died, is dropped; a spoilt line in the middle is skipped. Both are logged as warnings.
+    died, is dropped; a spoilt line in the middle is skipped. Both are told.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open a journal, which is made if it is not there.
+    def __init__(self, path: Path, tell: Callable[[str], None] = _log.warning) -> None:
+        """Open a journal, which is made if it is not there; `tell` is told what was found spoilt.
 
         Raises:
             OSError: The file cannot be opened.
             ValueError: It has content, and not one line of it is a journal's.
         """
         self._path = path
+        self._tell = tell
         self._lock = JournalFileOpenLock(str(path.resolve()), grace_period=_HELD_AT_MOST)
         with path.open("ab") as file:
             self._identity = _identity(file)
@@ -113,7 +114,7 @@ class JournalFile(BaseJournalBackend):
             return size
         if half[:1] not in (b"{", b"\0") or len(half) == LONGEST_LINE:  # zeros: of a power cut
             raise JournalLostError(f"{self._path}: its last line is none that Optuna writes")
-        _log.warning("%s: dropped half a line of %d bytes at its end, left by a crash", self._path, len(half))
+        self._tell(f"{self._path}: dropped half a line of {len(half)} bytes at its end, left by a crash")
         file.truncate(size - len(half))
         return size - len(half)
 
@@ -127,7 +128,7 @@ class JournalFile(BaseJournalBackend):
         if at not in self._told:
             self._told.add(at)
             kept = "kept the whole line behind it" if whole else "skipped it"
-            _log.warning("%s: spoilt line at byte %d: %s", self._path, at, kept)
+            self._tell(f"{self._path}: spoilt line at byte {at}: {kept}")
         return whole
 
 

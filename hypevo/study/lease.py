@@ -20,7 +20,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
-from hypevo.protocol import InputError
+from hypevo.protocol import InputError, WorkError
 
 LEASE = "hypevo_driver"  # the study's user attribute
 BEAT, PATIENCE = 5.0, 20.0  # seconds between renewals, and without one until a driver counts as dead
@@ -82,31 +82,42 @@ def driver_of(study: optuna.Study, beside: Path | None) -> str | None:
 @contextlib.contextmanager
 def lease(
     study: optuna.Study,
-    said: Callable[[str], None],
+    tell: Callable[[str], None],
     lost: Callable[[], None],
     *,
     beat: float = BEAT,
     patience: float = PATIENCE,
-) -> Iterator[None]:
+) -> Iterator[Callable[[], None]]:
     """Hold a study whose storage is a database, and renew the lease every `beat` seconds.
 
     Args:
         study: The study.
-        said: Told when there is something to wait for.
+        tell: Told when there is something to wait for.
         lost: Called from another thread if another driver took the study over, as it does when this process was
             suspended for longer than `patience`.
         beat: Seconds between renewals.
         patience: Seconds without a renewal after which a driver counts as dead.
 
+    Yields:
+        A function to call before anything is written. After a time without a renewal, as a suspended process has
+        behind it, it looks whether the study is still held, and raises a WorkError if it is not.
+
     Raises:
         InputError: another driver renews its lease; the message says where it runs.
     """
     mine = {"host": platform.node(), "pid": os.getpid(), "token": uuid.uuid4().hex}
-    _outlive(study, said, beat, patience)
+    _outlive(study, tell, beat, patience)
     study.set_user_attr(LEASE, mine | {"beat": 0, "at": time.time()})
     time.sleep(min(1.0, beat))  # of two drivers that claim it at once, the later one stays
     _refuse_another(study, mine)
     over = threading.Event()
+    renewed = [time.time()]  # by the clock that goes on while the machine sleeps
+
+    def still_ours() -> None:
+        if abs(time.time() - renewed[0]) > patience / 2:
+            if _holder(study).get("token") != mine["token"]:
+                raise WorkError("another driver took the study over; this one stops")
+            renewed[0] = time.time()
 
     def renew() -> None:
         count = 0
@@ -119,11 +130,12 @@ def lease(
                     lost()
                     return
                 study.set_user_attr(LEASE, mine | {"beat": count, "at": time.time()})
+                renewed[0] = time.time()
 
     thread = threading.Thread(target=renew, name="lease", daemon=True)
     thread.start()
     try:
-        yield
+        yield still_ours
     finally:
         over.set()
         thread.join()
@@ -132,12 +144,12 @@ def lease(
                 study.set_user_attr(LEASE, None)
 
 
-def _outlive(study: optuna.Study, said: Callable[[str], None], beat: float, patience: float) -> None:
+def _outlive(study: optuna.Study, tell: Callable[[str], None], beat: float, patience: float) -> None:
     """Return when nobody holds the study, or when its holder has given no sign of life for `patience` seconds."""
     seen = _holder(study)
     if not seen:
         return
-    said(f"study «{study.study_name}» was held {_where(seen)}; waiting {patience:g} s for a sign of life")
+    tell(f"study «{study.study_name}» was held {_where(seen)}; waiting {patience:g} s for a sign of life")
     end = time.monotonic() + patience
     while time.monotonic() < end:
         time.sleep(min(1.0, beat))

@@ -7,10 +7,10 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from hypevo.study.exports import metrics_of
+from hypevo.study.attributes import FAILURE, REASON, metrics_of
 from hypevo.study.lease import driver_of
-from hypevo.study.storage import journal, load_plan, load_study
-from hypevo.study.tally import ENDED, Standing
+from hypevo.study.storage import METRICS, PARENT_RUN, journal, load_plan, load_study
+from hypevo.study.tally import ENDED, Tally, in_order
 
 
 def study_status(storage: str, name: str | None) -> dict[str, Any]:
@@ -22,27 +22,27 @@ def study_status(storage: str, name: str | None) -> dict[str, Any]:
     study = load_study(storage, name)
     plan = load_plan(study)
     trials = study.get_trials(deepcopy=False)
-    standing = Standing(trial for trial in trials if trial.state in ENDED)
-    best = standing.best
+    tally = Tally(trial for trial in trials if trial.state in ENDED)
+    best = tally.best
     failed = [trial for trial in trials if trial.state is TrialState.FAIL]
     begun = [trial.number for trial in trials if trial.state is TrialState.RUNNING]
     driver = driver_of(study, journal(storage))
-    last = [str(trial.user_attrs.get("reason", "")) for trial in failed][-1:]
+    last = [str(trial.user_attrs.get(REASON, "")) for trial in in_order(failed)][-1:]
     return {
         "study": study.study_name,
         "trainer": plan.trainer,
         "data": plan.settings.get("data"),
         "fitness": plan.fitness,
-        "generations": standing.generations,
+        "generations": tally.generations,
         "pruned": sum(trial.state is TrialState.PRUNED for trial in trials),
         "driver": driver,
         "running": [] if driver is None else begun,
         "interrupted": begun if driver is None else [],  # the next driver runs them again
-        "failures": dict(Counter(str(trial.user_attrs.get("failure", "unknown")) for trial in failed)),
+        "failures": dict(Counter(str(trial.user_attrs.get(FAILURE, "unknown")) for trial in failed)),
         "last_failure": last[0] if last else None,
         "best_fitness": None if best is None else best.value,
         "best_trial": None if best is None else best.number,
-        "best_metrics": {} if best is None else metrics_of(best),
+        "best_metrics": {} if best is None else metrics_of(best, study.user_attrs.get(METRICS, ())),
         "genes": [gene.name for gene in plan.space.movable],
-        "mlflow_run": study.user_attrs.get("mlflow_parent_run_id"),
+        "mlflow_run": study.user_attrs.get(PARENT_RUN),
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -11,11 +13,16 @@ from optuna.trial import TrialState
 
 from hypevo.problem.plan import Plan
 from hypevo.protocol import InputError
+from hypevo.study.attributes import DEFAULT, ORIGIN
+from hypevo.study.identity import settle, spelled_otherwise
 from hypevo.study.journal import JournalFile
+from hypevo.study.patience import PatientStorage
+from hypevo.study.tally import in_order
 
 PLAN, PARENT_RUN, EXPERIMENT = "hypevo", "mlflow_parent_run_id", "mlflow_experiment_id"
 METRICS = "metrics"  # the names that the trainer says it returns
-DATASET = "dataset_fingerprint"
+
+_log = logging.getLogger(__name__)
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -25,19 +32,27 @@ def journal(address: str) -> Path | None:
     return None if "://" in address else Path(address)
 
 
-def open_storage(address: str) -> BaseStorage:
+def open_storage(address: str, tell: Callable[[str], None] = _log.warning) -> BaseStorage:
     """A storage from an Optuna URL, or from a path: a journal file.
 
+    Args:
+        address: The URL or the path.
+        tell: Told when a database server is away or back, and what is spoilt in a journal.
+
     Raises:
-        InputError: it cannot be opened, or the journal is damaged.
+        InputError: it cannot be opened, is lost with this process, or the journal is damaged.
     """
     path = journal(address)
     if path is None:
-        engine = (
-            {"connect_args": {"timeout": 100}} if address.startswith("sqlite") else {"pool_pre_ping": True}
-        )
+        if _in_memory(address):
+            raise InputError(
+                f"--storage {address}: a database in memory is lost when the command ends; name a file, "
+                f"as in sqlite:///study.db"
+            )
         try:
-            return RDBStorage(address, engine_kwargs=engine)
+            if address.startswith("sqlite"):
+                return RDBStorage(address, engine_kwargs={"connect_args": {"timeout": 100}})
+            return PatientStorage(address, tell, engine_kwargs={"pool_pre_ping": True})
         except Exception as error:
             raise InputError(f"--storage {address}: cannot be opened: {_line(error)}") from error
     _refuse_special(address, path)
@@ -45,9 +60,16 @@ def open_storage(address: str) -> BaseStorage:
         path.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return JournalStorage(JournalFile(path))
+            return JournalStorage(JournalFile(path, tell))
     except Exception as error:  # Optuna replays the journal: whatever is in it may fail in any way
         raise _unreadable(address, error) from error
+
+
+def _in_memory(address: str) -> bool:
+    """Whether an address means an SQLite database that is no file."""
+    scheme, _, database = address.partition("://")
+    name = database.lstrip("/").partition("?")[0]
+    return scheme.startswith("sqlite") and (name == "" or ":memory:" in database or "mode=memory" in database)
 
 
 def check_plan(storage: BaseStorage, name: str, plan: Plan) -> None:
@@ -84,19 +106,29 @@ def begin_study(study: optuna.Study, plan: Plan) -> None:
         study.set_user_attr(PLAN, plan.to_json())
 
 
-def same_dataset(study: optuna.Study, fingerprint: str) -> bool:
-    """Whether a study began with this dataset; a study that knows none yet takes this one for its own."""
-    began = study.user_attrs.get(DATASET)
-    if fingerprint and not began:
-        study.set_user_attr(DATASET, fingerprint)
-    return not (began and fingerprint) or began == fingerprint
+def settle_plan(study: optuna.Study, plan: Plan, fingerprint: str) -> list[str]:
+    """See that a study's data and weights are still the same, wherever they lie now.
+
+    Returns:
+        What a user should know, in sentences.
+
+    Raises:
+        InputError: a path leads to another content than the study's.
+    """
+    sentences = settle(study, load_plan(study), plan, fingerprint)
+    if study.user_attrs.get(PLAN) != plan.to_json():
+        study.set_user_attr(PLAN, plan.to_json())  # the paths of today, for what comes after
+    return sentences
 
 
 def enqueue_default(study: optuna.Study, plan: Plan) -> None:
-    """Make the default individual the first trial of a study that has none."""
-    if not study.get_trials(deepcopy=False):
+    """Have the default individual measured next, unless it has a result or is under way."""
+    states = [
+        trial.state for trial in study.get_trials(deepcopy=False) if trial.user_attrs.get(ORIGIN) == DEFAULT
+    ]
+    if all(state is TrialState.FAIL for state in states):
         defaults = {gene.name: _typed(gene.type, plan.hyp[gene.name]) for gene in plan.space.movable}
-        study.enqueue_trial(defaults, user_attrs={"origin": "default"})
+        study.enqueue_trial(defaults, user_attrs={ORIGIN: DEFAULT})
 
 
 def _compare(study: optuna.Study, plan: Plan) -> None:
@@ -105,9 +137,10 @@ def _compare(study: optuna.Study, plan: Plan) -> None:
     name, stored = study.study_name, study.user_attrs.get(PLAN)
     if stored is None:
         raise InputError(f"study «{name}» was not made by hypevo; choose another name with --study")
-    said = Plan.from_json(stored).difference(plan)
-    if said:
-        listed = "\n".join(f"  - {sentence}" for sentence in said)
+    begun = Plan.from_json(stored)
+    changes = begun.difference(plan, apart_from=spelled_otherwise(begun.settings, plan.settings))
+    if changes:
+        listed = "\n".join(f"  - {sentence}" for sentence in changes)
         raise InputError(
             f"study «{name}» exists with another plan, so that trials could not be compared:\n{listed}\n"
             f"Ask for the same as before to resume it, or choose another name with --study"
@@ -148,10 +181,14 @@ def load_plan(study: optuna.Study) -> Plan:
     return Plan.from_json(study.user_attrs[PLAN])
 
 
+def ranked(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """The trials that have a fitness, the best first; of equally fit ones the earlier one."""
+    return sorted(finished(study), key=lambda trial: (-(trial.value or 0.0), trial.number))
+
+
 def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     """The trials that have a fitness, in the order in which they finished."""
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return sorted(trials, key=lambda trial: (trial.datetime_complete, trial.number))
+    return in_order(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
 
 
 def _refuse_special(address: str, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where a study stands: its finished trials, its best and what it has cost, brought forward trial by trial.
+"""How far a study has come: its finished trials, its best and what it has cost, brought forward trial by trial.
 
 Asking costs the same after ten thousand trials as after ten.
 """
@@ -11,35 +11,37 @@ from datetime import datetime
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hypevo.study.attributes import DEVICE_SECONDS, ENDED_AS, SECONDS
+
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-SECONDS, DEVICE_SECONDS = "seconds", "device_seconds"  # user attributes of a trial
 
 
-class Standing:
+class Tally:
     """The trials that have ended so far.
 
     Attributes:
+        ended: How many trials have ended in any way.
         finished: The trials with a fitness, in the order in which they finished.
         generations: Trials that count as such, complete or pruned.
         best: The fittest trial, the earliest of equally fit ones.
-        course: After each finished trial, the generations so far and the best of them.
+        best_after: After each finished trial, the generations so far and the best of them.
         device_seconds: Time the trainings took, counted as one device each.
     """
 
     def __init__(self, trials: Iterable[FrozenTrial]) -> None:
+        self.ended = 0
         self.finished: list[FrozenTrial] = []
         self.generations = 0
         self.best: FrozenTrial | None = None
-        self.course: list[tuple[int, FrozenTrial]] = []
+        self.best_after: list[tuple[int, FrozenTrial]] = []
         self.device_seconds = 0.0
         self._seconds = 0.0
-        for trial in sorted(
-            trials, key=lambda trial: (trial.datetime_complete or datetime.max, trial.number)
-        ):
+        for trial in in_order(trials):
             self.add(trial)
 
     def add(self, trial: FrozenTrial) -> None:
         """Count a trial that has just ended."""
+        self.ended += 1
         self.device_seconds += float(trial.user_attrs.get(DEVICE_SECONDS, 0.0))
         if trial.state is TrialState.FAIL:
             return
@@ -48,14 +50,13 @@ class Standing:
             return
         self.finished.append(trial)
         self._seconds += float(trial.user_attrs.get(SECONDS, 0.0))
-        if self.best is None or (trial.value, -trial.number) > (self.best.value, -self.best.number):
-            self.best = trial
-        self.course.append((self.generations, self.best))
+        self.best = trial if self.best is None else fitter(self.best, trial)
+        self.best_after.append((self.generations, self.best))
 
     def stale(self, min_gain: float) -> int:
         """Generations since the best fitness had last risen by more than `min_gain`, in one step or in several."""
         risen_to, since = -math.inf, 0
-        for generation, best in self.course:
+        for generation, best in self.best_after:
             if best.value is not None and best.value > risen_to + min_gain:
                 risen_to, since = best.value, generation
         return self.generations - since
@@ -64,3 +65,22 @@ class Standing:
     def mean_seconds(self) -> float:
         """Mean duration of the finished trials; nan for none."""
         return self._seconds / len(self.finished) if self.finished else math.nan
+
+
+def in_order(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Ended trials in the order in which they ended; by the clock only where a trial does not say."""
+    return sorted(
+        trials,
+        key=lambda trial: (
+            trial.user_attrs.get(ENDED_AS, -1),
+            trial.datetime_complete or datetime.max,
+            trial.number,
+        ),
+    )
+
+
+def fitter(one: FrozenTrial, other: FrozenTrial) -> FrozenTrial:
+    """The trial with the higher fitness, the one with the lower number of equally fit ones; both have a fitness."""
+    if one.value is None or other.value is None:
+        raise ValueError("fitter: expected two trials that have a fitness")
+    return max(one, other, key=lambda trial: (trial.value, -trial.number))

@@ -231,9 +231,9 @@ class Tracker:
         """Send nothing more, and leave the runs as they are: the next start delivers, and perhaps it has begun."""
         self._outbox.stop()
 
-    def drain(self, patience: float = 30.0) -> None:
-        """Deliver what is left, for `patience` seconds at most while the store is away."""
-        self._outbox.close(patience)
+    def drain(self, patience: float = 30.0) -> int:
+        """Deliver what is left, for `patience` seconds at most while the store is away; returns how much is not."""
+        return len(self._outbox.close(patience))
 
     # -- in the outbox's thread -----------------------------------------------------------------------------
 

@@ -2,23 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from hypevo.protocol import Failure, Job, Outcome
 
-OnReport = Callable[[int, dict[str, float]], None]
+
+@dataclass(frozen=True)
+class Slot:
+    """A place for one training at a time.
+
+    Attributes:
+        device: «cpu», «mps», or the index of a CUDA device.
+        number: Tells the slots of one device apart, counted from 0.
+    """
+
+    device: str
+    number: int = 0
+
+
+class Events(Protocol):
+    """Is told how a job goes, from another thread and in order: started, its reports, and then its future's end."""
+
+    def started(self, where: str) -> None:
+        """The job has left the queue and runs; `where` is a device, and a machine if there are several."""
+
+    def report(self, step: int, metrics: dict[str, float]) -> None:
+        """The training reported the epoch `step`."""
 
 
 class Backend(Protocol):
-    """Where trials run."""
+    """Where trainings run."""
 
-    def submit(self, job: Job, on_report: OnReport) -> Future[Outcome]:
-        """Start a job now."""
+    def slots(self) -> Sequence[Slot]:
+        """The slots there are now; they may change while trainings run."""
+
+    def submit(self, job: Job, events: Events) -> Future[Outcome]:
+        """Start a job; its time-out does not count the time it waits in a queue."""
 
     def cancel(self, future: Future[Outcome], failure: Failure) -> None:
         """Stop a job; its outcome carries the failure."""
 
+    def call(self, function: Callable[..., Any], *args: Any, slot: Slot | None = None) -> Any:
+        """The result of `function(*args)` in a process of its own, on the device of a slot, else on the CPU.
+
+        Raises:
+            InputError: as the function raised it.
+            WorkError: the function failed otherwise, or its process died.
+        """
+
+    def sweep(self, mark: str) -> None:
+        """End what the trainings of an earlier driver have left; `mark` is the folder that holds theirs."""
+
     def close(self) -> None:
-        """Stop all jobs and wait until they are gone."""
+        """Stop all jobs and wait until they are gone; the backend may be used again."""

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from hypevo.protocol import Failure, InputError, Job, Outcome, WorkError
-from hypevo.trainings import child as trial
-from hypevo.trainings.backend import OnReport
+from hypevo.trainings import child
+from hypevo.trainings.backend import Events, Slot
 from hypevo.trainings.devices import environment
 from hypevo.trainings.offspring import MARK, kill_offspring
 from hypevo.trainings.record import LOG
@@ -38,56 +38,70 @@ _SERVER_DIED = 255  # what multiprocessing makes of a child whose server is gone
 class LocalBackend:
     """Runs jobs, and single calls, in child processes that die with this one."""
 
-    def __init__(self, trainer: str, method: str | None = None) -> None:
-        """Prepare to run `trainer`; `method`, of multiprocessing, is forkserver where there is one, else spawn."""
+    def __init__(
+        self, trainer: str, devices: Sequence[str], *, slots_per_device: int = 1, method: str | None = None
+    ) -> None:
+        """Prepare to run `trainer`.
+
+        Args:
+            trainer: Its full name.
+            devices: One slot each, or several.
+            slots_per_device: Slots of each device.
+            method: Of multiprocessing; forkserver where there is one, else spawn.
+        """
         if method is None:
             method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         self._context = multiprocessing.get_context(method)
         os.environ[TRAINER] = trainer  # read by the server when it starts
         if method == "forkserver":
             self._context.set_forkserver_preload([PRELOAD])
-        self._running: dict[Future[Outcome], _Child] = {}
+        self._slots = [Slot(device, number) for number in range(slots_per_device) for device in devices]
+        self._running: dict[Future[Outcome], _Process] = {}
 
-    def submit(self, job: Job, on_report: OnReport) -> Future[Outcome]:
-        """Start a job now. `on_report(step, metrics)` is called from another thread, in order."""
+    def slots(self) -> Sequence[Slot]:
+        """One for each device first, then the second ones."""
+        return self._slots
+
+    def submit(self, job: Job, events: Events) -> Future[Outcome]:
+        """Start a job now."""
         future: Future[Outcome] = Future()
         job.out.mkdir(parents=True, exist_ok=True)
         variables = environment(job.device, job.threads)
         try:
-            child = _Child(self._context, _train, (job,), variables, job.out / LOG)
+            process = _Process(self._context, _train, (job,), variables, job.out / LOG)
         except (OSError, EOFError) as error:  # no more processes, or the server of the children was killed
             future.set_result(Outcome(failure=Failure.KILLED, reason=f"no process for it: {error!r}"))
             return future
-        self._running[future] = child
+        self._running[future] = process
 
         def follow() -> None:
             try:
-                future.set_result(_outcome(child, on_report, job.timeout))
+                events.started(job.device)
+                future.set_result(_outcome(process, events, job.timeout))
             except BaseException as error:  # noqa: BLE001 - the future carries it to the driver
                 future.set_exception(error)
 
-        threading.Thread(target=follow, name=f"trial in {job.out.name}", daemon=True).start()
+        threading.Thread(target=follow, name=f"training in {job.out.name}", daemon=True).start()
         future.add_done_callback(lambda done: self._running.pop(done, None))
         return future
 
     def cancel(self, future: Future[Outcome], failure: Failure) -> None:
         """Stop a running job; its outcome then carries `failure`."""
-        child = self._running.get(future)
-        if child is not None:
-            child.stop(failure)
+        process = self._running.get(future)
+        if process is not None:
+            process.stop(failure)
 
-    def call(
-        self, function: Callable[..., Any], *args: Any, device: str = "cpu", threads: int | None = None
-    ) -> Any:
+    def call(self, function: Callable[..., Any], *args: Any, slot: Slot | None = None) -> Any:
         """The result of `function(*args)` in a child process, its output on this terminal.
 
         Raises:
             InputError: as the function raised it.
             WorkError: the function failed otherwise, or its process died.
         """
-        child = _Child(self._context, _call, (function, args), environment(device, threads), None)
+        variables = environment("cpu" if slot is None else slot.device, None)
+        process = _Process(self._context, _call, (function, args), variables, None)
         try:
-            while (message := child.receive(None)) is not None:
+            while (message := process.receive(None)) is not None:
                 kind, *content = message
                 if kind == "done":
                     return content[0]
@@ -95,21 +109,25 @@ class LocalBackend:
                     raise InputError(content[0])
                 raise WorkError(f"{function.__name__}: {content[1]}")
         except KeyboardInterrupt:
-            child.stop(Failure.INTERRUPTED)
+            process.stop(Failure.INTERRUPTED)
             raise
         finally:
-            child.join(FAREWELL)
-        raise WorkError(f"{function.__name__} ended without an answer: {child.death()[1]}")
+            process.join(FAREWELL)
+        raise WorkError(f"{function.__name__} ended without an answer: {process.death()[1]}")
+
+    def sweep(self, mark: str) -> None:
+        """End what the trainings of an earlier driver have left below a folder."""
+        kill_offspring(mark)
 
     def close(self) -> None:
         """Kill whatever still runs, and wait until it is gone."""
         running = dict(self._running)
-        for child in running.values():
-            child.stop(Failure.INTERRUPTED)
+        for process in running.values():
+            process.stop(Failure.INTERRUPTED)
         wait_for(running)  # the thread that follows a child joins it, and no other
 
 
-class _Child:
+class _Process:
     """A process in a group of its own, and the pipe on which it speaks."""
 
     def __init__(
@@ -179,25 +197,25 @@ class _Child:
         return Failure.CRASHED, f"left with exit code {code} and without a result"
 
 
-def _outcome(child: _Child, on_report: OnReport, timeout: float | None) -> Outcome:
+def _outcome(process: _Process, events: Events, timeout: float | None) -> Outcome:
     """Follow a training to its end."""
     outcome: Outcome | None = None
-    deadline = None if timeout is None else child.started + timeout
+    deadline = None if timeout is None else process.started + timeout
     while True:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
-            child.stop(Failure.TIMED_OUT)
+            process.stop(Failure.TIMED_OUT)
             deadline = None
             continue
         try:
-            message = child.receive(None if left is None else min(left, DAY))
+            message = process.receive(None if left is None else min(left, DAY))
         except TimeoutError:
             continue
         if message is None:
             break
         kind, *content = message
         if kind == "report":
-            on_report(*content)
+            events.report(*content)
             continue
         if kind == "done":
             outcome = Outcome(metrics=content[0])
@@ -206,10 +224,10 @@ def _outcome(child: _Child, on_report: OnReport, timeout: float | None) -> Outco
         else:
             outcome = Outcome(failure=content[0], reason=content[1])
         break
-    seconds = time.monotonic() - child.started
-    child.join(FAREWELL)
+    seconds = time.monotonic() - process.started
+    process.join(FAREWELL)
     if outcome is None:
-        failure, reason = child.death()
+        failure, reason = process.death()
         if failure is Failure.TIMED_OUT:
             reason = f"stopped after {timeout:g} s"
         outcome = Outcome(failure=failure, reason=reason)
@@ -262,13 +280,23 @@ def _die_with_parent(mark: str) -> None:
     os._exit(1)
 
 
+def _lock() -> Any:
+    """A lock for this process and those forked from it."""
+    methods = multiprocessing.get_all_start_methods()
+    return multiprocessing.get_context("fork" if "fork" in methods else "spawn").Lock()
+
+
 def _train(connection: Connection, job: Job) -> None:
+    turn = _lock()  # reports may come from threads, and from processes that the training forks
+
     def report(metrics: Mapping[str, float], *, step: int) -> None:
         if not 0 <= step < _MOST_EPOCHS:
             raise ValueError(f"report() was given step={step}; expected the epoch, counted from 0")
-        connection.send(("report", int(step), trial.numbers(metrics, "report() was given")))
+        values = child.numbers(metrics, "report() was given")
+        with turn:
+            connection.send(("report", int(step), values))
 
-    _answer(connection, trial.train, job, report)
+    _answer(connection, child.train, job, report)
 
 
 def _call(connection: Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
@@ -284,4 +312,4 @@ def _answer(connection: Connection, function: Callable[..., Any], *args: Any) ->
     except Exception as error:  # noqa: BLE001 - every failure of a trainer is an outcome
         sys.excepthook(type(error), error, error.__traceback__)
         sys.stderr.flush()
-        connection.send(("failed", *trial.failure_of(error)))
+        connection.send(("failed", *child.failure_of(error)))

@@ -1,7 +1,8 @@
-"""A trial's folder: what it was given, what it reported, how it ended, on disk before anything is sent anywhere.
+"""A training's folder: what it was given, what it reported, how it ended, on disk before anything is sent anywhere.
 
 Optuna's study and MLflow are brought up to date from here, so a driver that dies, or a tracking server that is away,
-loses nothing. Only the driver writes these files; the training writes its own beside them.
+loses nothing. The training writes its own files into the same folder, and may delete it: what only the driver writes is
+then written again.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Result:
-    """How a trial ended; `fitness` is None for a trial without a result."""
+    """How a training ended; `fitness` is None for one that failed."""
 
     fitness: float | None
     metrics: dict[str, float]
@@ -47,19 +48,25 @@ class Result:
 
     @property
     def unscored(self) -> bool:
-        """Whether it is a training's end alone, whose metrics nobody has made a fitness of."""
+        """Whether the training succeeded and its fitness has not been computed yet."""
         return self.failure is None and self.fitness is None
 
 
 class Record:
-    """The folder of one trial of a study."""
+    """The folder of one training."""
 
     def __init__(self, folder: Path, number: int) -> None:
         self.folder = folder
         self.number = number
+        self._written: dict[str, str] = {}  # this attempt's files as the driver wrote them
 
     def start(self, hyp: Hyp, details: Mapping[str, Any]) -> None:
-        """Begin an attempt: whatever earlier attempts left is removed but for their logs."""
+        """Begin an attempt: whatever earlier attempts left is removed but for their logs.
+
+        A link in the place of the folder is removed, and what it leads to stays as it is.
+        """
+        if self.folder.is_symlink():
+            self.folder.unlink()
         self.folder.mkdir(parents=True, exist_ok=True)
         for entry in sorted(self.folder.iterdir(), key=lambda entry: entry.name != RESULT):
             if entry.is_dir() and not entry.is_symlink():
@@ -68,9 +75,13 @@ class Record:
                 entry.replace(self.folder / f"log.{int(details.get('attempt', 1)) - 1}.txt")
             elif not _OLD_LOG.fullmatch(entry.name):
                 entry.unlink()
-        write_atomically(self.folder / HYP, yaml.safe_dump(dict(hyp), sort_keys=False))
         start = {"number": self.number, "hyp": dict(hyp), "time_ms": _now(), **details}
-        write_atomically(self.folder / START, json.dumps(start, indent=1))
+        self._written = {
+            HYP: yaml.safe_dump(dict(hyp), sort_keys=False),
+            START: json.dumps(start, indent=1),
+            EPOCHS: "",
+        }
+        self._restore()
 
     @property
     def details(self) -> dict[str, Any]:
@@ -79,58 +90,82 @@ class Record:
 
     def add_epoch(self, step: int, metrics: Metrics) -> None:
         """Append one report."""
+        line = json.dumps(asdict(Epoch(step, dict(metrics), _now()))) + "\n"
+        self._restore()
         with (self.folder / EPOCHS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(Epoch(step, dict(metrics), _now()))) + "\n")
+            file.write(line)
+        self._written[EPOCHS] = self._written.get(EPOCHS, "") + line
 
     @property
     def epochs(self) -> list[Epoch]:
         """All reports so far; lines that a crash or a power cut spoilt are left out."""
-        path = self.folder / EPOCHS
-        if not path.exists():
+        try:
+            text = (self.folder / EPOCHS).read_text(encoding="utf-8", errors="replace")
+        except OSError:
             return []
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
         reports = []
-        for line in lines[:-1]:  # a whole line ends in a newline
+        for line in text.split("\n")[:-1]:  # a whole line ends in a newline
             with suppress(ValueError, TypeError):
                 reports.append(Epoch(**json.loads(line)))
         return reports
 
-    def finish(self, outcome: Outcome, fitness: float | None) -> None:
-        """Write down how the trial ended; metrics without a fitness are `unscored` until it is called again."""
+    def end(self, outcome: Outcome, fitness: float | None) -> None:
+        """Write down how the training ended; metrics without a fitness are `unscored` until it is called again."""
         result = Result(
             fitness, dict(outcome.metrics), outcome.failure, outcome.reason, round(outcome.seconds, 3), _now()
         )
+        self._restore()
+        _make_room(self.folder / RESULT)
         write_atomically(self.folder / RESULT, json.dumps(asdict(result), indent=1))
 
     @property
     def result(self) -> Result | None:
-        """How the trial ended; None while it runs, and while it is unscored."""
-        result = self._written
+        """How the training ended; None while it runs, while it is unscored, and when the file is spoilt."""
+        result = self._ended
         return None if result is None or result.unscored else result
 
     @property
     def unscored(self) -> Outcome | None:
         """What a finished training returned, as long as it has no fitness yet."""
-        result = self._written
-        return (
-            Outcome(result.metrics, seconds=result.seconds)
-            if result is not None and result.unscored
-            else None
-        )
+        result = self._ended
+        if result is None or not result.unscored:
+            return None
+        return Outcome(result.metrics, seconds=result.seconds)
 
     @property
-    def _written(self) -> Result | None:
+    def _ended(self) -> Result | None:
         content = _read(self.folder / RESULT)
-        if not content:
+        try:
+            failure = content.pop("failure")
+            result = Result(**content, failure=None if failure is None else Failure(failure))
+            metrics = {str(name): float(value) for name, value in result.metrics.items()}
+            whole = isinstance(result.reason, str) and float(result.seconds) >= 0 and int(result.time_ms) >= 0
+            scored = result.fitness is None or float(result.fitness) == result.fitness
+        except (KeyError, TypeError, ValueError, AttributeError):
             return None
-        failure = content.pop("failure")
-        return Result(**content, failure=None if failure is None else Failure(failure))
+        return result if whole and scored and metrics == result.metrics else None
+
+    def _restore(self) -> None:
+        """Write again what the training has removed of the driver's files."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name, content in self._written.items():
+            path = self.folder / name
+            if content and not path.is_file():
+                _make_room(path)
+                write_atomically(path, content)
+
+
+def _make_room(path: Path) -> None:
+    """Move a folder out of the way that a training has made where one of the driver's files belongs."""
+    if path.is_dir() and not path.is_symlink():
+        path.rename(path.with_name(f"{path.name}.of-the-training"))
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """The object in a json file; empty when there is none, whatever is there instead."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -85,6 +85,8 @@ class Recorder:
         self.moments = []  # of the starts, on the monotonic clock
         self.reports = []  # (number, step)
         self.ends = []  # (number, failure, again)
+        self.names = []  # of those that ended
+        self.bests = []  # number of the best trial after each one
 
     def found(self, findings):
         self.findings += findings
@@ -92,18 +94,22 @@ class Recorder:
     def opened(self, study, **_):
         self.messages.append(f"opened {study}")
 
-    def started(self, number, *, device, attempt):
+    def started(self, number, *, name, where, attempt):
         self.starts.append((number, attempt))
         self.moments.append(time.monotonic())
 
-    def reported(self, number, *, step, fitness):
+    def reported(self, number, *, step, metrics, fitness):
         self.reports.append((number, step))
 
-    def ended(self, number, *, fitness, outcome, again, done, best):
-        self.ends.append((number, outcome.failure, again))
+    def advanced(self, *, done, best, best_number):
+        self.bests.append(best_number)
 
-    def said(self, message):
-        self.messages.append(message)
+    def ended(self, number, *, name, fitness, outcome, again):
+        self.ends.append((number, outcome.failure, again))
+        self.names.append(name)
+
+    def message(self, text):
+        self.messages.append(text)
 
 
 class Evolution:

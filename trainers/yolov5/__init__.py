@@ -79,8 +79,8 @@ def prepare(settings: Settings, cache: Path) -> Settings:
 def fingerprint(settings: Settings) -> str:
     """Identify the content of the settings' dataset, wherever it lies, by 64 hexadecimal digits.
 
-    It is a hash of the class names, of each image's place below the dataset's root, size in bytes and in pixels,
-    and of its labels; pixels are not read.
+    It is a hash of the class names and, image after image, of its file's name, its size in bytes and in pixels and
+    its labels; pixels are not read.
     """
     from .preflight import fingerprint as run
 

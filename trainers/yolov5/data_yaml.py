@@ -10,8 +10,14 @@ from typing import Any, Literal
 
 import yaml
 
+from .decode import BadFileError
+from .text import read_text
+
 _MOST_BYTES = 10_000_000
 _MOST_DEPTH = 5
+_MOST_CLASSES = 99_999
+_MOST_ENTRIES = _MOST_CLASSES + 10_000  # lines and commas: one per class, and the rest of the file
+_NULL = (None, "", "~", "null", "Null", "NULL")  # how YAML writes nothing
 
 Part = Literal["train", "val"]
 
@@ -29,7 +35,7 @@ class DataConfig:
 
     def missing(self) -> list[Path]:
         """Return the sources that don't exist."""
-        return [source for source in (*self.train, *self.val) if not source.exists()]
+        return [source for source in (*self.train, *self.val) if not _exists(source)]
 
 
 def load_data(path: Path | str) -> DataConfig:
@@ -44,8 +50,6 @@ def load_data(path: Path | str) -> DataConfig:
         ValueError: The yaml is broken or lacks a key.
     """
     path = Path(path).absolute()
-    if not path.is_file():
-        raise FileNotFoundError(f"no data.yaml at {path}; give the path of an existing one")
     raw = _mapping(path)
     root = _root(path, raw)
     config = DataConfig(
@@ -54,25 +58,29 @@ def load_data(path: Path | str) -> DataConfig:
         train=_sources(path, raw, root, "train"),
         val=_sources(path, raw, root, "val"),
         names=_names(path, raw),
-        download=None if raw.get("download") in (None, "", "null", "~") else str(raw["download"]),
+        download=None if raw.get("download") in _NULL else str(raw["download"]),
     )
     missing = config.missing()
     if missing and config.download is None:
-        raise FileNotFoundError(
-            f"{path} names {missing[0]}, which does not exist; paths are relative to its `path`, here {root}"
-        )
+        raise FileNotFoundError(_absence(path, missing[0], root))
     return config
 
 
 def _mapping(path: Path) -> dict[str, Any]:
     """Read the yaml with every scalar as the text it was written in: a class may be called `on` or `1e3`."""
-    with path.open("rb") as file:
-        data = file.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
-        raise ValueError(f"{path}: expected a data.yaml of at most {_MOST_BYTES:,} bytes; this one is longer")
     try:
-        raw = yaml.load(data.decode("utf-8-sig"), Loader=_TextLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = read_text(path, _MOST_BYTES)
+        entries = len(text.splitlines()) + text.count(",")
+        if entries > _MOST_ENTRIES:  # parsing them would take a while
+            raise ValueError(
+                f"{path}: expected `names` of at most {_MOST_CLASSES:,} classes, got a file of {entries:,} entries"
+            )
+        raw = yaml.load(text, Loader=_TextLoader)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no data.yaml at {path}; give the path of an existing one") from None
+    except BadFileError as error:
+        raise ValueError(f"{path}: {error}") from None
+    except yaml.YAMLError as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(raw, dict):
         raise ValueError(f"{path}: expected keys `train`, `val` and `names`, got {type(raw).__name__}")
@@ -80,7 +88,7 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 
 class _TextLoader(yaml.BaseLoader):
-    """BaseLoader that refuses what no data.yaml needs and others are attacked with."""
+    """BaseLoader that refuses what no data.yaml needs and others are attacked with, and a key written twice."""
 
     _depth = 0
 
@@ -98,19 +106,35 @@ class _TextLoader(yaml.BaseLoader):
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
+        if isinstance(node, yaml.MappingNode):
+            _refuse_repeats(node)
         return node
 
 
+def _refuse_repeats(node: yaml.MappingNode) -> None:
+    seen = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.value in seen:
+            raise yaml.MarkedYAMLError(
+                problem=f"`{key.value}` stands here for the second time; keep one of them",
+                problem_mark=key.start_mark,
+            )
+        seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+
+
 def _root(path: Path, raw: dict[str, Any]) -> Path:
-    root = Path(str(raw.get("path") or ".")).expanduser()
+    entry = raw.get("path")
+    if isinstance(entry, list | dict):
+        raise ValueError(f"{path}: expected `path:` with the folder of the dataset, got {entry!r:.100}")
+    root = _expanded("." if entry in _NULL else str(entry))
     beside, here = path.parent / root, Path.cwd() / root
-    return Path(os.path.normpath(here if here.exists() and not beside.exists() else beside))
+    return Path(os.path.normpath(here if _exists(here) and not _exists(beside) else beside))
 
 
 def _sources(path: Path, raw: dict[str, Any], root: Path, part: Part) -> tuple[Path, ...]:
     value: Any = raw.get(part)
     entries: list[Any] = value if isinstance(value, list) else [value]
-    if not value or not all(isinstance(entry, str) for entry in entries):
+    if not value or not all(isinstance(entry, str) and entry not in _NULL for entry in entries):
         raise ValueError(
             f"{path}: expected `{part}:` with a folder of images, a .txt list of them, or several; "
             f"got {value!r:.100}"
@@ -120,15 +144,43 @@ def _sources(path: Path, raw: dict[str, Any], root: Path, part: Part) -> tuple[P
 
 def _source(entry: str, root: Path) -> Path:
     """Resolve one source; a `../` that leads nowhere is dropped: some exporters write one too many."""
-    candidates = [root / Path(entry).expanduser(), root / entry.removeprefix("../"), Path(entry).absolute()]
-    found = next((candidate for candidate in candidates if candidate.exists()), candidates[0])
-    return Path(os.path.normpath(found))
+    candidates = [root / _expanded(entry), root / entry.removeprefix("../"), Path(entry).absolute()]
+    return Path(os.path.normpath(next((path for path in candidates if _exists(path)), candidates[0])))
+
+
+def _expanded(entry: str) -> Path:
+    """Replace `~` and `~name` by a home folder; without such a user it is a name like any other."""
+    return Path(os.path.expanduser(entry))  # noqa: PTH111  # pathlib's raises where there is no such user
+
+
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110  # pathlib's raises where a name is too long
+
+
+def _absence(path: Path, missing: Path, root: Path) -> str:
+    """Say that a source is missing, and what may be wrong with how it is written."""
+    text = str(missing)
+    hint = ""
+    if os.sep == "/" and "\\" in text:
+        hint = "; paths are written with / here, not with \\"
+    elif any(not character.isprintable() for character in text):
+        hint = (
+            "; in double quotes, YAML takes \\ and a letter for another character: use single quotes or none"
+        )
+    elif any(part != part.strip() for part in missing.parts):
+        hint = "; a blank begins or ends a name in it"
+    elif any(part.startswith("~") for part in missing.parts):
+        hint = "; there is no such user whose home `~` could mean"
+    shown = text if text.isprintable() else repr(text)
+    return f"{path} names {shown:.500}, which does not exist; paths are relative to its `path`, here {root}{hint}"
 
 
 def _names(path: Path, raw: dict[str, Any]) -> tuple[str, ...]:
-    names, count = raw.get("names"), raw.get("nc")
+    names, count = (None if raw.get(key) in _NULL else raw[key] for key in ("names", "nc"))
     if count is not None and not (isinstance(count, str) and re.fullmatch("[1-9][0-9]{,4}", count)):
-        raise ValueError(f"{path}: expected `nc:` with the number of classes, 1 to 99999, got {count!r:.100}")
+        raise ValueError(
+            f"{path}: expected `nc:` with the number of classes, 1 to {_MOST_CLASSES}, got {count!r:.100}"
+        )
     if isinstance(names, dict):
         expected = {str(number) for number in range(len(names))}
         if set(names) != expected:

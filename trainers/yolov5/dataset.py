@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .decode import SUFFIXES, BadFileError, measure
+from .decode import BadFileError, measure
 from .labels import Labels, label_path, read_labels
+from .listing import list_images
 from .progress import shown
 from .split import Split, read_split, save_split
+from .text import require_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from .data_yaml import DataConfig, Part
 
-_LONGEST_LIST = 500_000_000  # bytes
-_RULES = 1  # number of the rules by which files are accepted: raise it when they change
+_RULES = 2  # number of the rules by which files are accepted: raise it when they change
 
 
 def scan(config: DataConfig, part: Part, *, strict: bool = False, memory: Path | None = None) -> Split:
@@ -39,51 +41,63 @@ def scan(config: DataConfig, part: Part, *, strict: bool = False, memory: Path |
             read none of them.
 
     Raises:
-        ValueError: A label's class isn't among the dataset's; nothing usable is left; or, with `strict`,
-            something had to be skipped.
+        ValueError: A label's class isn't among the dataset's; nothing usable or no label at all is left; or, with
+            `strict`, something had to be skipped.
         FileNotFoundError: A source doesn't exist.
     """
     sources = config.train if part == "train" else config.val
-    images, no_images = _list_images(sources, config.root)
+    listing = list_images(sources, config.root)
     classes = len(config.names)
-    kept = memory / f"{_fingerprint(images, classes)}.labels.npz" if memory else None
-    if kept and kept.exists():
-        split = read_split(kept)
-    else:
-        split = _examined(images, classes)
+    kept = memory / f"{_fingerprint(listing.images, classes)}.labels.npz" if memory else None
+    split = read_split(kept) if kept else None
+    if split is None:
+        split = _examined(listing.images, classes)
         if kept:
             save_split(kept, split)
-    split = replace(split, warnings=(*no_images, *split.warnings), skipped=len(no_images) + split.skipped)
     where = ", ".join(map(str, sources))
+    reasons = (*listing.refused, *split.warnings)
+    skipped = len(listing.refused) + split.skipped
     if not len(split):
-        raise ValueError(_summary(f"{part}: no usable image in {where}", split.warnings))
-    if strict and split.skipped:
-        message = f"{part}: {split.skipped} file(s) unusable in {where}"
-        raise ValueError(_summary(message, split.warnings[: split.skipped]))
-    return split
+        others = ", ".join(f"{count} × {ending}" for ending, count in listing.others.most_common(5))
+        found = f"; passed over there: {others}" if others and not listing.images else ""
+        raise ValueError(_summary(f"{part}: no usable image in {where}{found}", reasons))
+    if strict and skipped:
+        raise ValueError(_summary(f"{part}: {skipped} file(s) unusable in {where}", reasons[:skipped]))
+    if not any(map(len, split.boxes)):
+        raise ValueError(_summary(_nothing(split, part), reasons))
+    return replace(split, warnings=(*_missing(split, part), *listing.remarks, *reasons), skipped=skipped)
 
 
-def _list_images(sources: Iterable[Path], root: Path) -> tuple[list[Path], list[str]]:
-    """Return the image paths that folders (searched through) and .txt lists name, and what isn't an image.
+def _missing(split: Split, part: Part) -> list[str]:
+    """Say how many images have no label file, if any."""
+    if not split.unlabelled:
+        return []
+    return [
+        f"{len(split.unlabelled)} of {len(split)} {part} images have no label file in "
+        f"{_label_folders(split, split.unlabelled)}; they are taken for background"
+    ]
 
-    In a list, `./` means the list's own folder; other relative paths are looked for there, then under `root`,
-    then in the working directory.
-    """
-    paths: list[Path] = []
-    for source in sources:
-        if source.is_dir():
-            paths += sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-        elif source.is_file():
-            if source.stat().st_size > _LONGEST_LIST:
-                raise ValueError(f"{source}: expected a list of images of at most {_LONGEST_LIST:,} bytes")
-            lines = (line.strip() for line in source.read_text(encoding="utf-8-sig").splitlines())
-            paths += [_listed(line, source.parent, root) for line in lines if line]
-        else:
-            raise FileNotFoundError(f"no {source}; expected a folder of images or a .txt list of them")
+
+def _nothing(split: Split, part: Part) -> str:
+    """Say why a part has no labels."""
+    missing = set(split.unlabelled)
+    if len(missing) == len(split):
+        return (
+            f"{part}: none of the {len(split)} images has a label file in {_label_folders(split, missing)}; "
+            "expected …/labels/….txt for …/images/….jpg, or the .txt beside the image"
+        )
+    empty = _label_folders(split, set(range(len(split))) - missing)
+    beside = f", {len(missing)} image(s) have none" if missing else ""
     return (
-        [path for path in paths if path.suffix.lower() in SUFFIXES],
-        [f"{path} skipped: no image format" for path in paths if path.suffix.lower() not in SUFFIXES],
+        f"{part}: no labels: all {len(split) - len(missing)} label file(s) in {empty} are empty{beside}; "
+        "expected rows `class x y w h`"
     )
+
+
+def _label_folders(split: Split, images: Iterable[int]) -> str:
+    counts = Counter(str(label_path(split.images[index]).parent) for index in images)
+    most = ", ".join(folder for folder, _ in counts.most_common(3))
+    return most if len(counts) <= 3 else f"{most} and {len(counts) - 3} more folders"
 
 
 def _fingerprint(images: Iterable[Path], classes: int) -> str:
@@ -94,7 +108,7 @@ def _fingerprint(images: Iterable[Path], classes: int) -> str:
             try:
                 status = path.stat()
                 state = f"{status.st_size} {status.st_mtime_ns}"
-            except OSError:
+            except (OSError, ValueError):  # ValueError: a name that no file can have
                 state = "missing"
             digest.update(f"\0{path}\0{state}".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:20]
@@ -125,6 +139,7 @@ def _examined(images: Sequence[Path], classes: int) -> Split:
         polygons=tuple(item.labels.polygons for item in usable),
         warnings=(*skipped, *repeats),
         skipped=len(skipped),
+        unlabelled=tuple(index for index, item in enumerate(usable) if not item.labels.found),
     )
 
 
@@ -135,7 +150,10 @@ def _examine(path: Path, *, classes: int) -> _Image | str:
     except BadFileError as error:
         return f"{path} skipped: its labels {label_path(path)}: {error}"
     try:
+        require_file(path)
         return _Image(path, measure(path), labels)
+    except FileNotFoundError:
+        return f"{path} skipped: no such file"
     except BadFileError as error:
         return f"{path} skipped: {error}"
 
@@ -144,10 +162,3 @@ def _summary(message: str, reasons: Sequence[str]) -> str:
     shown = "".join(f"\n  {reason}" for reason in reasons[:5])
     more = f"\n  and {len(reasons) - 5} more" if len(reasons) > 5 else ""
     return message + shown + more
-
-
-def _listed(line: str, folder: Path, root: Path) -> Path:
-    if line.startswith("./"):
-        return folder / line[2:]
-    candidates = [folder / line, root / line, Path(line).absolute()]
-    return next((path for path in candidates if path.exists()), candidates[0])

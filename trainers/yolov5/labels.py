@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .decode import BadFileError
+from .text import read_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 _MOST_BYTES = 10_000_000
+_HIGHEST = np.nextafter(np.float32(1), np.float32(2))  # where a label tool's float32 arithmetic may end
 
 
 class Labels(NamedTuple):
@@ -24,6 +27,7 @@ class Labels(NamedTuple):
         NDArray[np.float32] | None, ...
     ]  # per box its (m, 2) outline, None where the row was a box
     duplicates: int  # rows dropped because they repeat an earlier one
+    found: bool  # whether there is a label file
 
 
 def label_path(image: Path) -> Path:
@@ -38,64 +42,73 @@ def label_path(image: Path) -> Path:
 def read_labels(path: Path, classes: int) -> Labels:
     """Read rows `class x y w h` (a box) or `class x1 y1 x2 y2 x3 y3 …` (a polygon), all normalised to 0…1.
 
-    A missing or empty file means background.
+    A missing or empty file means background. Numbers are rounded to float32; what then lies one step above 1 is
+    taken for 1. Rows are the same if their classes and boxes are.
 
     Raises:
         ValueError: A class that the dataset doesn't have; names file and line.
-        BadFileError: A row that is no label; names the line.
+        BadFileError: A row that is no label; names the line. Or it is no file of text.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
+        text = read_text(path, _MOST_BYTES)
+        found = True
     except FileNotFoundError:
-        data = b""
-    if len(data) > _MOST_BYTES:
-        raise BadFileError(f"longer than {_MOST_BYTES:,} bytes")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise BadFileError("not a text file") from None
-    boxes: list[tuple[float, ...]] = []
-    polygons: list[NDArray[np.float32] | None] = []
-    seen: set[tuple[float, ...]] = set()
-    duplicates = 0
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        row = _numbers(line, number)
-        if row[0] >= classes:
+        text, found = "", False
+    rows = [_row(line, number) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    for row in rows:
+        if row.values[0] >= classes:
             raise ValueError(
-                f"{path}, line {number}: class {row[0]:.0f}, but the data.yaml names {classes} classes "
+                f"{path}, line {row.line}: class {row.values[0]:.15g}, but the data.yaml names {classes} classes "
                 f"(0 to {classes - 1}); correct the label or add the class"
             )
-        if row in seen:
-            duplicates += 1
-            continue
-        seen.add(row)
-        polygon = None if len(row) == 5 else np.array(row[1:], np.float32).reshape(-1, 2)
-        boxes.append(row if polygon is None else (row[0], *_bounding_box(polygon)))
-        polygons.append(polygon)
-    return Labels(np.array(boxes, np.float32).reshape(-1, 5), tuple(polygons), duplicates)
+    coordinates = _coordinates(rows)
+    boxes: dict[tuple[float, ...], NDArray[np.float32] | None] = {}
+    end = 0
+    for row in rows:
+        start, end = end, end + len(row.values) - 1
+        values = coordinates[start:end]
+        polygon = None if len(values) == 4 else values.reshape(-1, 2)
+        box = values.tolist() if polygon is None else _bounding_box(polygon)
+        boxes.setdefault((row.values[0], *box), polygon)
+    return Labels(
+        boxes=np.array(list(boxes), np.float32).reshape(-1, 5),
+        polygons=tuple(boxes.values()),
+        duplicates=len(rows) - len(boxes),
+        found=found,
+    )
 
 
-def _numbers(line: str, number: int) -> tuple[float, ...]:
+class _Row(NamedTuple):
+    line: int  # counted from 1
+    values: list[float]  # the class, then coordinates
+
+
+def _row(text: str, line: int) -> _Row:
     try:
-        row = tuple(float(word) for word in line.split())
+        values = [float(word) for word in text.split()]
     except ValueError:
+        raise BadFileError(f"line {line} holds something that is no number: {text.strip()[:60]!r}") from None
+    if len(values) != 5 and (len(values) < 7 or len(values) % 2 == 0):
         raise BadFileError(
-            f"line {number} holds something that is no number: {line.strip()[:60]!r}"
-        ) from None
-    if len(row) != 5 and (len(row) < 7 or len(row) % 2 == 0):
-        raise BadFileError(
-            f"line {number} has {len(row)} columns, expected 5 (class x y w h) "
+            f"line {line} has {len(values)} columns, expected 5 (class x y w h) "
             "or a class and at least 3 points (class x1 y1 x2 y2 x3 y3 …)"
         )
-    if not row[0].is_integer() or row[0] < 0:
-        raise BadFileError(f"line {number} starts with {row[0]:g}, expected a class number")
-    outside = [value for value in row[1:] if not 0 <= value <= 1]
-    if outside:
-        raise BadFileError(f"line {number} holds {outside[0]:g}, expected coordinates from 0 to 1")
-    return row
+    if not values[0].is_integer() or values[0] < 0:
+        raise BadFileError(f"line {line} starts with {values[0]:g}, expected a class number")
+    return _Row(line, values)
+
+
+def _coordinates(rows: Sequence[_Row]) -> NDArray[np.float32]:
+    """Return the coordinates of all rows, one after the other, each from 0 to 1."""
+    given = [value for row in rows for value in row.values[1:]]
+    with np.errstate(over="ignore"):
+        values = np.array(given, np.float32)
+    outside = ~((values >= 0) & (values <= _HIGHEST))
+    if outside.any():
+        first = int(outside.argmax())
+        lines = [row.line for row in rows for _ in row.values[1:]]
+        raise BadFileError(f"line {lines[first]} holds {given[first]:.9g}, expected coordinates from 0 to 1")
+    return np.abs(np.minimum(values, np.float32(1)))  # abs: no -0
 
 
 def _bounding_box(polygon: NDArray[np.float32]) -> tuple[float, ...]:

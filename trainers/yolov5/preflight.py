@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .data import at_hand, open_data, scan_parts, warnings_of
 from .data_yaml import DataConfig, load_data
+from .progress import shown
 from .settings import GENES, OPTIONAL_GENES
-from .weights import Checkpoint, load_checkpoint
+from .weights import Checkpoint, load_checkpoint, transferable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from .settings import Settings
     from .split import Split
+
+_OUTPUT_LAYER = 7  # tensors: weights and biases of three levels, and the anchors
 
 Finding = tuple[str, str]  # "error" | "warning" | "note", message
 
@@ -37,15 +40,17 @@ def check(
             checkpoint = load_checkpoint(Path(settings.weights)) if settings.weights else None
             config = load_data(settings.data)
             train, val = scan_parts(config, settings, cache)
+            findings += [
+                *_images(train, val),
+                *_leak(train, val),
+                *_names(config),
+                *_outlines(train, hyp, space),
+                *_warmup(settings, hyp, len(train)),
+                *_transfer(settings, hyp, config, checkpoint),
+            ]
         except (OSError, ValueError) as error:
-            return [*findings, ("error", str(error))]
-    return [
-        *findings,
-        *_images(train, val),
-        *_outlines(train, hyp, space),
-        *_warmup(settings, hyp, len(train)),
-        *_transfer(config, checkpoint),
-    ]
+            findings.append(("error", str(error)))
+    return findings
 
 
 def prepare(settings: Settings, cache: Path) -> Settings:
@@ -65,8 +70,7 @@ def fingerprint(settings: Settings) -> str:
         for image, size, boxes, outlines in zip(
             split.images, split.sizes, split.boxes, split.polygons, strict=True
         ):
-            place = os.path.relpath(image, config.root)
-            digest.update(f"\0{place}\0{image.stat().st_size}".encode("utf-8", "surrogateescape"))
+            digest.update(f"\0{image.name}\0{image.stat().st_size}".encode("utf-8", "surrogateescape"))
             for array in (size, boxes, *(outline for outline in outlines if outline is not None)):
                 digest.update(array.tobytes())
     return digest.hexdigest()
@@ -96,11 +100,51 @@ def _optimizer(settings: Settings, hyp: Mapping[str, float]) -> Iterator[Finding
 
 
 def _images(train: Split, val: Split) -> Iterator[Finding]:
-    for warning in warnings_of(train, val):
+    counts = [split.warnings[0] for split in (train, val) if split.unlabelled]  # never cut off by a long list
+    for warning in dict.fromkeys((*counts, *warnings_of(train, val))):
         yield "warning", warning
-    for name, split in (("train", train), ("val", val)):
-        if not any(len(boxes) for boxes in split.boxes):
-            yield "warning", f"data: the {name} images have no labels at all; no metric can rise above 0"
+
+
+def _leak(train: Split, val: Split) -> Iterator[Finding]:
+    """Say how many validation images are trained on, as the same file or a copy."""
+    files = {_file(path) for path in train.images}
+    others = [(path, traits) for path, traits in _traits(val) if _file(path) not in files]
+    shared = len(val) - len(others)
+    alike = {traits for _, traits in others}
+    candidates = [(path, traits) for path, traits in _traits(train) if traits in alike]
+    if candidates:
+        read = shown(candidates, len(candidates), "comparing train and val images")
+        copies = {(traits, _content(path)) for path, traits in read}
+        known = {traits for traits, _ in copies}
+        shared += sum(traits in known and (traits, _content(path)) in copies for path, traits in others)
+    if shared:
+        yield (
+            "warning",
+            f"data: {shared} of {len(val)} val images are train images too; "
+            "the metrics promise more than unseen images will give",
+        )
+
+
+def _file(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _traits(split: Split) -> Iterator[tuple[Path, tuple[int, bytes, bytes]]]:
+    """What copies of a labelled image agree in, at no cost: bytes of the file, size, boxes."""
+    for path, size, boxes in zip(split.images, split.sizes, split.boxes, strict=True):
+        yield path, (path.stat().st_size, size.tobytes(), boxes.tobytes())
+
+
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _names(config: DataConfig) -> Iterator[Finding]:
+    for name, count in Counter(config.names).items():
+        if count > 1:
+            yield "warning", f"data: {count} classes are called {name!r:.100}"
 
 
 def _outlines(
@@ -126,10 +170,20 @@ def _warmup(settings: Settings, hyp: Mapping[str, float], images: int) -> Iterat
         )
 
 
-def _transfer(config: DataConfig, checkpoint: Checkpoint | None) -> Iterator[Finding]:
-    if checkpoint and checkpoint.classes != len(config.names):
-        yield (
-            "note",
-            f"weights: made for {checkpoint.classes} classes, the data has {len(config.names)}; "
-            "the output layer starts from scratch",
+def _transfer(
+    settings: Settings, hyp: Mapping[str, float], config: DataConfig, checkpoint: Checkpoint | None
+) -> Iterator[Finding]:
+    if checkpoint is None:
+        return
+    classes, anchors = len(config.names), round(hyp.get("anchors", 0)) or 3
+    copied, total = transferable(checkpoint, size=settings.model, classes=classes, anchors=anchors)
+    if copied == total:
+        return
+    reason = ""
+    if checkpoint.classes != classes:
+        reason = (
+            f"; made for {checkpoint.classes} classes, the data has {classes}: "
+            "the output layer starts from scratch"
         )
+    level = "note" if reason and total - copied <= _OUTPUT_LAYER else "warning"
+    yield level, f"weights: {copied} of {total} tensors are taken from {settings.weights}{reason}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import logging
 import os
 import secrets
 from dataclasses import dataclass
@@ -15,6 +18,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+log = logging.getLogger(__name__)
+
+_DIGEST = hashlib.sha256().digest_size  # bytes before the content
+
 
 @dataclass(frozen=True)
 class Split:
@@ -24,8 +31,11 @@ class Split:
     sizes: NDArray[np.int64]  # (N, 2) native height, width, after EXIF rotation
     boxes: tuple[NDArray[np.float32], ...]  # (n, 5) class, centre x, centre y, width, height; normalised
     polygons: tuple[tuple[NDArray[np.float32] | None, ...], ...]  # per box (m, 2) x, y, normalised, or None
-    warnings: tuple[str, ...]  # files skipped, then rows dropped, each with its reason
+    warnings: tuple[
+        str, ...
+    ]  # how many lack a label file; files skipped and rows dropped, each with its reason
     skipped: int = 0  # how many files
+    unlabelled: tuple[int, ...] = ()  # indices of the images that have no label file; an empty one is a file
 
     def __len__(self) -> int:
         return len(self.images)
@@ -43,20 +53,34 @@ def save_split(path: Path, split: Split) -> None:
         "points_in_outline": np.array([0 if o is None else len(o) for o in outlines], np.int64),
         "warnings": _bytes(split.warnings),
         "skipped": np.array(split.skipped),
+        "unlabelled": np.array(split.unlabelled, np.int64),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}")
     try:
+        content = io.BytesIO()
+        np.savez(content, **arrays)  # type: ignore[arg-type]  # numpy's stub takes its flag for one of them
         with unfinished.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub takes its flag for one of them
+            file.write(hashlib.sha256(content.getvalue()).digest())
+            file.write(content.getvalue())
+            file.flush()
+            os.fsync(file.fileno())  # else a crash of the machine may leave the name without the content
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
-def read_split(path: Path) -> Split:
-    """Read what `save_split` wrote."""
-    with np.load(path, allow_pickle=False) as file:
+def read_split(path: Path) -> Split | None:
+    """Read what `save_split` wrote; None if there is no such file, or it isn't as it was written."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    content = data[_DIGEST:]
+    if data[:_DIGEST] != hashlib.sha256(content).digest():
+        log.warning("%s is damaged; the dataset is read again", path)
+        return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
         arrays = dict(file)
     in_image, in_outline = arrays["boxes_in_image"], arrays["points_in_outline"]
     points = _pieces(arrays["points"], in_outline)
@@ -71,6 +95,7 @@ def read_split(path: Path) -> Split:
         ),
         warnings=tuple(_texts(arrays["warnings"])),
         skipped=int(arrays["skipped"]),
+        unlabelled=tuple(arrays["unlabelled"].tolist()),
     )
 
 

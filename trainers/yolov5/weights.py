@@ -1,39 +1,37 @@
-"""Checkpoints: read official YOLOv5 files without running anything; write our own; start from either."""
+"""Checkpoints of detectors: read official YOLOv5 files and our own, write our own, start from either."""
 
 from __future__ import annotations
 
 import math
-import pickle
-import zipfile
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from .decode import BadFileError
 from .model import Detector
+from .pickled import MOST_GROWTH, detector
 from .settings import SIZES
+from .text import require_file
 from .unpack import ALWAYS_FINE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-# An official file holds objects of these modules. None is imported: a stand-in takes each class's place.
-_INERT = ("models.yolo.", "models.common.", "torch.nn.modules.", "numpy.", "pathlib.")
-# What PyTorch's unpickler was seen to raise on files with altered bytes.
-_DAMAGE = (
-    *(RuntimeError, pickle.UnpicklingError, EOFError, LookupError, TypeError, AttributeError),
-    *(ValueError, OverflowError, AssertionError),
-)
-_MOST_GROWTH = 10  # times its size that a large file may unpack to; PyTorch packs nothing
 _DETECT = "model.24."
 _LANDMARKS = {  # tensors that every detector has, and their shapes; None is any size from 1 on
     "model.0.conv.weight": (None, 3, 6, 6),
     f"{_DETECT}anchors": (3, None, 2),
     f"{_DETECT}m.0.weight": (None, None, 1, 1),
 }
+_PLAIN = frozenset(
+    {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+    | {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
+)
+_MOST_ANCHORS = 100  # per level
+_LARGEST_ANCHOR = 1000  # cells; of 32 pixels on the coarsest level
 
 
 @dataclass(frozen=True)
@@ -72,22 +70,26 @@ def load_checkpoint(path: Path) -> Checkpoint:
         FileNotFoundError: There is no such file.
         ValueError: It holds no detector, or asks for a class or function outside the allowed ones.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"weights: {path} does not exist")
-    content = _unpickle(path)
-    state, names = _detector(content)
+    try:
+        require_file(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"weights: {path} does not exist") from None
+    except BadFileError as error:
+        raise ValueError(f"weights: {path}: {error}") from None
+    state, names = detector(path)
     odd = [name for name, shape in _LANDMARKS.items() if not _has_shape(state.get(name), shape)]
     if odd:
         raise ValueError(
             f"weights: {path} holds no YOLOv5 detector of three levels (no fitting tensor {odd[0]}); "
             f"expected yolov5n.pt, s, m, l or x of release 6 or 7, or weights trained here"
         )
-    for name, tensor in state.items():
-        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise ValueError(f"weights: {path} is damaged: {name} claims more values than the file holds")
+    _require_values(state, path)
+    checkpoint = Checkpoint({name: _float32(tensor) for name, tensor in state.items()}, names)
+    for name, tensor in checkpoint.state.items():
         if not tensor.isfinite().all():
             raise ValueError(f"weights: {path} is of a training that diverged: {name} holds NaN or infinity")
-    return Checkpoint({name: _float32(tensor) for name, tensor in state.items()}, names)
+    _require_anchors(checkpoint, path)
+    return checkpoint
 
 
 def save_checkpoint(path: Path, model: Detector, names: Sequence[str]) -> None:
@@ -106,11 +108,17 @@ def transfer(state: Mapping[str, Tensor], model: Detector) -> tuple[int, int]:
         How many were copied, of how many the model has.
     """
     own = model.state_dict()
-    fitting = {
-        name: tensor for name, tensor in state.items() if name in own and tensor.shape == own[name].shape
-    }
+    fitting = {name: state[name] for name in own if _fits(state.get(name), own[name])}
     model.load_state_dict(fitting, strict=False)
     return len(fitting), len(own)
+
+
+def transferable(checkpoint: Checkpoint, *, size: str, classes: int, anchors: int) -> tuple[int, int]:
+    """Return what `start_detector` would about the tensors, without their numbers."""
+    with torch.device("meta"):
+        own = Detector(size or checkpoint.size, classes, anchors).state_dict()
+    state = _offered(checkpoint, anchors)
+    return sum(_fits(state.get(name), tensor) for name, tensor in own.items()), len(own)
 
 
 def start_detector(
@@ -133,79 +141,52 @@ def start_detector(
         model = Detector(size, classes, anchors)
         return model, 0, len(model.state_dict())
     model = Detector(size or checkpoint.size, classes, anchors)
-    state = checkpoint.state
-    if checkpoint.anchors.shape[1] != anchors:
-        state = {name: tensor for name, tensor in state.items() if not name.startswith(_DETECT)}
-    return model, *transfer(state, model)
+    return model, *transfer(_offered(checkpoint, anchors), model)
 
 
-def _unpickle(path: Path) -> Any:
-    """Load the file with PyTorch's restricted unpickler, known foreign classes replaced by stand-ins."""
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"weights: {path} is no checkpoint (expected a zip file as torch.save writes it)")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"weights: {path} is damaged or no checkpoint") from error
-    if size > max(ALWAYS_FINE, _MOST_GROWTH * path.stat().st_size):
+def _offered(checkpoint: Checkpoint, anchors: int) -> dict[str, Tensor]:
+    """Return the tensors that a detector with so many anchors per level can take."""
+    if checkpoint.anchors.shape[1] == anchors:
+        return checkpoint.state
+    return {name: tensor for name, tensor in checkpoint.state.items() if not name.startswith(_DETECT)}
+
+
+def _fits(tensor: Tensor | None, own: Tensor) -> bool:
+    return tensor is not None and tensor.shape == own.shape
+
+
+def _require_values(state: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse tensors that hold no plain numbers, or claim more of them than the file has."""
+    claimed, most = 0, max(ALWAYS_FINE, MOST_GROWTH * path.stat().st_size)
+    for name, tensor in state.items():
+        if tensor.device.type != "cpu" or tensor.layout != torch.strided or tensor.dtype not in _PLAIN:
+            raise ValueError(f"weights: {path}: {name} is a {_kind(tensor)} tensor; expected plain numbers")
+        claimed += tensor.nbytes
+        if tensor.nbytes > tensor.untyped_storage().nbytes() or claimed > most:
+            raise ValueError(f"weights: {path} is damaged: {name} claims more values than the file holds")
+
+
+def _kind(tensor: Tensor) -> str:
+    if tensor.is_meta:
+        return "meta"
+    if tensor.layout != torch.strided:
+        return "sparse"
+    return "quantised" if tensor.is_quantized else "complex" if tensor.is_complex() else str(tensor.dtype)
+
+
+def _require_anchors(checkpoint: Checkpoint, path: Path) -> None:
+    """Refuse anchors that no detector can have."""
+    anchors, width = checkpoint.anchors, checkpoint.state[f"{_DETECT}m.0.weight"].shape[0]
+    count = anchors.shape[1]
+    if count > _MOST_ANCHORS or width % count or checkpoint.classes < 1:
         raise ValueError(
-            f"weights: {path} would grow to {size / 1e9:.1f} GB, as no checkpoint does; not loaded"
+            f"weights: {path} is damaged: {count} anchors per level do not fit an output layer of {width} channels"
         )
-    try:
-        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        refused = sorted(name for name in foreign if not name.startswith(_INERT))
-        if not refused:
-            stand_ins: list[Any] = [(_StandIn, name) for name in foreign]
-            with torch.serialization.safe_globals(stand_ins):
-                return torch.load(path, map_location="cpu", weights_only=True)
-    except _DAMAGE as error:
-        raise ValueError(f"weights: {path} is damaged or no checkpoint") from error
-    raise ValueError(
-        f"weights: {path} wants to import {', '.join(refused)}, which no detector needs; "
-        f"nothing was loaded, nothing was run"
-    )
-
-
-class _StandIn:
-    """Takes the attributes of an object whose class is not needed, and does nothing."""
-
-    def __init__(self, *_: object):
-        pass
-
-    def __setstate__(self, state: object) -> None:
-        if isinstance(state, dict):
-            self.__dict__.update(state)
-
-
-def _detector(content: Any) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Find the tensors and class names in a loaded file; averaged weights go before the weights."""
-    content = _mapping(content)
-    model = content.get("ema") or content.get("model") or content
-    if isinstance(model, _StandIn):
-        return dict(_tensors(model, "")), _names(getattr(model, "names", ()))
-    state = {name: tensor for name, tensor in _mapping(model).items() if isinstance(tensor, Tensor)}
-    return state, _names(content.get("names", ()))
-
-
-def _tensors(module: _StandIn, prefix: str) -> Iterator[tuple[str, Tensor]]:
-    """Walk the attributes in which a pickled module keeps its tensors and children."""
-    for kind in ("_parameters", "_buffers"):
-        for name, tensor in _mapping(getattr(module, kind, None)).items():
-            if isinstance(tensor, Tensor):
-                yield f"{prefix}{name}", tensor.detach()
-    for name, child in _mapping(getattr(module, "_modules", None)).items():
-        if isinstance(child, _StandIn):
-            yield from _tensors(child, f"{prefix}{name}.")
-
-
-def _mapping(value: Any) -> Mapping[Any, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _names(names: Any) -> tuple[str, ...]:
-    values = names.values() if isinstance(names, Mapping) else names
-    return tuple(map(str, values)) if isinstance(values, Iterable) else ()
+    if not ((anchors > 0) & (anchors <= _LARGEST_ANCHOR)).all():
+        raise ValueError(
+            f"weights: {path} is damaged: expected anchors of up to {_LARGEST_ANCHOR} cells, "
+            f"got {anchors.min():g} to {anchors.max():g}"
+        )
 
 
 def _float32(tensor: Tensor) -> Tensor:

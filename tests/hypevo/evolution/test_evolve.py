@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from hypevo.protocol import Failure, InputError
+from hypevo.protocol import Failure, InputError, WorkError
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 DEFAULT_LR = 0.01
@@ -200,7 +200,9 @@ def test_patience_ends_it(evolution):
 
 def test_patience_knows_the_noise_of_a_training(evolution):
     summary = evolution(300, patience=20, sampler="classic", options={"rough": 0.05})
-    said = re.search(r"no gain of more than ([\d.e-]+), the noise of a training, in \d+ gen", summary.stopped)
+    said = re.search(
+        r"no gain of more than ([\d.e-]+), the scatter of fitness near the best, in \d+ gen", summary.stopped
+    )
     assert said
     assert 0.02 < float(said[1]) < 0.1
     assert 20 < summary.done < 300
@@ -239,8 +241,8 @@ def test_another_plan_is_refused_and_every_difference_named(evolution, arena):
     ("settings", "words"),
     [
         ({"trainer": "nowhere:train"}, "no module «nowhere»"),
-        ({"trainer": "landscape:trian"}, "did you mean 'train'"),
-        ({"options": {"epohcs": "3"}}, "did you mean '--epochs'"),
+        ({"trainer": "landscape:trian"}, "did you mean «train»"),
+        ({"options": {"epohcs": "3"}}, "did you mean «--epochs»"),
         ({"options": {"epochs": "0"}}, "epochs: expected 1 or more"),
         ({"options": {"epochs": "many"}}, "expected a whole number, got «many»"),
         ({"hyp": "nowhere.yaml"}, "nowhere.yaml"),
@@ -287,9 +289,93 @@ def test_a_dataset_that_changed_since_the_study_began_is_told(evolution, arena):
 def test_a_new_study_does_not_write_over_another_one_s_trials(evolution, arena):
     evolution(2)
     (arena / "mlruns/optuna.journal").unlink()
-    with pytest.raises(InputError, match="holds the trials of another study"):
+    with pytest.raises(InputError, match=r"belongs to another study, «s» in --storage mlruns/optuna.journal"):
         evolution(2)
     assert len(list(arena.glob("runs/evolve/s/trials/*/result.json"))) == 2
+
+
+def test_a_default_that_fails_is_measured_again_until_it_has_a_result(evolution, arena):
+    crashing = {"fail": "raise", "fail_above": 0.0}
+    evolution(9, options=crashing, max_failures=2)
+    assert [trial.params["lr0"] for trial in evolution.trials] == [DEFAULT_LR] * 2
+    (arena / "landscape.py").write_text(
+        (arena / "landscape.py").read_text().replace("raise RuntimeError", "str")
+    )
+    summary = evolution(3, options=crashing, max_failures=2)
+    finished = [trial for trial in evolution.trials if trial.state is COMPLETE]
+    assert summary.done == len(finished) == 3
+    assert finished[0].params["lr0"] == DEFAULT_LR
+    assert sum(trial.user_attrs.get("origin") == "default" for trial in finished) == 1
+
+
+def test_a_metric_with_the_name_of_an_attribute_changes_nothing(evolution, arena):
+    (arena / "odd.py").write_text(
+        "METRICS = ('seconds', 'failure', 'lineage', 'score')\n"
+        "def train(hyp, *, out, seed, device, report):\n"
+        "    return {'seconds': 77.0, 'failure': 1.0, 'lineage': 2.0, 'attempts': 3.0, 'score': hyp['lr0']}\n"
+    )
+    evolution(2, trainer="odd:train", fitness="score")
+    for trial in evolution.trials:
+        assert trial.state is COMPLETE
+        assert trial.user_attrs["seconds"] < 77
+        assert (trial.user_attrs["attempts"], trial.user_attrs["metrics/attempts"]) == (1, 3.0)
+        assert "failure" not in trial.user_attrs
+        assert evolution.children[trial.number].data.tags["hypevo.state"] == "complete"
+    assert float(evolution.csv[0].split(",")[0]) == 77.0
+
+
+def test_a_study_keeps_to_its_folder(evolution, arena):
+    evolution(1)
+    with pytest.raises(InputError, match=r"has its files in .*runs/evolve/s; continue it with --out"):
+        evolution(2, out=Path("elsewhere"))
+    (arena / "runs/evolve").rename(arena / "moved")
+    assert evolution(2, out=Path("moved")).done == 2
+    assert not (arena / "runs/evolve").exists()
+
+
+def test_an_older_copy_of_the_storage_does_not_write_over_later_trials(evolution, arena):
+    evolution(1)
+    old = (arena / "mlruns/optuna.journal").read_bytes()
+    evolution(3)
+    (arena / "mlruns/optuna.journal").write_bytes(old)
+    with pytest.raises(
+        InputError, match=r"trial 2 is there, and --storage mlruns/optuna.journal knows 1 trials"
+    ):
+        evolution(3)
+
+
+def test_the_same_dataset_elsewhere_continues_and_another_one_does_not(evolution, arena):
+    (arena / "d").mkdir()
+    (arena / "d/data.yaml").write_text("content")
+    evolution(1, options={"data": "d/data.yaml"})
+    assert evolution(2, options={"data": "./d/data.yaml"}).done == 2
+    (arena / "d").rename(arena / "e")
+    assert evolution(3, options={"data": "e/data.yaml"}).done == 3
+    (arena / "other.yaml").write_text("another content")
+    with pytest.raises(
+        InputError, match=r"--data was e/data.yaml and is now other.yaml, which has another content"
+    ):
+        evolution(4, options={"data": "other.yaml"})
+
+
+@pytest.mark.parametrize(
+    "address", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"]
+)
+def test_a_storage_in_memory_is_refused(evolution, address):
+    with pytest.raises(InputError, match="a database in memory is lost"):
+        evolution(1, storage=address)
+
+
+def test_a_journal_that_is_deleted_under_a_running_study_stops_it(evolution, arena):
+    (arena / "deleting.py").write_text(
+        "from pathlib import Path\nMETRICS = ('score',)\n"
+        "def train(hyp, *, out, seed, device, report):\n"
+        "    if (out.parent / '0001').exists(): Path('mlruns/optuna.journal').unlink()\n"
+        "    return {'score': hyp['lr0']}\n"
+    )
+    with pytest.raises(WorkError, match="journal was deleted while the study was at work"):
+        evolution(12, trainer="deleting:train", fitness="score")
+    assert len(list(arena.glob("runs/evolve/s/trials/*"))) == 2
 
 
 def test_a_journal_cut_off_in_mid_line_is_mended(evolution, arena):
@@ -299,7 +385,7 @@ def test_a_journal_cut_off_in_mid_line_is_mended(evolution, arena):
     with journal.open("ab") as file:
         file.write(b'{"op_code":4,"worker_id":"x","study_')
     evolution(4)
-    assert "dropped the last 36 bytes" in " ".join(evolution.watcher.messages)
+    assert "dropped half a line of 36 bytes" in " ".join(evolution.watcher.messages)
     assert individuals(evolution.trials)[:3] == before
     assert len(evolution.trials) == 4
 

@@ -1,102 +1,169 @@
+"""Confirmations: what is trained, what is reused, and what the file with the winner stands for."""
+
 from __future__ import annotations
 
-import io
 import json
-import math
 import sys
-from statistics import fmean, stdev
+from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from hypevo.problem.settings import ConfirmSettings
 from hypevo.protocol import InputError, WorkError
-from hypevo.retraining.confirm import ConfirmSettings, Verdict, paired_interval
+from hypevo.study.storage import load_study
 
-differences = st.lists(st.floats(-1, 1), min_size=2, max_size=20)
-
-
-def test_interval_is_that_of_the_tables():
-    gain, half_width = paired_interval([0.01, 0.02, 0.03, 0.04, 0.05])
-    assert gain == pytest.approx(0.03)
-    assert half_width == pytest.approx(2.776 * stdev([0.01, 0.02, 0.03, 0.04, 0.05]) / math.sqrt(5), rel=1e-3)
-
-
-@given(differences)
-def test_interval_is_centred_on_the_mean(values):
-    assert paired_interval(values)[0] == pytest.approx(fmean(values))
-
-
-@given(differences)
-def test_more_candidates_make_it_no_narrower(values):
-    assert paired_interval(values, comparisons=5)[1] >= paired_interval(values)[1]
+# Its fitness is `a` in the search. With fresh seeds `a` may be wild, and with a high `b` it turns into a loss.
+TOY = """
+METRICS = ("score",)
+def train(hyp, *, out, seed, device, report):
+    fresh = seed >= 10_000
+    wild = fresh and hyp["a"] > 0.55 and hyp["b"] < 0.45 and seed % 5 < 2
+    sign = -1 if fresh and hyp["b"] > 0.55 else 1
+    metrics = {"score": float("nan") if wild else sign * hyp["a"] + (seed * 7919 % 100) / 1e5 * hyp["a"]}
+    report(metrics, step=0)
+    return metrics
+"""
+SPACE = "inherit: false\na: {low: 0.0, high: 1.0}\nb: {low: 0.0, high: 1.0}\n"
 
 
-def test_interval_covers_the_truth_as_often_as_it_says():
-    """2,000 intervals at 95 %: the count of hits is binomial, sd 0.5 %, so 93.5 to 96.5 % is three sd."""
-    rng = np.random.default_rng(0)
-    hits = 0
-    for _ in range(2000):
-        gain, half_width = paired_interval(list(rng.normal(0.02, 0.01, 5)))
-        hits += abs(gain - 0.02) <= half_width
-    assert 0.935 <= hits / 2000 <= 0.965
+@pytest.fixture
+def toy(evolution, arena, monkeypatch):
+    """`toy((a, b), …)`: a study with the default, .5 and .5, as trial 0 and these points after it."""
+    (arena / "toy.py").write_text(TOY)
+    (arena / "space.yaml").write_text(SPACE)
+    (arena / "hyp.yaml").write_text("a: 0.5\nb: 0.5\n")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    common = {"trainer": "toy:train", "space": Path("space.yaml"), "hyp": "hyp.yaml", "fitness": "score"}
+
+    def study(*points):
+        evolution(1, **common)
+        found = load_study("mlruns/optuna.journal", "s")
+        for a, b in points[len(found.trials) - 1 :]:
+            found.enqueue_trial({"a": a, "b": b})
+        evolution(len(points) + 1, **common)
+
+    return study
 
 
-def test_a_gain_within_its_interval_is_no_win():
-    loses = Verdict("trial 3", 0.01, 0.02, 5, 0.5, 0.4)
-    assert not loses.wins
-    assert "no significant gain" in str(loses)
-
-
-def test_a_gain_beyond_its_interval_wins():
-    wins = Verdict("trial 3", 0.021, 0.006, 5, 0.5, 0.4)
-    assert wins.wins
-    assert str(wins) == "trial 3: gain +0.0210 ± 0.0060 over 5 seeds"
-
-
-def test_failed_trainings_are_no_win():
-    assert not Verdict("trial 3", math.nan, math.inf, 0, 0.5, math.nan).wins
-
-
-@pytest.mark.parametrize(("name", "value"), [("top", 0), ("seeds", 1)])
-def test_settings_that_cannot_decide_are_refused(name, value):
-    with pytest.raises(InputError, match=f"--{name}"):
-        ConfirmSettings(**{name: value})
-
-
-def confirmed(**settings):
-    from rich.console import Console
-
+def confirmed(evolution, **settings):
+    """The confirmation, and the names of the trainings that were done for it."""
     from hypevo.retraining.confirm import confirm
 
-    lines = io.StringIO()
-    verdicts = confirm(ConfirmSettings(study="s", device="cpu", **settings), Console(file=lines, width=200))
-    return verdicts, lines.getvalue().splitlines()
+    before = len(evolution.watcher.names)
+    confirmation = confirm(ConfirmSettings(study="s", device="cpu", **settings), evolution.watcher)
+    return confirmation, evolution.watcher.names[before:]
 
 
 @pytest.mark.slow
 def test_the_winner_is_trained_with_fresh_seeds_beside_the_default(evolution, arena):
     evolution(4, seed=0)
     best = evolution.summary.best
-    (verdict,), lines = confirmed(seeds=2)
+    confirmation, names = confirmed(evolution, seeds=2)
+    (verdict,) = confirmation.verdicts
     assert verdict.candidate == f"trial {best.number}"
     assert verdict.pairs == 2
     assert verdict.search_fitness == best.value
-    assert len(lines) == 4
+    assert len(names) == 4
     starts = [json.loads(path.read_text()) for path in arena.glob("runs/evolve/s/confirm-*/*/trial.json")]
     assert sorted(start["seed"] for start in starts) == [10_000, 10_000, 10_001, 10_001]
-    assert {start["tags"]["hypevo.candidate"] for start in starts} == {"baseline", verdict.candidate}
+    assert {start["tags"]["hypevo.candidate"] for start in starts} == {"default", verdict.candidate}
 
 
 @pytest.mark.slow
-def test_more_seeds_repeat_nothing_and_a_winner_leaves_its_file(evolution, arena):
+def test_more_seeds_repeat_nothing_and_are_another_look(evolution, arena):
     evolution(4)
-    confirmed(seeds=2)
-    (verdict,), lines = confirmed(seeds=3)
-    assert len(lines) == 2
-    assert verdict.pairs == 3
-    assert (arena / "runs/evolve/s/hyp_confirmed.yaml").exists() == verdict.wins
+    assert confirmed(evolution, seeds=2)[0].look == 1
+    confirmation, names = confirmed(evolution, seeds=3)
+    assert len(names) == 2
+    assert (confirmation.look, confirmation.verdicts[0].pairs) == (2, 3)
+    again, names = confirmed(evolution, seeds=3)
+    assert (again.look, names) == (2, [])  # looking at the same again is no new chance to be fooled
+    assert (arena / "runs/evolve/s/hyp_confirmed.yaml").exists() == confirmation.verdicts[0].wins
+
+
+@pytest.mark.slow
+def test_a_winner_s_file_says_what_it_stands_for_and_goes_with_its_verdict(toy, evolution, arena):
+    toy((0.7, 0.5))
+    confirmation, _ = confirmed(evolution, seeds=4)
+    assert [verdict.word for verdict in confirmation.verdicts] == ["better"]
+    path = arena / "runs/evolve/s/hyp_confirmed.yaml"
+    text = path.read_text()
+    assert "a: 0.7\n" in text
+    assert "# trial 1: better than the default: +0.2" in text
+    assert "# seeds 10002 to 10005\n" in text
+
+    toy((0.7, 0.5), (0.8, 0.6))  # a better trial of the search, which is a loss with fresh seeds
+    confirmation, _ = confirmed(evolution, seeds=4)
+    assert [verdict.word for verdict in confirmation.verdicts] == ["worse"]
+    assert not path.exists()
+    assert any(line.startswith("withdrawn: ") for line in evolution.watcher.messages)
+
+
+@pytest.mark.slow
+def test_a_candidate_that_fails_on_seeds_where_the_default_does_not_is_no_winner(toy, evolution, arena):
+    toy((0.9, 0.4))
+    confirmation, _ = confirmed(evolution, seeds=5)
+    (verdict,) = confirmation.verdicts
+    assert (verdict.pairs, verdict.failures, verdict.wins) == (3, 2, False)
+    assert not (arena / "runs/evolve/s/hyp_confirmed.yaml").exists()
+
+
+@pytest.mark.slow
+def test_a_recommended_point_that_has_moved_is_trained_anew(toy, evolution, arena):
+    toy((0.7, 0.5))
+    confirmed(evolution, seeds=2, recommended=True)
+    toy((0.7, 0.5), (0.9, 0.5), (0.95, 0.5))
+    confirmation, names = confirmed(evolution, seeds=2, recommended=True)
+    assert sorted(name for name in names if name.startswith("recommended")) == [
+        "recommended · seed 10002",
+        "recommended · seed 10003",
+    ]
+    for path in arena.glob("runs/evolve/s/confirm-*/*/trial.json"):
+        start = json.loads(path.read_text())
+        assert start["hyp"]["a"] == pytest.approx(
+            json.loads((path.parent / "result.json").read_text())["fitness"], abs=0.01
+        )
+    assert [verdict.candidate for verdict in confirmation.verdicts] == ["trial 3", "recommended"]
+
+
+@pytest.mark.slow
+def test_a_best_trial_that_is_the_default_is_not_trained_twice(toy, evolution):
+    toy((0.1, 0.5))
+    confirmation, names = confirmed(evolution, seeds=2)
+    assert len(names) == 2
+    assert str(confirmation.verdicts[0]).startswith("trial 0: the same hyperparameters as the default")
+    assert not confirmation.verdicts[0].wins
+
+
+@pytest.mark.slow
+def test_a_fitness_of_zero_is_a_fitness(toy, evolution, arena):
+    (arena / "toy.py").write_text(TOY.replace('sign * hyp["a"]', 'sign * (hyp["a"] - 0.7)'))
+    toy((0.7, 0.5), (0.6, 0.5))
+    evolution_best = evolution.summary.best
+    assert (evolution_best.number, abs(evolution_best.value) < 0.01) == (1, True)
+    confirmation, _ = confirmed(evolution, seeds=2)
+    assert confirmation.verdicts[0].candidate == "trial 1"
+
+
+@pytest.mark.slow
+def test_data_that_has_changed_is_another_confirmation(evolution, arena):
+    data = arena / "data.yaml"
+    data.write_text("first")
+    evolution(2, seed=0, options={"data": str(data)})
+    first, names = confirmed(evolution, seeds=2)
+    assert len(names) == 4 - 2 * first.verdicts[0].same
+    data.write_text("second")
+    second, again = confirmed(evolution, seeds=2)
+    assert len(again) == len(names)
+    assert second.folder != first.folder
+
+
+@pytest.mark.slow
+def test_the_place_of_the_cache_is_no_part_of_it(evolution, arena):
+    evolution(2, seed=0)
+    first, _ = confirmed(evolution, seeds=2)
+    second, names = confirmed(evolution, seeds=2, cache=arena / "elsewhere")
+    assert (second.folder, names) == (first.folder, [])
 
 
 @pytest.mark.slow
@@ -106,44 +173,50 @@ def test_a_fitness_function_that_fails_costs_no_training(evolution, arena, monke
         "    assert not Path('broken').exists()\n    return metrics['recall']\n"
     )
     monkeypatch.setattr(sys, "path", list(sys.path))
-    evolution(2, seed=0, fitness="rules_to_confirm:fitness")
+    evolution(4, seed=0, fitness="rules_to_confirm:fitness")
     (arena / "broken").touch()
     with pytest.raises(WorkError, match="rules_to_confirm:fitness: AssertionError"):
-        confirmed(seeds=2)
+        confirmed(evolution, seeds=2)
     (arena / "broken").unlink()
-    (verdict,), lines = confirmed(seeds=2)
-    assert (verdict.pairs, len(lines)) == (2, 3)  # of the four trainings, one was there
+    confirmation, names = confirmed(evolution, seeds=2)
+    assert (confirmation.verdicts[0].pairs, len(names)) == (2, 4)  # the one that was trained is scored now
+    attempts = [
+        json.loads(path.read_text())["attempt"] for path in arena.glob("runs/evolve/s/confirm-*/*/trial.json")
+    ]
+    assert attempts == [1] * 4
 
 
-def test_a_study_without_a_finished_trial_cannot_be_confirmed(arena):
+def test_a_study_without_a_finished_trial_cannot_be_confirmed(arena, evolution):
     with pytest.raises(InputError, match="no such file"):
-        confirmed(seeds=2)
+        confirmed(evolution, seeds=2)
+
+
+@pytest.mark.parametrize(("name", "value"), [("top", 0), ("seeds", 1)])
+def test_settings_that_cannot_decide_are_refused(name, value):
+    with pytest.raises(InputError, match=f"--{name}"):
+        ConfirmSettings(**{name: value})
 
 
 @pytest.mark.slow
 def test_the_recommended_individual_is_a_candidate_on_request(evolution, arena):
     evolution(4)
-    verdicts, lines = confirmed(seeds=2, recommended=True)
-    assert [verdict.candidate for verdict in verdicts] == [
+    confirmation, names = confirmed(evolution, seeds=2, recommended=True)
+    assert [verdict.candidate for verdict in confirmation.verdicts] == [
         f"trial {evolution.summary.best.number}",
         "recommended",
     ]
-    assert len(lines) == 6
+    assert len(names) == 6
     written = json.loads(next(arena.glob("runs/evolve/s/confirm-*/verdict.json")).read_text())
-    assert written[1]["search_fitness"] is None
+    assert written["verdicts"][1]["search_fitness"] is None
 
 
 @pytest.mark.slow
-def test_a_lost_training_is_run_again_by_the_next_call(evolution):
-    evolution(2, seed=0)
+def test_a_lost_training_is_run_again(evolution):
+    evolution(4, seed=0)
     options = {"fail": "kill once", "fail_above": 0.0}
-    (verdict,), lines = confirmed(seeds=2, options=options)
-    assert len(lines) == 4
-    assert "killed by SIGKILL" in lines[0]
-    assert (verdict.judged, verdict.pairs) == (False, 1)
-    assert "cannot be judged, 1 of its seeds" in str(verdict)
-    (verdict,), lines = confirmed(seeds=2, options=options)
-    assert (verdict.judged, verdict.pairs, len(lines)) == (True, 2, 1)
+    confirmation, names = confirmed(evolution, seeds=2, options=options)
+    assert len(names) == 5
+    assert confirmation.verdicts[0].pairs == 2
 
 
 @pytest.mark.slow
@@ -152,4 +225,4 @@ def test_two_confirmations_at_once_are_one_too_many(evolution, arena):
 
     evolution(2, seed=0)
     with lock(arena / "runs/evolve/s/confirm", "s"), pytest.raises(InputError, match="already running on"):
-        confirmed(seeds=2)
+        confirmed(evolution, seeds=2)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hypevo.problem.settings import EvolveSettings
+from hypevo.cli.progress import TerminalWatcher
+from hypevo.problem.settings import TrainSettings
 from hypevo.protocol import Failure, InputError
 from hypevo.retraining.train import repeat_of, train_once
 
@@ -20,8 +21,9 @@ def trained(**settings):
         "out": Path("runs/train"),
         "experiment": "train",
     }
-    outcome, folder = train_once(EvolveSettings(**(defaults | settings)), Console(file=lines, width=200))
-    return outcome, folder, lines.getvalue().splitlines()
+    with TerminalWatcher(Console(file=lines, width=200), what="training", every_epoch=True) as watcher:
+        end = train_once(TrainSettings(**(defaults | settings)), watcher)
+    return end.outcome, end.folder, lines.getvalue().splitlines()
 
 
 def the_run(arena):
@@ -57,8 +59,8 @@ def test_one_training_is_one_run_with_curves_and_files(arena):
 def test_trainings_of_one_name_get_folders_of_their_own(arena):
     assert trained()[1].name == "landscape-1"
     assert trained()[1].name == "landscape-2"
-    assert trained(study="mine")[1].name == "mine"
-    assert trained(study="mine")[1].name == "mine-2"
+    assert trained(name="mine")[1].name == "mine"
+    assert trained(name="mine")[1].name == "mine-2"
 
 
 def test_a_failed_training_says_why_and_its_run_is_failed(arena):
@@ -74,15 +76,32 @@ def test_a_fitness_function_that_fails_at_the_end_costs_no_metrics(arena):
     (arena / "choosy.py").write_text("def judge(m): return None if m['recall'] == m['precision'] else 1.0\n")
     outcome, folder, _ = trained(fitness="choosy:judge")
     assert outcome.failure is Failure.CRASHED
-    assert "trained, but choosy:judge: expected a number; it returned None" in outcome.reason
+    assert (
+        "is trained, and has no fitness: choosy:judge: expected a number; it returned None" in outcome.reason
+    )
     assert json.loads((folder / "result.json").read_text())["metrics"] == outcome.metrics
     assert the_run(arena)[0].info.status == "FAILED"
+
+
+def test_a_training_that_ends_with_nan_has_diverged(arena):
+    outcome, _, _ = trained(options={"fail": "nan", "fail_above": 0.0})
+    assert outcome.failure is Failure.DIVERGED
+    assert "mAP_0.5 is missing or not finite" in outcome.reason
+    assert the_run(arena)[0].data.tags["hypevo.state"] == "diverged"
+
+
+def test_a_training_that_was_killed_once_runs_again(arena):
+    outcome, folder, lines = trained(options={"fail": "kill once", "fail_above": 0.0})
+    assert outcome.failure is None
+    assert "it will run again" in "\n".join(lines)
+    assert (folder / "log.1.txt").exists()
+    assert the_run(arena)[0].info.status == "FINISHED"
 
 
 def test_evolved_hyperparameters_are_taken_back(arena, evolution):
     summary = evolution(3)
     outcome, _, _ = trained(hyp="runs/evolve/s/hyp_evolved.yaml")
-    assert outcome.metrics["mAP_0.5"] == pytest.approx(summary.best.user_attrs["mAP_0.5"])
+    assert outcome.metrics["mAP_0.5"] == pytest.approx(summary.best.user_attrs["metrics/mAP_0.5"])
 
 
 def test_bad_input_leaves_nothing_behind(bare_arena):
@@ -95,15 +114,15 @@ def test_bad_input_leaves_nothing_behind(bare_arena):
 
 def test_a_trial_is_repeated_with_its_seed_and_gives_the_same(evolution, arena):
     evolution(3, trial_seed="per-trial", options={"epochs": 3}, seed=5)
-    repeat = repeat_of(2, "s", EvolveSettings(device="cpu", out=Path("runs/train")))
+    repeat = repeat_of(2, "s", TrainSettings(device="cpu", out=Path("runs/train")))
     assert repeat.settings.seed == 7
     assert repeat.settings.options["epochs"] == 3
-    outcome, folder = train_once(repeat.settings, Console(file=io.StringIO()), repeat.individual)
-    assert {name: outcome.metrics[name] for name in repeat.metrics} == repeat.metrics
-    assert folder.name == "s-trial-2"
+    end = train_once(repeat.settings, TerminalWatcher(Console(file=io.StringIO())), repeat.individual)
+    assert end.outcome.metrics == repeat.metrics
+    assert end.folder.name == "s-trial-2"
 
 
 def test_a_trial_that_has_not_finished_cannot_be_repeated(evolution):
     evolution(1)
     with pytest.raises(InputError, match="no finished trial 7; finished are 0 to 0"):
-        repeat_of(7, "s", EvolveSettings())
+        repeat_of(7, "s", TrainSettings())

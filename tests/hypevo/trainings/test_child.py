@@ -37,7 +37,7 @@ def test_failures_are_told_apart(error, failure):
 def test_a_crash_names_its_line():
     with pytest.raises(TypeError) as error:
         numbers({"a": None}, "m:train returned")
-    assert "trial.py:" in failure_of(error.value)[1]
+    assert "child.py:" in failure_of(error.value)[1]
 
 
 def test_a_reason_is_one_line_of_bounded_length():

@@ -8,8 +8,7 @@ from concurrent.futures import wait
 import pytest
 
 from hypevo.protocol import Failure, InputError, Job, WorkError
-from hypevo.trainings import child as trial
-from hypevo.trainings import local
+from hypevo.trainings import child, local
 from hypevo.trainings.local import LocalBackend
 
 HYP = {"lr0": 0.01, "momentum": 0.937}
@@ -17,7 +16,7 @@ HYP = {"lr0": 0.01, "momentum": 0.937}
 
 @pytest.fixture
 def backend(bare_arena):
-    backend = LocalBackend("landscape:train")
+    backend = LocalBackend("landscape:train", ["cpu"])
     yield backend
     backend.close()
 
@@ -27,13 +26,24 @@ def job(arena, name="trial", **settings):
     return Job("landscape:train", HYP, arena / name, 0, "cpu", settings, timeout=timeout)
 
 
+class Told:
+    """Takes what a backend tells, and keeps where the job started."""
+
+    def __init__(self, report=lambda *_: None):
+        self.report = report
+        self.where = []
+
+    def started(self, where):
+        self.where.append(where)
+
+
 def fails(how, **more):
     return {"fail": how, "fail_above": 0.0, **more}
 
 
 def test_reports_come_in_order_before_the_result(backend, bare_arena):
     steps = []
-    outcome = backend.submit(job(bare_arena, epochs=5), lambda step, metrics: steps.append(step)).result(60)
+    outcome = backend.submit(job(bare_arena, epochs=5), Told(lambda step, _: steps.append(step))).result(60)
     assert steps == [0, 1, 2, 3, 4]
     assert outcome.failure is None
     assert set(outcome.metrics) >= {"mAP_0.5"}
@@ -47,17 +57,17 @@ def test_an_epoch_that_is_no_epoch_is_the_trainings_own_error(backend, bare_aren
     )
     monkeypatch.syspath_prepend(str(bare_arena))
     work = Job("steps:train", HYP, bare_arena / "trial", 0, "cpu", {})
-    outcome = backend.submit(work, lambda *_: None).result(60)
+    outcome = backend.submit(work, Told()).result(60)
     assert outcome.failure is Failure.CRASHED
     assert f"step={step}; expected the epoch" in outcome.reason
 
 
 def test_a_time_limit_of_years_is_a_limit(backend, bare_arena):
-    assert backend.submit(job(bare_arena, timeout=1e11), lambda *_: None).result(60).failure is None
+    assert backend.submit(job(bare_arena, timeout=1e11), Told()).result(60).failure is None
 
 
 def test_what_a_failing_training_says_is_in_its_log(backend, bare_arena):
-    outcome = backend.submit(job(bare_arena, **fails("raise")), lambda *_: None).result(60)
+    outcome = backend.submit(job(bare_arena, **fails("raise")), Told()).result(60)
     assert outcome.failure is Failure.CRASHED
     assert "broken on purpose" in outcome.reason
     assert "Traceback" in (bare_arena / "trial/log.txt").read_text()
@@ -65,7 +75,7 @@ def test_what_a_failing_training_says_is_in_its_log(backend, bare_arena):
 
 def test_a_cancelled_trial_ends_with_the_failure_it_was_cancelled_for(backend, bare_arena):
     future = backend.submit(
-        job(bare_arena, **fails("hang")), lambda *_: backend.cancel(future, Failure.PRUNED)
+        job(bare_arena, **fails("hang")), Told(lambda *_: backend.cancel(future, Failure.PRUNED))
     )
     assert future.result(60).failure is Failure.PRUNED
 
@@ -75,7 +85,7 @@ def test_closing_kills_all_that_runs_and_their_children(backend, bare_arena, nob
     futures = [
         backend.submit(
             job(bare_arena, str(number), **fails("child", epochs=200, sleep=0.1)),
-            lambda step, _: reported.append(step),
+            Told(lambda step, _: reported.append(step)),
         )
         for number in range(3)
     ]
@@ -96,15 +106,15 @@ def test_children_in_sessions_of_their_own_end_with_the_trial(backend, bare_aren
 
     many = {"epochs": 3 if end == "finished" else 10**6, "sleep": 0.2}
     limit = 1.5 if end == "timed out" else None
-    future = backend.submit(job(bare_arena, **fails("session", **many), timeout=limit), first_epoch)
+    future = backend.submit(job(bare_arena, **fails("session", **many), timeout=limit), Told(first_epoch))
     expected = {"cancelled": Failure.PRUNED, "timed out": Failure.TIMED_OUT, "killed": Failure.KILLED}
     assert future.result(60).failure is expected.get(end)
     nobody_left(bare_arena)
 
 
 def test_a_time_limit_holds_for_a_silent_training_and_for_a_talkative_one(backend, bare_arena):
-    silent = backend.submit(job(bare_arena, "a", **fails("hang"), timeout=1.0), lambda *_: None)
-    talkative = backend.submit(job(bare_arena, "b", epochs=10**6, timeout=1.0), lambda *_: None)
+    silent = backend.submit(job(bare_arena, "a", **fails("hang"), timeout=1.0), Told())
+    talkative = backend.submit(job(bare_arena, "b", epochs=10**6, timeout=1.0), Told())
     wait([silent, talkative], timeout=60)
     for future in (silent, talkative):
         assert future.result(1).failure is Failure.TIMED_OUT
@@ -113,14 +123,14 @@ def test_a_time_limit_holds_for_a_silent_training_and_for_a_talkative_one(backen
 
 def test_a_process_that_hangs_after_its_last_word_has_finished(backend, bare_arena, monkeypatch, nobody_left):
     monkeypatch.setattr(local, "FAREWELL", 0.5)
-    outcome = backend.submit(job(bare_arena, **fails("hang at exit")), lambda *_: None).result(60)
+    outcome = backend.submit(job(bare_arena, **fails("hang at exit")), Told()).result(60)
     assert outcome.failure is None
     nobody_left(bare_arena)
 
 
 def test_an_exit_without_a_result_is_the_training_s_own_fault_and_a_signal_is_not(backend, bare_arena):
-    left = backend.submit(job(bare_arena, "a", **fails("exit")), lambda *_: None).result(60)
-    killed = backend.submit(job(bare_arena, "b", **fails("kill")), lambda *_: None).result(60)
+    left = backend.submit(job(bare_arena, "a", **fails("exit")), Told()).result(60)
+    killed = backend.submit(job(bare_arena, "b", **fails("kill")), Told()).result(60)
     assert (left.failure, left.failure.lost) == (Failure.CRASHED, False)
     assert (killed.failure, killed.failure.lost) == (Failure.KILLED, True)
 
@@ -134,7 +144,7 @@ def test_a_big_answer_passes(backend, bare_arena):
     )
     got = []
     big = Job("big:train", HYP, bare_arena / "big trial", 0, "cpu")
-    outcome = backend.submit(big, lambda step, metrics: got.append(len(metrics))).result(60)
+    outcome = backend.submit(big, Told(lambda _, metrics: got.append(len(metrics)))).result(60)
     assert got == [50_000]
     assert len(outcome.metrics) == 50_000
 
@@ -148,7 +158,7 @@ def test_numbers_of_any_kind_come_back_as_floats(backend, bare_arena):
     )
     got = []
     kinds = Job("kinds:train", HYP, bare_arena / "kinds", 0, "cpu")
-    outcome = backend.submit(kinds, lambda step, metrics: got.append((step, metrics))).result(60)
+    outcome = backend.submit(kinds, Told(lambda *epoch: got.append(epoch))).result(60)
     assert got == [(0, {"a": 0.5, "b": 2.0, "c": 1.0})]
     assert {type(value) for value in [*outcome.metrics.values(), *got[0][1].values()]} == {float}
 
@@ -164,18 +174,18 @@ def test_an_answer_that_is_no_metrics_is_explained(backend, bare_arena, answer, 
         f"def train(hyp, *, out, seed, device, report):\n    return {answer}\n"
     )
     wrong = Job(f"{module}:train", HYP, bare_arena / "wrong", 0, "cpu")
-    outcome = backend.submit(wrong, lambda *_: None).result(60)
+    outcome = backend.submit(wrong, Told()).result(60)
     assert outcome.failure is Failure.CRASHED
     assert words in outcome.reason
 
 
 def test_a_call_brings_back_its_result_or_its_error(backend):
-    found = backend.call(trial.inspect, "landscape:train", {"epochs": "4"}, HYP, {})
+    found = backend.call(child.inspect, "landscape:train", {"epochs": "4"}, HYP, {})
     assert found.settings["epochs"] == 4
-    with pytest.raises(InputError, match="did you mean '--epochs'"):
-        backend.call(trial.inspect, "landscape:train", {"epoch": "4"}, HYP, {})
+    with pytest.raises(InputError, match="did you mean «--epochs»"):
+        backend.call(child.inspect, "landscape:train", {"epoch": "4"}, HYP, {})
     with pytest.raises(WorkError, match="inspect: TypeError"):
-        backend.call(trial.inspect, "landscape:train")
+        backend.call(child.inspect, "landscape:train")
     with pytest.raises(WorkError, match=r"_exit ended without an answer: left with exit code 7"):
         backend.call(os._exit, 7)
     with pytest.raises(WorkError, match="killed by SIGTERM"):
@@ -184,9 +194,9 @@ def test_a_call_brings_back_its_result_or_its_error(backend):
 
 @pytest.mark.slow
 def test_it_works_where_fork_does_not_exist(bare_arena):
-    backend = LocalBackend("landscape:train", method="spawn")
+    backend = LocalBackend("landscape:train", ["cpu"], method="spawn")
     steps = []
-    outcome = backend.submit(job(bare_arena), lambda step, _: steps.append(step)).result(120)
+    outcome = backend.submit(job(bare_arena), Told(lambda step, _: steps.append(step))).result(120)
     assert (outcome.failure, steps) == (None, [0, 1])
     backend.close()
 
@@ -195,9 +205,49 @@ def test_no_process_to_be_had_is_a_lost_trial(backend, bare_arena, monkeypatch):
     def full(*_):
         raise OSError("too many processes")
 
-    monkeypatch.setattr(local, "_Child", full)
-    outcome = backend.submit(job(bare_arena), lambda *_: None).result(1)
+    monkeypatch.setattr(local, "_Process", full)
+    outcome = backend.submit(job(bare_arena), Told()).result(1)
     assert (outcome.failure, outcome.reason) == (
         Failure.KILLED,
         "no process for it: OSError('too many processes')",
     )
+
+
+def test_slots_are_one_for_each_device_first():
+    slots = LocalBackend("landscape:train", ["0", "1"], slots_per_device=2).slots()
+    assert [slot.device for slot in slots] == ["0", "1", "0", "1"]
+    assert len(set(slots)) == 4
+
+
+REPORTS = {
+    "threads": """
+import threading
+def train(hyp, *, out, seed, device, report):
+    workers = [
+        threading.Thread(target=lambda k=k: [report({"a": 0.1}, step=50 * k + i) for i in range(50)]) for k in range(8)
+    ]
+    [worker.start() for worker in workers]
+    [worker.join() for worker in workers]
+    return {"a": 0.5}
+""",
+    "forks": """
+import os
+def train(hyp, *, out, seed, device, report):
+    for k in range(8):
+        if os.fork() == 0:
+            for i in range(50): report({f"m{j}": 0.1 for j in range(300)}, step=50 * k + i)
+            os._exit(0)
+    for _ in range(8): os.wait()
+    return {"a": 0.5}
+""",
+}
+
+
+@pytest.mark.parametrize("how", REPORTS)
+def test_reports_from_threads_and_forked_processes_all_arrive(backend, bare_arena, how):
+    (bare_arena / f"many_{how}.py").write_text(REPORTS[how])
+    got = []
+    many = Job(f"many_{how}:train", HYP, bare_arena / "many", 0, "cpu")
+    outcome = backend.submit(many, Told(lambda step, _: got.append(step))).result(60)
+    assert outcome.metrics == {"a": 0.5}
+    assert sorted(got) == list(range(400))

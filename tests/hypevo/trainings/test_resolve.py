@@ -40,7 +40,7 @@ def test_a_trainer_in_the_working_directory_is_found(module):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("mine_b:trian", "no function trian; did you mean 'train'"), ("mine_b:limit", "no function limit"),
+    [("mine_b:trian", "no function trian; did you mean «train»"), ("mine_b:limit", "no function limit"),
      ("nowhere.at.all:train", "no module «nowhere»; expected module:function"), ("yolov9", "not among .*yolov5"),
      ("mine_c:train", "importing mine_c failed: No module named 'not_installed'")],
 )  # fmt: skip
@@ -83,7 +83,7 @@ def test_texts_become_what_the_fields_declare(trainer):
         ({"epochs": "2.5"}, "--epochs: expected a whole number, got «2.5»"),
         ({"rate": "fast"}, "--rate: expected a number"),
         ({"amp": "maybe"}, "--amp: expected true or false"),
-        ({"epoch": "1"}, "no option --epoch; did you mean '--epochs'"),
+        ({"epoch": "1"}, "no option --epoch; did you mean «--epochs»"),
         ({"qqqqqqqqqq": "1"}, "it has --amp, --data"),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import colorsys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -309,8 +310,11 @@ def test_background_alone_and_few_images_are_legal(tmp_path, count):
     (tmp_path / "images").mkdir()
     for i in range(count):
         Image.new("RGB", (40, 30), (i, 200, 30)).save(tmp_path / "images" / f"{i}.png")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "0.txt").write_text("0 .5 .5 .1 .1\n")
     (tmp_path / "data.yaml").write_text("train: images\nval: images\nnc: 1\n")
     split = scan(load_data(tmp_path / "data.yaml"), "train")
+    split = replace(split, boxes=(np.zeros((0, 5), np.float32),) * count, polygons=((),) * count)
     cache = open_cache(split, tmp_path / "cache", img=IMG, shrink="bilinear")
     images, targets = epoch((split, cache), EVERYTHING)
     assert images.shape == (count, 3, IMG, IMG)

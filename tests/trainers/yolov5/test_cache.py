@@ -22,6 +22,8 @@ from trainers.yolov5.resize import area, bilinear
 def config(tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "0.txt").write_text("0 0.5 0.5 0.4 0.4\n")
     for i, (height, width) in enumerate([(40, 64), (64, 64), (100, 30), (20, 16)]):
         pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "images" / f"{i}.png")

@@ -77,6 +77,10 @@ def test_class_names_are_the_text_in_the_yaml(make, text, names):
         (f"train: {'{a: ' * 100_000}", "nested deeper than 5 levels"),
         ("train: images\nval: images\nnc: 300000000", "1 to 99999, got '300000000'"),
         (f"train: images\nval: images\nnc: {'9' * 5000}", "1 to 99999, got '9999"),
+        ("train: images\nval: images\nnames: {0: a, 0: b}", "`0` stands here for the second time"),
+        ("train: images\nval: images\nnc: 1\ntrain: images", "`train` stands here for the second time"),
+        ("train: images\nval: null\nnc: 1", "expected `val:`"),
+        ("path: [set]\ntrain: images\nval: images\nnc: 1", "expected `path:` with the folder"),
         ('train: "im\0ages"\nval: images\nnc: 1', "not valid YAML"),
     ],
 )
@@ -85,6 +89,55 @@ def test_a_broken_yaml_says_what_is_wrong(make, text, message):
     with pytest.raises(ValueError, match=r"data\.yaml") as caught:
         load_data(path)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("encoding", "kind"), [("utf-16", "got UTF-16"), ("gbk", "looks like GBK")])
+def test_another_encoding_is_told_what_it_is(tmp_path, encoding, kind):
+    path = tmp_path / "data.yaml"
+    path.write_bytes("train: images\nval: images\nnames: [猫, 狗]\n".encode(encoding))
+    with pytest.raises(ValueError, match=r"data\.yaml: expected UTF-8 text") as caught:
+        load_data(path)
+    assert kind in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["  {0}: c{0}\n", "  - c{0}\n"])
+def test_hundreds_of_thousands_of_names_are_refused_before_they_are_parsed(tmp_path, line, monkeypatch):
+    monkeypatch.setattr("yaml.load", None)  # calling it would fail
+    path = tmp_path / "data.yaml"
+    path.write_text("train: images\nval: images\nnames:\n" + "".join(map(line.format, range(300_000))))
+    with pytest.raises(ValueError, match="`names` of at most 99,999 classes, got a file of 300,003 entries"):
+        load_data(path)
+
+
+@pytest.mark.parametrize("entry", ["null", "~", "", ".", "./", "'.'"])
+def test_no_path_or_one_with_a_slash_is_the_folder_of_the_yaml(make, tmp_path, entry):
+    config = load_data(make(f"path: {entry}\ntrain: set/images/\nval: set/images\nnc: 1\n", {"a.png": BOX}))
+    assert config.root == tmp_path
+    assert config.train == config.val == (tmp_path / "set" / "images",)
+
+
+@pytest.mark.parametrize(
+    ("entry", "hint"),
+    [
+        ("images\\train", "paths are written with / here"),
+        ('"images\\train"', "YAML takes \\ and a letter for another character"),
+        ("'images '", "a blank begins or ends a name"),
+        ("~no such user/images", "no such user whose home"),
+        ("a" * 5000, "does not exist"),
+    ],
+)
+def test_how_a_missing_source_is_written_is_pointed_out(make, entry, hint):
+    with pytest.raises(FileNotFoundError, match="which does not exist") as caught:
+        load_data(make(f"train: {entry}\nval: images\nnc: 1\n"))
+    assert hint in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_folder_may_be_called_like_a_user(make, tmp_path):
+    config = load_data(
+        make("path: ~no such user\ntrain: images\nval: images\nnc: 1", {"a.png": BOX}, "~no such user")
+    )
+    assert config.train == (tmp_path / "~no such user" / "images",)
 
 
 def test_a_missing_yaml_is_named(tmp_path):
@@ -107,12 +160,12 @@ def test_a_gigabyte_of_zeros_is_refused(tmp_path):
     path = tmp_path / "data.yaml"
     path.touch()
     os.truncate(path, 1 << 30)
-    with pytest.raises(ValueError, match="at most 10,000,000 bytes"):
+    with pytest.raises(ValueError, match="at most 10,000,000 bytes, got 1,073,741,824"):
         load_data(path)
 
 
-@pytest.mark.parametrize("make_path", [os.mkdir, os.mkfifo])
-def test_what_is_no_file_is_not_opened(tmp_path, make_path):
+@pytest.mark.parametrize(("make_path", "kind"), [(os.mkdir, "a folder"), (os.mkfifo, "a pipe")])
+def test_what_is_no_file_is_not_opened(tmp_path, make_path, kind):
     make_path(tmp_path / "data.yaml")
-    with pytest.raises(FileNotFoundError, match=r"no data\.yaml at"):
+    with pytest.raises(ValueError, match=rf"data\.yaml: expected a file, got {kind}"):
         load_data(tmp_path / "data.yaml")

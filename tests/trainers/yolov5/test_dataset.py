@@ -19,7 +19,6 @@ def test_scan_reads_sizes_and_labels_in_order(make):
     assert split.sizes.tolist() == [[24, 32]] * 3
     assert [len(boxes) for boxes in split.boxes] == [0, 1, 0]
     assert np.allclose(split.boxes[1], [[0, 0.5, 0.5, 0.2, 0.2]])
-    assert split.warnings == ()
 
 
 def test_bad_files_are_skipped_with_their_reason(make, tmp_path):
@@ -78,7 +77,7 @@ def test_a_gigabyte_of_zeros_is_no_list(make, tmp_path):
     path = make("train: list.txt\nval: list.txt\nnc: 1\n")
     (tmp_path / "list.txt").touch()
     os.truncate(tmp_path / "list.txt", 1 << 30)
-    with pytest.raises(ValueError, match="at most 500,000,000 bytes"):
+    with pytest.raises(ValueError, match="at most 500,000,000 bytes, got 1,073,741,824"):
         scan(load_data(path), "train")
 
 
@@ -100,7 +99,7 @@ def test_a_kept_scan_reads_no_file_again(make, tmp_path, monkeypatch):
 
 
 def test_a_kept_scan_is_not_used_for_changed_labels_or_classes(make, tmp_path):
-    config = load_data(make(PLAIN, {"a.png": BOX}))
+    config = load_data(make(PLAIN, {"a.png": BOX, "b.png": BOX}))
     scan(config, "train", memory=tmp_path / "cache")
     (tmp_path / "set" / "labels" / "a.txt").write_text(BOX + "0 .1 .1 .1 .1\n")
     assert len(scan(config, "train", memory=tmp_path / "cache").boxes[0]) == 2
@@ -113,3 +112,74 @@ def test_strict_also_judges_a_kept_scan(make, tmp_path):
     scan(config, "train", memory=tmp_path / "cache")
     with pytest.raises(ValueError, match=r"1 file\(s\) unusable"):
         scan(config, "train", strict=True, memory=tmp_path / "cache")
+
+
+def test_images_without_a_label_file_are_counted_and_told_from_empty_ones(make, tmp_path):
+    config = load_data(make(PLAIN, {"a/1.png": BOX, "a/2.png": "", "b/3.png": None, "b/4.png": None}))
+    for _ in range(2):  # the second reads what the first has kept
+        split = scan(config, "train", memory=tmp_path / "cache")
+        assert split.unlabelled == (2, 3)
+        folder = tmp_path / "set" / "labels" / "b"
+        (warning,) = split.warnings
+        assert warning.startswith(f"2 of 4 train images have no label file in {folder};")
+    assert scan(config, "train", strict=True).skipped == 0
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_no_label_file_at_all_is_an_error_that_says_where_they_were_looked_for(make, tmp_path, part):
+    config = load_data(make(PLAIN, {"a.png": None, "b.png": None}))
+    (tmp_path / "set" / "annotations").mkdir()
+    with pytest.raises(ValueError, match=f"{part}: none of the 2 images has a label file in ") as caught:
+        scan(config, part)
+    assert str(tmp_path / "set" / "labels") in str(caught.value)
+
+
+def test_label_files_without_any_row_are_an_error_of_their_own(make):
+    with pytest.raises(ValueError, match=r"no labels: all 1 label file\(s\) in .*labels are empty, 2 image"):
+        scan(load_data(make(PLAIN, {"a.png": "", "b.png": None, "c.png": None})), "train")
+
+
+def test_pipes_folders_and_dead_links_are_skipped_with_their_reason(make, tmp_path):
+    path = make(PLAIN, {"a.png": BOX, "b.png": None, "c.png": None})
+    images, labels = tmp_path / "set" / "images", tmp_path / "set" / "labels"
+    os.mkfifo(labels / "b.txt")
+    (labels / "c.txt").mkdir()
+    os.mkfifo(images / "d.png")
+    (images / "e.png").symlink_to("/nowhere/e.png")
+    split = scan(load_data(path), "train")
+    assert [image.name for image in split.images] == ["a.png"]
+    reasons = [warning.partition(" skipped: ")[2] for warning in split.warnings]
+    assert [reason.rpartition(": ")[2] for reason in reasons] == [
+        "expected a file, got a pipe",
+        "expected a file, got a folder",
+        "expected a file, got a pipe",
+        "no such file",
+    ]
+
+
+def test_no_image_says_what_was_passed_over(make, tmp_path):
+    path = make(PLAIN, {"a.png": BOX})
+    images = tmp_path / "set" / "images"
+    (images / "a.png").rename(images / "a.gif")
+    (images / ".b.png").touch()
+    with pytest.raises(ValueError, match=r"no usable image in .*; passed over there: 1 × \.gif, 1 × hidden"):
+        scan(load_data(path), "train")
+
+
+def test_images_of_one_stem_share_their_labels(make, tmp_path):
+    path = make(PLAIN, {"a.png": BOX})
+    images = tmp_path / "set" / "images"
+    (images / "a.bmp").write_bytes((images / "a.png").read_bytes())
+    assert [len(boxes) for boxes in scan(load_data(path), "train").boxes] == [1, 1]
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: bytes(len(data)), lambda _: b""])
+def test_a_damaged_kept_scan_is_made_anew(make, tmp_path, damage, caplog):
+    config = load_data(make(PLAIN, {"a.png": BOX}))
+    scan(config, "train", memory=tmp_path / "cache")
+    (kept,) = (tmp_path / "cache").iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(damage(whole))
+    assert len(scan(config, "train", memory=tmp_path / "cache").boxes[0]) == 1
+    assert "is damaged; the dataset is read again" in caplog.text
+    assert len(kept.read_bytes()) == len(whole)

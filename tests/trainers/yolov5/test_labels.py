@@ -50,8 +50,11 @@ def test_an_empty_file_means_background(written, text):
     assert read_labels(written(text), 1).boxes.shape == (0, 5)
 
 
-def test_no_file_means_background(tmp_path):
-    assert read_labels(tmp_path / "none.txt", 1).boxes.shape == (0, 5)
+def test_no_file_means_background_and_is_told_from_an_empty_one(tmp_path, written):
+    labels = read_labels(tmp_path / "none.txt", 1)
+    assert labels.boxes.shape == (0, 5)
+    assert not labels.found
+    assert read_labels(written(""), 1).found
 
 
 def test_windows_line_ends_and_byte_order_mark_are_read(written):
@@ -63,6 +66,28 @@ def test_repeated_rows_are_dropped_and_counted(written):
     labels = read_labels(written("0 .5 .5 .1 .1\n0 .2 .2 .1 .1\n0 0.50 .5 .1 .1\n"), 1)
     assert np.allclose(labels.boxes[:, 1], [0.5, 0.2])
     assert labels.duplicates == 1
+
+
+def test_outlines_of_one_box_are_one_label_as_in_yolov5(written):
+    rows = "0 .1 .1 .5 .1 .5 .5 .1 .5\n0 .1 .1 .5 .5 .1 .5\n1 .1 .1 .5 .5 .1 .5\n0 .50000001 .5 .1 .1\n0 .5 .5 .1 .1\n"
+    labels = read_labels(written(rows), 2)
+    assert labels.boxes[:, 0].tolist() == [0, 1, 0]
+    assert len(labels.polygons[0]) == 4
+    assert labels.duplicates == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("0 1.00000001 .5 1.0000001 .25", [0, 1, 0.5, 1, 0.25]),
+        ("0 -0.0 .5 .5 -1e-60", [0, 0, 0.5, 0.5, 0]),
+        ("0.0\t.5\t.5\t.25\t1e-1", [0, 0.5, 0.5, 0.25, np.float32(0.1)]),
+    ],
+)
+def test_what_float32_makes_of_a_number_counts(written, row, expected):
+    labels = read_labels(written(row), 1)
+    assert labels.boxes.tolist() == [expected]
+    assert not np.signbit(labels.boxes).any()
 
 
 def test_a_class_too_high_names_file_and_line(written):
@@ -80,6 +105,10 @@ def test_a_class_too_high_names_file_and_line(written):
         ("0 .1 .1 .2 .2 .3 .3 .4", "8 columns"),
         ("0 -.1 .5 .1 .1", "holds -0.1, expected coordinates from 0 to 1"),
         ("0 .5 .5 1.01 .1", "holds 1.01"),
+        ("0 .5 .5 1.0000003 .1", "holds 1.0000003"),
+        ("0 .5 .5 -1e-8 .1", "holds -1e-08"),
+        ("0 .5 .5 1e300 .1", "holds 1e+300"),
+        ("\0\0", "no number: '\\x00"),
         ("0 .5 .5 nan .1", "holds nan"),
         ("0 .1 .1 .2 .2 .3 1.2", "holds 1.2"),
         ("0.5 .5 .5 .1 .1", "starts with 0.5, expected a class number"),
@@ -100,6 +129,14 @@ def test_a_binary_file_is_refused(written):
         read_labels(written(b"\xff\xd8\xff\xe0"), 1)
 
 
+def test_a_utf_16_file_and_a_pipe_are_told_what_they_are(written, tmp_path):
+    with pytest.raises(BadFileError, match="got UTF-16"):
+        read_labels(written("0 .5 .5 .1 .1\n".encode("utf-16")), 1)
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(BadFileError, match="got a pipe"):
+        read_labels(tmp_path / "pipe.txt", 1)
+
+
 def test_five_hundred_boxes_are_read(written):
     rows = "".join(f"0 {i / 1000:.3f} .5 .01 .01\n" for i in range(500))
     assert len(read_labels(written(rows), 1).boxes) == 500
@@ -109,5 +146,5 @@ def test_a_gigabyte_of_zeros_is_refused(tmp_path):
     path = tmp_path / "a.txt"
     path.touch()
     os.truncate(path, 1 << 30)
-    with pytest.raises(BadFileError, match="longer than 10,000,000 bytes"):
+    with pytest.raises(BadFileError, match="at most 10,000,000 bytes, got 1,073,741,824"):
         read_labels(path, 1)

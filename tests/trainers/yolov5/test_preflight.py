@@ -24,12 +24,15 @@ def dataset(tmp_path):
     """Writes a dataset of two images with the given label rows and returns settings for it."""
 
     def write(rows: str = BOX, **options) -> Settings:
-        for folder in ("images", "labels"):
+        for folder in ("images", "labels", "val"):
             (tmp_path / folder).mkdir(exist_ok=True)
-        for name in "ab":
-            Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "images" / f"{name}.png")
+        for level, name in enumerate("ab"):
+            pixels = np.full((64, 64, 3), level, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / f"{name}.png")
             (tmp_path / "labels" / f"{name}.txt").write_text(rows)
-        (tmp_path / "data.yaml").write_text("train: images\nval: images\nnames: [cat, dog]\n")
+        Image.fromarray(np.full((64, 64, 3), 9, np.uint8)).save(tmp_path / "val" / "c.png")
+        (tmp_path / "val" / "c.txt").write_text(rows)
+        (tmp_path / "data.yaml").write_text("train: images\nval: val\nnames: [cat, dog]\n")
         defaults = {"data": str(tmp_path / "data.yaml"), "model": "p", "img": 64, "warmup_floor": 0}
         return Settings(**{**defaults, **options})
 
@@ -95,10 +98,28 @@ def test_weights_that_are_no_checkpoint_are_an_error(dataset, tmp_path):
     assert "no checkpoint" in single_error(dataset(weights=str(tmp_path / "text.pt"), model=""))
 
 
-def test_weights_of_other_classes_are_noted(dataset, tmp_path):
-    save_checkpoint(tmp_path / "seven.pt", Detector("p", 7), [str(i) for i in range(7)])
-    findings = check(dataset(weights=str(tmp_path / "seven.pt"), model=""), HYP, {})
-    assert any(level == "note" and "7 classes, the data has 2" in message for level, message in findings)
+def findings_on_weights(settings: Settings) -> list[tuple[str, str]]:
+    return [(level, message) for level, message in check(settings, HYP, {}) if message.startswith("weights:")]
+
+
+def test_weights_of_other_classes_say_how_many_tensors_are_taken(dataset, tmp_path):
+    path = tmp_path / "seven.pt"
+    save_checkpoint(path, Detector("p", 7), [str(i) for i in range(7)])
+    assert findings_on_weights(dataset(weights=str(path), model="")) == [
+        (
+            "note",
+            f"weights: 343 of 349 tensors are taken from {path}; made for 7 classes, the data has 2: "
+            "the output layer starts from scratch",
+        )
+    ]
+
+
+def test_weights_of_another_size_are_a_warning_and_fitting_ones_nothing_to_say(dataset, tmp_path):
+    save_checkpoint(tmp_path / "two.pt", Detector("p", 2), ["cat", "dog"])
+    assert findings_on_weights(dataset(weights=str(tmp_path / "two.pt"), model="")) == []
+    ((level, message),) = findings_on_weights(dataset(weights=str(tmp_path / "two.pt"), model="s"))
+    assert level == "warning"
+    assert "of 349 tensors are taken" in message
 
 
 @pytest.mark.parametrize(
@@ -132,9 +153,54 @@ def test_frozen_genes_polygons_and_small_rates_are_fine(dataset, options, rows, 
     assert check(dataset(rows, batch=1, **options), hyp, space) == []
 
 
-def test_images_without_any_label_are_pointed_out(dataset):
-    warnings = [message for level, message in check(dataset(""), HYP, {}) if level == "warning"]
-    assert any("train images have no labels" in message for message in warnings)
+def test_images_without_any_label_are_an_error(dataset):
+    assert "train: no labels: all 2 label file(s) in" in single_error(dataset(""))
+
+
+def test_label_files_that_are_elsewhere_are_an_error_with_the_place(dataset, tmp_path):
+    settings = dataset()
+    (tmp_path / "labels").rename(tmp_path / "annotations")
+    assert f"has a label file in {tmp_path / 'labels'};" in single_error(settings)
+
+
+def test_the_count_of_missing_label_files_is_not_lost_in_a_long_list(dataset, tmp_path):
+    settings = dataset()
+    for number in range(50):
+        (tmp_path / "images" / f"bad {number}.png").write_bytes(b"no image")
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "val" / "bare.png")
+    told = [message for level, message in check(settings, HYP, {}) if level == "warning"]
+    expected = f"1 of 2 val images have no label file in {tmp_path / 'val'};"
+    assert sum(message.startswith(expected) for message in told) == 1
+
+
+def leaks(settings: Settings) -> list[str]:
+    return [message for level, message in check(settings, HYP, {}) if "train images too" in message]
+
+
+def test_val_images_that_are_trained_on_are_counted(dataset, tmp_path):
+    settings = dataset()
+    assert leaks(settings) == []
+    shutil.copy(tmp_path / "images" / "a.png", tmp_path / "val" / "copy.png")
+    shutil.copy(tmp_path / "labels" / "a.txt", tmp_path / "val" / "copy.txt")
+    (tmp_path / "val" / "link.png").symlink_to(tmp_path / "images" / "b.png")
+    (message,) = leaks(settings)
+    assert message.startswith("data: 2 of 3 val images are train images too")
+    (tmp_path / "data.yaml").write_text("train: images\nval: images\nnames: [cat, dog]\n")
+    (message,) = leaks(settings)
+    assert message.startswith("data: 2 of 2 val images")
+
+
+def test_val_images_that_only_look_alike_are_not_counted(dataset, tmp_path):
+    settings = dataset()
+    for place, level in (("images", 100), ("val", 101)):  # of one size, in bytes too
+        Image.fromarray(np.full((32, 32, 3), level, np.uint8)).save(tmp_path / place / "alike.bmp")
+    assert leaks(settings) == []
+
+
+def test_classes_of_one_name_are_pointed_out(dataset, tmp_path):
+    settings = dataset()
+    (tmp_path / "data.yaml").write_text("train: images\nval: val\nnames: [cat, dog, cat]\n")
+    assert ("warning", "data: 2 classes are called 'cat'") in check(settings, HYP, {})
 
 
 def test_skipped_files_are_warnings_or_with_strict_an_error(dataset, tmp_path):
@@ -175,7 +241,7 @@ def test_what_the_check_has_read_of_the_dataset_is_read_once(dataset, tmp_path, 
     prepare(settings, tmp_path / "cache")
 
 
-def test_fingerprint_follows_the_content_and_not_the_place(dataset, tmp_path):
+def test_fingerprint_follows_the_content_and_not_the_place(dataset, tmp_path, monkeypatch):
     settings = dataset()
     first = fingerprint(settings)
     assert len(first) == 64
@@ -184,6 +250,23 @@ def test_fingerprint_follows_the_content_and_not_the_place(dataset, tmp_path):
     assert fingerprint(prepare(settings, tmp_path / "cache")) == first
     shutil.copytree(tmp_path, tmp_path / "elsewhere")
     assert fingerprint(replace(settings, data=str(tmp_path / "elsewhere" / "data.yaml"))) == first
+
+    (tmp_path / "linked").symlink_to(tmp_path / "elsewhere")
+    assert fingerprint(replace(settings, data=str(tmp_path / "linked" / "data.yaml"))) == first
+    monkeypatch.chdir(tmp_path)
+    for spelt in ("data.yaml", "./data.yaml", "elsewhere/../data.yaml"):
+        assert fingerprint(replace(settings, data=spelt)) == first
+    apart = tmp_path / "apart"
+    apart.mkdir()
+    (apart / "data.yaml").write_text(f"train: [{tmp_path}/images]\nval: {tmp_path}/val\nnames: [cat, dog]\n")
+    assert fingerprint(replace(settings, data=str(apart / "data.yaml"))) == first
+    (apart / "data.yaml").write_text(
+        "path: ../linked/\ntrain: images/\nval: ./val\nnames: {0: cat, 1: dog}\n"
+    )
+    assert fingerprint(replace(settings, data=str(apart / "data.yaml"))) == first
+    (apart / "train.txt").write_text("./../images/a.png\n./../images/b.png\n")
+    (apart / "data.yaml").write_text("train: train.txt\nval: ../val\nnames: [cat, dog]\n")
+    assert fingerprint(replace(settings, data=str(apart / "data.yaml"))) == first
 
     changes = {"image": first}
     noise = np.random.default_rng(0).integers(256, size=(64, 64, 3), dtype=np.uint8)

@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from trainers.yolov5.model import Detector
-from trainers.yolov5.weights import Checkpoint, load_checkpoint, save_checkpoint, start_detector, transfer
+from trainers.yolov5.weights import (
+    Checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    start_detector,
+    transfer,
+    transferable,
+)
 
 
 class Touch:
@@ -183,12 +190,51 @@ def state_with(**tensors):
             "claims more values than the file",
         ),
         ({"model__0__bn__bias": torch.tensor([torch.nan] * 8)}, "model.0.bn.bias holds NaN"),
+        ({"model__0__bn__bias": torch.full((8,), 1e300, dtype=torch.float64)}, "holds NaN or infinity"),
+        ({"model__0__bn__bias": torch.empty(8, device="meta")}, "model.0.bn.bias is a meta tensor"),
+        ({"model__0__bn__bias": torch.zeros(8, dtype=torch.complex64)}, "is a complex tensor"),
+        ({"model__0__bn__bias": torch.zeros(8).to_sparse()}, "is a sparse tensor"),
+        ({"model__24__anchors": torch.zeros(3, 3, 2)}, "expected anchors of up to 1000 cells, got 0 to 0"),
+        ({"model__24__anchors": -torch.ones(3, 3, 2)}, "got -1 to -1"),
+        ({"model__24__anchors": torch.full((3, 3, 2), 1e30)}, r"got 1e\+30 to 1e\+30"),
+        ({"model__24__anchors": torch.ones(3, 7, 2)}, "7 anchors per level do not fit an output layer of 21"),
+        ({"model__24__anchors": torch.ones(3, 4, 2)}, "4 anchors per level do not fit an output layer of 21"),
     ],
 )
 def test_tensors_that_no_detector_has_are_refused(tmp_path, tensors, words):
     torch.save(state_with(**tensors), tmp_path / "odd.pt")
     with pytest.raises(ValueError, match=words):
         load_checkpoint(tmp_path / "odd.pt")
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's, on quantised tensors
+def test_quantised_tensors_are_refused(tmp_path):
+    quantised = torch.quantize_per_tensor(torch.rand(8), 0.1, 0, torch.quint8)
+    torch.save(state_with(model__0__bn__bias=quantised), tmp_path / "odd.pt")
+    with pytest.raises(ValueError, match=r"model\.0\.bn\.bias is a quantised tensor"):
+        load_checkpoint(tmp_path / "odd.pt")
+
+
+def test_many_names_for_one_tensor_are_refused_before_they_fill_the_memory(tmp_path):
+    shared = torch.rand(1000, 1000)
+    torch.save(state_with(**{f"more{i}": shared for i in range(1000)}), tmp_path / "odd.pt")
+    with pytest.raises(ValueError, match=r"more\d+ claims more values than the file holds"):
+        load_checkpoint(tmp_path / "odd.pt")
+
+
+@pytest.mark.parametrize(("make", "kind"), [(os.mkfifo, "a pipe"), (os.mkdir, "a folder")])
+def test_what_is_no_file_is_told_what_it_is(tmp_path, make, kind):
+    make(tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=rf"a\.pt: expected a file, got {kind}"):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
+    ("size", "classes", "anchors"), [("", 10, 3), ("", 80, 5), ("s", 80, 3), ("", 80, 3)]
+)
+def test_what_would_be_taken_is_known_without_taking_it(official, size, classes, anchors):
+    options = {"size": size, "classes": classes, "anchors": anchors}
+    assert transferable(official, **options) == start_detector(official, **options)[1:]
 
 
 def test_a_zip_bomb_is_refused(tmp_path):

@@ -1,0 +1,89 @@
+"""When an evolution has had enough: generations, hours, device hours, patience, failures in a row."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from hypevo.protocol import Failure, Outcome
+from samplers import noise
+
+if TYPE_CHECKING:
+    import optuna
+
+    from hypevo.problem.settings import EvolveSettings
+    from hypevo.study.tally import Tally
+
+
+class Budget:
+    """Decides whether an evolution starts another trial, and says why not.
+
+    Attributes:
+        spent: Why no more trials start, in words; empty while they do. Once said it stays.
+        failed: Whether too many trials failed in a row.
+    """
+
+    def __init__(self, settings: EvolveSettings, study: optuna.Study, tally: Tally) -> None:
+        self._settings = settings
+        self._study = study
+        self._tally = tally
+        self._began = math.nan  # by the monotonic clock
+        self._failures_in_a_row = 0
+        self._scatter = (0, math.nan)  # generations, and the scatter of fitness that they showed
+        self.spent = ""
+        self.failed = False
+
+    def begin(self) -> None:
+        """Start the clock of `--hours`, at the first trial of this call."""
+        if math.isnan(self._began):
+            self._began = time.monotonic()
+
+    def wants(self, active: int) -> bool:
+        """Whether the total leaves room for another trial while `active` ones are under way."""
+        total = self._settings.total
+        return total is None or self._tally.generations + active < total
+
+    def exhausted(self) -> bool:
+        """Whether no more trials are to be started, repeats of lost ones included."""
+        self.spent = self.spent or self._limit_reached()
+        return self.spent != ""
+
+    def count(self, outcome: Outcome) -> None:
+        """Count failures in a row: many of them have a cause that no other hyperparameters will remove."""
+        if outcome.failure is None:
+            self._failures_in_a_row = 0
+        elif outcome.failure is not Failure.PRUNED:
+            self._failures_in_a_row += 1
+            if self._failures_in_a_row >= self._settings.max_failures:
+                self.failed = True
+                last = f"{outcome.failure}: {outcome.reason}"
+                self.spent = f"{self._failures_in_a_row} trials failed in a row; the last one {last}"
+
+    def _limit_reached(self) -> str:
+        settings, tally = self._settings, self._tally
+        if settings.hours is not None and time.monotonic() - self._began > settings.hours * 3600:
+            return f"the {settings.hours:g} hours are over"
+        if settings.gpu_hours is not None and tally.device_seconds > settings.gpu_hours * 3600:
+            return f"the study has used its {settings.gpu_hours:g} GPU-hours"
+        if settings.patience is not None and tally.generations >= settings.patience:
+            return self._without_gain(settings.patience)
+        return ""
+
+    def _without_gain(self, patience: int) -> str:
+        least = self._settings.min_gain
+        gain = self._noise() if least is None else least
+        if math.isnan(gain):
+            return ""  # too few trials are known to tell noise
+        stale = self._tally.stale(gain)
+        if stale < patience:
+            return ""
+        what = f"{gain:.2g}, the scatter of fitness near the best," if least is None else f"{gain:g}"
+        return f"no gain of more than {what} in {stale} generations"
+
+    def _noise(self) -> float:
+        """The standard deviation of fitness near the best; nan while too few trials are known to tell."""
+        generations = self._tally.generations
+        if self._scatter[0] != generations:
+            self._scatter = (generations, noise(self._study))
+        return self._scatter[1]

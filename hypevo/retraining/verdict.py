@@ -1,0 +1,149 @@
+"""What fresh seeds say of a candidate against the default: better, worse, no difference shown, or nothing yet.
+
+The best of many noisy results is lucky as well as good, so its own fitness says too much. Each candidate is trained
+with the same fresh seeds as the default, and the paired differences decide: mean ± half-width of a Student-t interval.
+
+Who looks, adds seeds and looks again has more than one chance to be fooled. The rule that keeps wrong verdicts at 5 %
+for all looks and all candidates together: the first look may be wrong in 2.5 % of cases, each further one in half as
+many as the one before (2.5 + 1.25 + … = 5), and within a look the candidates share its part equally (Bonferroni).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+ERROR = 0.05  # of all verdicts of a confirmation together
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the fresh seeds say of one candidate.
+
+    Attributes:
+        candidate: «trial 12» or «recommended».
+        gain: Mean paired difference of fitness, candidate minus default; nan when there are no two pairs.
+        half_width: Of its interval.
+        pairs: Seeds on which both have a fitness.
+        failures: Seeds on which the candidate failed and the default did not.
+        search_fitness: What the search had seen; nan for the recommended one, which it had not trained.
+        fitness: Mean over the pairs.
+        default_fitness: Mean of the default over the pairs.
+        same: Whether the candidate is the default itself.
+    """
+
+    candidate: str
+    gain: float
+    half_width: float
+    pairs: int
+    failures: int = 0
+    search_fitness: float = math.nan
+    fitness: float = math.nan
+    default_fitness: float = math.nan
+    same: bool = False
+
+    @property
+    def judged(self) -> bool:
+        """Whether enough trainings succeeded to say anything."""
+        return self.same or self.pairs >= 2 or self.failures > 0
+
+    @property
+    def wins(self) -> bool:
+        """Whether the whole interval lies above zero, and the candidate never failed where the default did not."""
+        return not self.same and self.pairs >= 2 and self.failures == 0 and self.gain - self.half_width > 0
+
+    @property
+    def loses(self) -> bool:
+        """Whether the whole interval lies below zero."""
+        return not self.same and self.pairs >= 2 and self.gain + self.half_width < 0
+
+    @property
+    def word(self) -> str:
+        """The verdict in a word or two."""
+        if not self.judged:
+            return "cannot be judged"
+        if self.same:
+            return "the default itself"
+        if self.wins:
+            return "better"
+        if self.loses:
+            return "worse"
+        return "not better: it fails" if self.failures else "no difference shown"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict for JSON, which knows no nan: null stands for it."""
+        values = {**asdict(self), "verdict": self.word, "wins": self.wins}
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+
+    def __str__(self) -> str:
+        """The verdict in a sentence."""
+        if self.same:
+            return f"{self.candidate}: the same hyperparameters as the default; there is nothing to compare"
+        if not self.judged:
+            return (
+                f"{self.candidate}: cannot be judged: {self.pairs} of the seeds have a result with it and with the "
+                f"default, and 2 are needed"
+            )
+        numbers = f"{self.gain:+.4f} ± {self.half_width:.4f} over {self.pairs} seeds"
+        failed = f"failed on {self.failures} seeds where the default did not"
+        if self.pairs < 2:
+            return f"{self.candidate}: not better: {failed}"
+        means = f"fitness {self.fitness:.4f}, default {self.default_fitness:.4f}"
+        if self.failures and not self.loses:
+            return f"{self.candidate}: not better: it {failed}; elsewhere {numbers} ({means})"
+        also = f"; {failed}" if self.failures else ""
+        sentence = {"better": "better than the default", "worse": "worse than the default"}.get(
+            self.word, self.word
+        )
+        return f"{self.candidate}: {sentence}: {numbers} ({means}){also}"
+
+
+def judge(
+    candidate: str,
+    fitness: Mapping[int, float | None],
+    default: Mapping[int, float | None],
+    *,
+    error: float,
+    search_fitness: float = math.nan,
+) -> Verdict:
+    """Compare a candidate with the default.
+
+    Args:
+        candidate: Its name.
+        fitness: By seed; None where the training failed. Seeds that were not trained are absent.
+        default: The same of the default.
+        error: Probability of a wrong verdict that this comparison may have.
+        search_fitness: What the search had seen.
+    """
+    known = {seed: value for seed, value in default.items() if value is not None}
+    pairs = [(value, known[seed]) for seed, value in fitness.items() if value is not None and seed in known]
+    failures = sum(value is None and seed in known for seed, value in fitness.items())
+    if len(pairs) < 2:
+        return Verdict(candidate, math.nan, math.inf, len(pairs), failures, search_fitness)
+    gain, half_width = paired_interval([mine - theirs for mine, theirs in pairs], error)
+    return Verdict(
+        candidate, gain, half_width, len(pairs), failures, search_fitness,
+        fmean(mine for mine, _ in pairs), fmean(theirs for _, theirs in pairs),
+    )  # fmt: skip
+
+
+def paired_interval(differences: Sequence[float], error: float = ERROR) -> tuple[float, float]:
+    """Mean and half-width of a two-sided Student-t interval.
+
+    Args:
+        differences: One per seed, at least two.
+        error: Probability that the interval misses the true mean.
+    """
+    from scipy.stats import t as student  # half a second
+
+    n = len(differences)
+    quantile = float(student.ppf(1 - error / 2, n - 1))
+    return fmean(differences), quantile * stdev(differences) / math.sqrt(n)
+
+
+def error_of_look(look: int) -> float:
+    """Probability of a wrong verdict that the `look`-th look, counted from 1, may have; all looks sum to `ERROR`."""
+    return ERROR / 2.0**look
