@@ -1,82 +1,24 @@
 """What the user may ask of a command: each option once, with its help, its choices and its bounds, and checked.
 
-A field made with `option` or `argument` is an option of every command whose settings have it. The command line, its
-help, MLproject and docs/options.md are made of these fields (`hypevo.cli.options`, `hypevo.cli.document`).
+A field is an option of every command whose settings have it. The command line, its help, MLproject and
+docs/options.md are made of these fields (`hypevo.cli.options`, `hypevo.cli.document`).
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hypevo.messages import did_you_mean
 from hypevo.problem.fitness import DEFAULT_FITNESS
+from hypevo.problem.options import Checked, option, option_name
 from hypevo.protocol import InputError, full_name
 
 BUILT_IN, EMBEDDED = "trainers.yolov5:train", "digits"
-TRAINING, SEARCH, RUNNING, PLACES = "The training", "The search", "How it runs", "Where things are"
-
-
-def option(
-    default: Any,
-    text: str,
-    panel: str,
-    *,
-    choices: Sequence[str] = (),
-    least: float | None = None,
-    above: float | None = None,
-    named: str | None = None,
-) -> Any:
-    """A field of settings that is an option of the command line.
-
-    Args:
-        default: Its value when nothing is given.
-        text: Its help, without the default, which is added where help is shown.
-        panel: The heading under which the help lists it.
-        choices: The words it may be; any when empty.
-        least: The smallest number it may be.
-        above: The number that it must exceed.
-        named: The option, where it is not called as the field.
-    """
-    bounds = {"choices": tuple(choices), "least": least, "above": above}
-    return field(default=default, metadata={"help": text, "panel": panel, "named": named, **bounds})
-
-
-def argument(text: str) -> Any:
-    """A field of settings that is given by its place on the command line, without a name."""
-    return field(metadata={"help": text, "argument": True})
-
-
-def option_name(name: str) -> str:
-    """The option that the field `name` is: `slots_per_device` is --slots-per-device."""
-    return f"--{name.replace('_', '-')}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checked:
-    """Settings whose options hold what their fields say: choices and bounds.
-
-    Raises:
-        InputError: One does not.
-    """
-
-    def __post_init__(self) -> None:
-        for one in fields(self):
-            name, value, bounds = option_name(one.name), getattr(self, one.name), one.metadata
-            if value is None:
-                continue
-            choices, least, above = (bounds.get(key) for key in ("choices", "least", "above"))
-            if choices and value not in choices:
-                hint = did_you_mean(value, choices)
-                raise InputError(f"{name}: expected one of {', '.join(choices)}, got «{value}»{hint}")
-            if least is not None and not least <= value < math.inf:
-                raise InputError(f"{name}: expected {least} or more, got {value}")
-            if above is not None and not above < value < math.inf:
-                raise InputError(f"{name}: expected more than {above}, got {value}")
+PANELS = ("The training", "The search", "How it runs", "Where things are")  # in the order of the help
+TRAINING, SEARCH, RUNNING, PLACES = PANELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +58,7 @@ class Trained(Checked):
     """What trains. The trainer's own options are in `options`."""
 
     trainer: str = option("yolov5", "What trains: «yolov5», or your own module:function.", TRAINING)
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, metadata={"hidden": True})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -157,7 +99,7 @@ class TrainingSettings(Trained, OnDevice, Stored):
 
 @dataclass(frozen=True, kw_only=True)
 class StudySettings(TrainingSettings):
-    """What makes a study, before any of its trainings."""
+    """What makes a study, before any of its trainings: `import` needs no more."""
 
     freeze: tuple[str, ...] = option((), "Genes to hold at their value, comma-separated.", SEARCH)
     only: tuple[str, ...] = option((), "The only genes to move, comma-separated.", SEARCH)
@@ -266,6 +208,17 @@ class TrainSettings(TrainingSettings, Retried):
         """What the training is called: as given, else after its dataset."""
         return self.name or self.usual_name
 
+    def refuse_what_the_trial_says(self) -> None:
+        """Refuse options that a repeated trial decides; left alone they would be dropped in silence.
+
+        Raises:
+            InputError: One is given with --from-trial.
+        """
+        for name in ("trainer", "hyp", "space", "fitness", "seed"):
+            default = BUILT_IN if name == "trainer" else getattr(TrainSettings, name)
+            if getattr(self, name) != default:
+                raise InputError(f"{option_name(name)}: expected none with --from-trial, which has its own")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmSettings(InSlots, Stored):
@@ -275,9 +228,9 @@ class ConfirmSettings(InSlots, Stored):
     top: int = option(1, "How many of the best trials are candidates.", SEARCH, least=1)
     recommended: bool = option(False, "One more candidate: the mean of the elite.", SEARCH)
     seeds: int = option(
-        5, "Fresh seeds, 2 or more; each trains the baseline and every candidate.", SEARCH, least=2
+        5, "Fresh seeds, 2 or more; each trains the default and every candidate.", SEARCH, least=2
     )
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, metadata={"hidden": True})
     out: Path = option(Path("runs/evolve"), "Folder that holds the study's.", PLACES)
     cache: Path = option(
         Path("runs/cache"), "Folder for image caches, shared by all trainings.", PLACES, named="--cache-dir"
