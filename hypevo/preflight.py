@@ -10,7 +10,7 @@ from pathlib import Path
 from hypevo.problem.fitness import Fitness, parse_fitness
 from hypevo.problem.hyp import check_hyp, load_hyp
 from hypevo.problem.plan import Plan
-from hypevo.problem.settings import EvolveSettings, TrainSettings
+from hypevo.problem.settings import StudySettings, TrainingSettings
 from hypevo.problem.space import Space, load_space
 from hypevo.protocol import Finding, InputError
 from hypevo.study.search import make_sampler
@@ -43,7 +43,7 @@ class StudyPreflight(Preflight):
     plan: Plan
 
 
-def preflight(settings: EvolveSettings, backend: Backend) -> StudyPreflight:
+def preflight(settings: StudySettings, backend: Backend) -> StudyPreflight:
     """Check everything that a study needs, and write nothing.
 
     Args:
@@ -74,7 +74,7 @@ def preflight(settings: EvolveSettings, backend: Backend) -> StudyPreflight:
 
 
 def preflight_training(
-    settings: EvolveSettings | TrainSettings, space: Space, hyp: dict[str, float], backend: Backend
+    settings: TrainingSettings, space: Space, hyp: dict[str, float], backend: Backend
 ) -> Preflight:
     """Check what a training needs: places, trainer, data, fitness.
 
@@ -99,7 +99,7 @@ def preflight_training(
     return Preflight(inspection, fitness, (*findings, *inspection.findings))
 
 
-def individual(settings: EvolveSettings | TrainSettings) -> tuple[Space, dict[str, float]]:
+def individual(settings: TrainingSettings) -> tuple[Space, dict[str, float]]:
     """The search space and the complete default individual.
 
     Raises:
@@ -107,7 +107,7 @@ def individual(settings: EvolveSettings | TrainSettings) -> tuple[Space, dict[st
     """
     try:
         space = load_space(settings.space)
-        if isinstance(settings, EvolveSettings):
+        if isinstance(settings, StudySettings):
             if settings.only:
                 space = space.only(settings.only)
             if settings.freeze:
@@ -135,14 +135,14 @@ def _frozen_at_zero(plan: Plan, sampler: str) -> list[Finding]:
     ]
 
 
-def _check_places(settings: EvolveSettings | TrainSettings) -> list[Finding]:
+def _check_places(settings: TrainingSettings) -> list[Finding]:
     """Whether every folder can be made and filled; none is made yet.
 
     Raises:
         InputError: one cannot.
     """
     places = {"--out": settings.out, "--cache-dir": settings.cache}
-    if isinstance(settings, EvolveSettings):
+    if isinstance(settings, StudySettings):
         places["--out"] = settings.folder
         kept = journal(settings.storage)
         if kept is not None:

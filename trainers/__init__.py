@@ -3,8 +3,9 @@
 To add one, write a function with the signature of `Trainer` in any importable module and name it on the
 command line, `--trainer my_package.my_module:train`. Its module may also offer:
 
-    Settings   frozen dataclass: the trainer's own options (field metadata {"help": …}; `__post_init__` raises
-               ValueError); `train` then takes `settings=`
+    Settings   frozen dataclass: the trainer's own options; `train` then takes `settings=`. A field's metadata
+               {"help": …} is what `hypevo trainer NAME` lists, {"hidden": True} leaves out a field that is no
+               option; `__post_init__` raises ValueError
     METRICS    tuple of the names that `train` returns
     PRELOAD    tuple of module names worth importing once before trainings are forked
     check      (settings, hyp, space) -> list of ("error" | "warning" | "note", message), before any training; one with

@@ -1,24 +1,26 @@
-"""The `hypevo` command: what a user types, and how each answer and each error reaches the terminal.
+"""The `hypevo` command: what each command does, and how each answer and each error reaches the terminal.
 
-Nothing heavy is imported here: `hypevo --help` loads neither torch, mlflow nor optuna.
+A command's options are the fields of its settings (`hypevo.cli.options`). Nothing heavy is imported here:
+`hypevo --help` loads neither torch, mlflow nor optuna.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
+from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from hypevo.cli import options as opt
+from hypevo.cli import questions as ask
+from hypevo.cli.options import add_command
 from hypevo.messages import hidden
-from hypevo.problem.settings import EvolveSettings
+from hypevo.problem.settings import EvolveSettings, TrainSettings
 from hypevo.protocol import InputError, WorkError
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -31,57 +33,20 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-console = Console(stderr=True, soft_wrap=True)  # progress and messages; standard output is for results
+# Progress and messages; standard output is for results. What is printed may be a user's: no markup, no emoji.
+console = Console(stderr=True, soft_wrap=True, markup=False, emoji=False, highlight=False)
 
 
-@app.command(context_settings=opt.PASS_ON)
-def evolve(
-    context: typer.Context,
-    data: opt.Data = None,
-    weights: opt.Weights = None,
-    model: opt.Model = None,
-    img: opt.Img = None,
-    epochs: opt.Epochs = None,
-    batch: opt.Batch = None,
-    optimizer: opt.Optimizer = None,
-    trainer: opt.Trainer = "yolov5",
-    hyp: opt.Hyp = None,
-    space: opt.Space = None,
-    freeze: opt.Freeze = None,
-    only: opt.Only = None,
-    fitness: opt.Fitness = EvolveSettings.fitness,
-    generations: opt.Generations = None,
-    hours: opt.Hours = None,
-    gpu_hours: opt.GpuHours = None,
-    patience: opt.Patience = None,
-    min_gain: opt.MinGain = EvolveSettings.min_gain,
-    sampler: opt.Sampler = EvolveSettings.sampler,
-    pruner: opt.Pruner = "none",
-    device: opt.Device = "auto",
-    slots_per_device: opt.SlotsPerDevice = 1,
-    stagger: opt.Stagger = 30.0,
-    seed: opt.Seed = 0,
-    trial_seed: opt.TrialSeed = "fixed",
-    retries: opt.Retries = 2,
-    trial_timeout: opt.TrialTimeout = None,
-    max_failures: opt.MaxFailures = 5,
-    keep_weights: opt.KeepWeights = "best",
-    study: opt.Study = None,
-    storage: opt.Storage = EvolveSettings.storage,
-    out: opt.Out = EvolveSettings.out,
-    cache: opt.Cache = EvolveSettings.cache,
-    experiment: opt.Experiment = EvolveSettings.experiment,
-) -> None:  # fmt: skip
+def evolve(settings: EvolveSettings) -> None:
     """Evolve a study; the same command resumes it.
 
-    Options that are not listed here go to the trainer (--warmup-floor 0, --cos-lr, …).
+    The trainer's own options are listed last; they are given in the same way.
 
     Example: hypevo evolve --data coco128.yaml --weights yolov5s.pt --epochs 10 --generations 300
     """
     from hypevo.cli.progress import TerminalWatcher
     from hypevo.evolution.evolve import evolve as run
 
-    settings = opt.settings(context)
     with TerminalWatcher(console) as watcher:
         summary = run(settings, watcher)
     from hypevo.cli.summary import show
@@ -93,25 +58,8 @@ def evolve(
         raise typer.Exit(FAILED)
 
 
-@app.command(context_settings=opt.PASS_ON)
-def check(
-    context: typer.Context,
-    data: opt.Data = None,
-    weights: opt.Weights = None,
-    model: opt.Model = None,
-    img: opt.Img = None,
-    epochs: opt.Epochs = None,
-    batch: opt.Batch = None,
-    optimizer: opt.Optimizer = None,
-    trainer: opt.Trainer = "yolov5",
-    hyp: opt.Hyp = None,
-    space: opt.Space = None,
-    freeze: opt.Freeze = None,
-    only: opt.Only = None,
-    fitness: opt.Fitness = EvolveSettings.fitness,
-    device: opt.Device = "auto",
-) -> None:
-    """Look for everything that can be wrong, and train nothing.
+def check(settings: EvolveSettings) -> None:
+    """Look for everything that can be wrong, and train nothing. It takes every option of `hypevo evolve`.
 
     Example: hypevo check --data my/data.yaml --weights yolov5s.pt --hyp my/hyp.yaml
     """
@@ -120,52 +68,29 @@ def check(
     from hypevo.preflight import preflight
     from hypevo.trainings import make_backend
 
-    settings = opt.settings(context)
     backend = make_backend(settings.trainer, device=settings.device)
     checked = preflight(settings, backend)
     TerminalWatcher(console).found(checked.findings)
     refuse(checked.errors)
     genes = ", ".join(gene.name for gene in checked.plan.space.movable)
     devices = ", ".join(slot.device for slot in backend.slots())
-    console.print(
-        f"ready: {len(checked.plan.space.movable)} genes move ({genes}); device {devices}",
-        markup=False,
-    )
+    console.print(f"ready: {len(checked.plan.space.movable)} genes move ({genes}); device {devices}")
 
 
-@app.command(context_settings=opt.PASS_ON)
-def train(
-    context: typer.Context,
-    data: opt.Data = None,
-    weights: opt.Weights = None,
-    model: opt.Model = None,
-    img: opt.Img = None,
-    epochs: opt.Epochs = None,
-    batch: opt.Batch = None,
-    optimizer: opt.Optimizer = None,
-    trainer: opt.Trainer = "yolov5",
-    hyp: opt.Hyp = None,
-    space: opt.Space = None,
-    fitness: opt.Fitness = EvolveSettings.fitness,
-    device: opt.Device = "auto",
-    seed: opt.Seed = 0,
-    from_trial: opt.FromTrial = None,
-    from_study: opt.FromStudy = None,
-    storage: opt.Storage = EvolveSettings.storage,
-    study: opt.Name = None,
-    out: opt.Out = Path("runs/train"),
-    cache: opt.Cache = EvolveSettings.cache,
-    experiment: opt.Experiment = "hypevo-train",
-) -> None:  # fmt: skip
+def train(settings: TrainSettings) -> None:
     """Train once with a hyp file, in an MLflow run of its own.
+
+    The trainer's own options are listed last; they are given in the same way.
 
     Example: hypevo train --hyp runs/evolve/coco128/hyp_evolved.yaml --data coco128.yaml --weights yolov5s.pt
     """
     from hypevo.cli.progress import TerminalWatcher
     from hypevo.retraining.train import repeat_of, train_once
 
-    settings = opt.train_settings(context)
-    repeat = None if from_trial is None else repeat_of(from_trial, from_study, settings)
+    repeat = None
+    if settings.from_trial is not None:
+        settings.refuse_what_the_trial_says()
+        repeat = repeat_of(settings.from_trial, settings.from_study, settings)
     with TerminalWatcher(console, what="training", every_epoch=True) as watcher:
         if repeat is None:
             trained = train_once(settings, watcher)
@@ -173,128 +98,74 @@ def train(
             trained = train_once(repeat.settings, watcher, repeat.individual)
     outcome, folder = trained.outcome, trained.folder
     if outcome.failure is not None:
-        console.print(
-            f"{outcome.failure}: {outcome.reason}; see {folder / 'log.txt'}", style="bold red", markup=False
-        )
+        console.print(f"{outcome.failure}: {outcome.reason}; see {folder / 'log.txt'}", style="bold red")
         raise typer.Exit(INTERRUPTED if outcome.failure == "interrupted" else FAILED)
     _print_metrics(outcome.metrics)
     for name, before in repeat.metrics.items() if repeat else ():
         difference = outcome.metrics[name] - before
         same = "the same to the last digit" if difference == 0 else f"differs by {difference:+.3g}"
-        console.print(f"{name}: {same}", markup=False, highlight=False)
-    console.print(f"everything is in {folder}", markup=False)
+        console.print(f"{name}: {same}")
+    console.print(f"everything is in {folder}")
     if trained.undelivered:
         console.print("MLflow did not answer: this training is not in it", style="yellow")
         raise typer.Exit(FAILED)
 
 
-@app.command(context_settings=opt.PASS_ON)
-def val(
-    context: typer.Context,
-    weights: opt.Weights = None,
-    data: opt.Data = None,
-    img: opt.Img = None,
-    batch: opt.Batch = None,
-    trainer: opt.Trainer = "yolov5",
-    device: opt.Device = "auto",
-    as_json: opt.Json = False,
-) -> None:
+def val(asked: ask.Val) -> None:
     """Measure a checkpoint on a dataset.
+
+    The trainer's own options are listed last; they are given in the same way.
 
     Example: hypevo val --weights yolov5n.pt --data coco128.yaml --img 640
     """
-    from hypevo.protocol import full_name
     from hypevo.trainings import child, make_backend
 
-    options = opt.trainer_options(context)
-    backend = make_backend(full_name(trainer), device=device)
+    backend = make_backend(asked.trainer, device=asked.device)
     slot = backend.slots()[0]
-    metrics = backend.call(child.validate, trainer, options, slot.device, slot=slot)
-    if as_json:
+    metrics = backend.call(child.validate, asked.trainer, dict(asked.options), slot.device, slot=slot)
+    if asked.json:
         typer.echo(json.dumps({"metrics": metrics}))
     else:
         _print_metrics(metrics)
 
 
-@app.command()
-def status(
-    study: opt.Study = None,
-    storage: opt.Storage = EvolveSettings.storage,
-    as_json: opt.Json = False,
-) -> None:
+def status(asked: ask.Status) -> None:
     """Say where a study stands: generations, best, failures by kind.
 
     Example: hypevo status --study coco128
     """
     from hypevo.study.status import study_status
 
-    found = study_status(storage, study)
-    if as_json:
+    found = study_status(asked.storage, asked.study)
+    if asked.json:
         typer.echo(json.dumps(found))
         return
     table = Table(show_header=False, box=None)
     for key, value in found.items():
-        table.add_row(key.replace("_", " "), Text(_cell(value)))
-    console = Console(soft_wrap=True)
-    console.print(table)
+        table.add_row(key.replace("_", " "), _cell(value))
+    answer = _answer()
+    answer.print(table)
     if found["interrupted"]:
-        console.print("no driver is running; the command that began the study continues it", style="yellow")
+        answer.print("no driver is running; the command that began the study continues it", style="yellow")
 
 
-def _cell(value: object) -> str:
-    """A value of the status as people read it."""
-    if isinstance(value, dict):
-        return _cell([f"{name} {_cell(one)}" for name, one in value.items()])
-    if isinstance(value, list):
-        return ", ".join(f"trial {one}" if isinstance(one, int) else one for one in value) or "–"
-    if isinstance(value, float):
-        return f"{value:.5f}"
-    return "–" if value is None else str(value)
-
-
-@app.command(context_settings=opt.PASS_ON)
-def confirm(
-    context: typer.Context,
-    study: opt.Study = None,
-    top: Annotated[int, typer.Option(help="Candidates: so many of the best trials.")] = 1,
-    recommended: Annotated[bool, typer.Option(help="One more candidate: the mean of the elite.")] = False,
-    seeds: Annotated[
-        int, typer.Option(help="Fresh seeds; each trains the baseline and every candidate.")
-    ] = 5,
-    epochs: opt.Epochs = None,
-    device: opt.Device = "auto",
-    storage: opt.Storage = EvolveSettings.storage,
-    out: opt.Out = EvolveSettings.out,
-    cache: opt.Cache = EvolveSettings.cache,
-    as_json: opt.Json = False,
-) -> None:
+def confirm(asked: ask.Confirm) -> None:
     """Train the winner and the default again with fresh seeds, and say if it really wins.
 
-    Options that are not listed here go to the trainer, over those of the study.
+    Options that are not listed here go to the study's trainer, over those of the study: --epochs 100, say.
+    `hypevo trainer NAME` lists them.
 
     Example: hypevo confirm --study coco128 --seeds 5 --epochs 100
     """
     from hypevo.cli.progress import TerminalWatcher
-    from hypevo.problem.settings import ConfirmSettings
     from hypevo.retraining.confirm import confirm as run
 
-    chosen = ConfirmSettings(
-        study=study,
-        storage=storage,
-        top=top,
-        recommended=recommended,
-        seeds=seeds,
-        options=opt.trainer_options(context),
-        device=device,
-        out=Path(out),
-        cache=Path(cache),
-    )
     with TerminalWatcher(console, what="training") as watcher:
-        confirmation = run(chosen, watcher)
+        confirmation = run(asked, watcher)
     if confirmation.interrupted:
         console.print("interrupted; the same command continues", style="yellow")
         raise typer.Exit(INTERRUPTED)
-    if as_json:
+    if asked.json:
         typer.echo(json.dumps(confirmation.to_dict()))
     else:
         for verdict in confirmation.verdicts:
@@ -308,30 +179,10 @@ def confirm(
         raise typer.Exit(FAILED)
 
 
-@app.command("import", context_settings=opt.PASS_ON)
-def import_(
-    context: typer.Context,
-    csv: Annotated[Path, typer.Argument(help="An evolve.csv, YOLOv5's own too.")],
-    data: opt.Data = None,
-    weights: opt.Weights = None,
-    model: opt.Model = None,
-    img: opt.Img = None,
-    epochs: opt.Epochs = None,
-    batch: opt.Batch = None,
-    optimizer: opt.Optimizer = None,
-    trainer: opt.Trainer = "yolov5",
-    hyp: opt.Hyp = None,
-    space: opt.Space = None,
-    freeze: opt.Freeze = None,
-    only: opt.Only = None,
-    fitness: opt.Fitness = EvolveSettings.fitness,
-    seed: opt.Seed = 0,
-    study: opt.Study = None,
-    storage: opt.Storage = EvolveSettings.storage,
-    out: opt.Out = EvolveSettings.out,
-    as_json: opt.Json = False,
-) -> None:
+def import_(asked: ask.Import) -> None:
     """Bring an evolve.csv into a study; `hypevo evolve` with the same options goes on from there.
+
+    The trainer's own options are listed last; they are given in the same way.
 
     Example: hypevo import old/evolve.csv --data coco128.yaml --weights yolov5s.pt
     """
@@ -340,67 +191,85 @@ def import_(
     from hypevo.study.import_csv import import_csv
     from hypevo.trainings import make_backend
 
-    settings = opt.settings(context)
-    checked = preflight(settings, make_backend(settings.trainer))
+    checked = preflight(asked, make_backend(asked.trainer))
     refuse(checked.errors)
-    found = import_csv(csv, settings, checked.plan)
+    found = import_csv(asked.csv, asked, checked.plan)
     for sentence in found.skipped:
-        console.print(f"left out: {sentence}", style="yellow", markup=False)
-    if as_json:
+        console.print(f"left out: {sentence}", style="yellow")
+    if asked.json:
         typer.echo(json.dumps(asdict(found)))
     else:
-        console.print(f"{found.trials} trials are now in study «{found.study}»", markup=False)
+        console.print(f"{found.trials} trials are now in study «{found.study}»")
 
 
-@app.command()
-def export(
-    study: opt.Study = None,
-    storage: opt.Storage = EvolveSettings.storage,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write into; runs/evolve/STUDY by default.")
-    ] = None,
-) -> None:
+def export(asked: ask.Export) -> None:
     """Write evolve.csv, hyp_evolved.yaml and evolve.png of a study again, and hyp_recommended.yaml.
 
     Example: hypevo export --study coco128 --out results
     """
     from hypevo.study.exports import export_study
 
-    for path in export_study(storage, study, out):
+    for path in export_study(asked.storage, asked.study, asked.out):
         typer.echo(path)
 
 
-@app.command()
-def plot(
-    csv: Annotated[Path, typer.Argument(help="Any evolve.csv, YOLOv5's own too.")],
-    out: Annotated[
-        Path | None, typer.Option(help="The picture; evolve.png beside the csv by default.")
-    ] = None,
-    space: opt.Space = None,
-    fitness: opt.Fitness = EvolveSettings.fitness,
-) -> None:
+def plot(asked: ask.Plot) -> None:
     """Draw evolve.png from an evolve.csv.
 
     Example: hypevo plot runs/evolve/coco128/evolve.csv
     """
     from hypevo.study.exports import plot_csv
 
-    typer.echo(plot_csv(csv, out, Path(space) if space else None, fitness))
+    typer.echo(plot_csv(asked.csv, asked.out, asked.space, asked.fitness))
 
 
-@app.command()
-def ui(
-    storage: opt.Storage = EvolveSettings.storage,
-    mlflow_port: Annotated[int, typer.Option(help="Port of MLflow's page.")] = 5000,
-    dashboard_port: Annotated[int, typer.Option(help="Port of optuna-dashboard.")] = 8080,
-) -> None:
+def trainer(asked: ask.Describe) -> None:
+    """List a trainer's own options with their help, and its metrics.
+
+    Example: hypevo trainer my_package.my_module:train
+    """
+    from hypevo.cli.trainer import describe
+
+    describe(asked.trainer)
+
+
+def ui(asked: ask.Ui) -> None:
     """Open both views of the studies in this folder: MLflow and optuna-dashboard.
 
     Example: hypevo ui
     """
     from hypevo.cli.ui import serve
 
-    serve(storage, mlflow_port, dashboard_port, console)
+    serve(asked.storage, asked.mlflow_port, asked.dashboard_port, console)
+
+
+COMMANDS: dict[str, tuple[type[Any], Any]] = {  # name -> its settings, what it does
+    "evolve": (EvolveSettings, evolve),
+    "check": (EvolveSettings, check),
+    "train": (TrainSettings, train),
+    "val": (ask.Val, val),
+    "status": (ask.Status, status),
+    "confirm": (ask.Confirm, confirm),
+    "import": (ask.Import, import_),
+    "export": (ask.Export, export),
+    "plot": (ask.Plot, plot),
+    "trainer": (ask.Describe, trainer),
+    "ui": (ask.Ui, ui),
+}
+for _name, (_settings, _run) in COMMANDS.items():
+    add_command(app, _settings, _run, _name)
+
+
+@app.callback()
+def root(
+    shows_version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    ] = False,
+) -> None:
+    """Evolve the hyperparameters of a detector training, and know that the winner wins."""
+    if shows_version:
+        typer.echo(f"hypevo {version('hypevo')}")
+        raise typer.Exit
 
 
 def main() -> NoReturn:
@@ -408,17 +277,33 @@ def main() -> NoReturn:
     try:
         app()
     except InputError as error:
-        console.print(hidden(f"error: {error}"), style="bold red", markup=False, highlight=False)
+        console.print(hidden(f"error: {error}"), style="bold red")
         sys.exit(WRONG_INPUT)
     except WorkError as error:
-        console.print(hidden(f"failed: {error}"), style="bold red", markup=False, highlight=False)
+        console.print(hidden(f"failed: {error}"), style="bold red")
         sys.exit(FAILED)
     sys.exit(DONE)
 
 
-def _print_metrics(metrics: Any) -> None:
+def _answer() -> Console:
+    """Standard output, for results."""
+    return Console(soft_wrap=True, markup=False, emoji=False)
+
+
+def _cell(value: object) -> str:
+    """A value of the status as people read it."""
+    if isinstance(value, dict):
+        return _cell([f"{name} {_cell(one)}" for name, one in value.items()])
+    if isinstance(value, list):
+        return ", ".join(f"trial {one}" if isinstance(one, int) else one for one in value) or "–"
+    if isinstance(value, float):
+        return f"{value:.5f}"
+    return "–" if value is None else str(value)
+
+
+def _print_metrics(metrics: Mapping[str, float]) -> None:
     table = Table(box=None)
     for name in metrics:
         table.add_column(name, justify="right")
     table.add_row(*(f"{value:.5g}" for value in metrics.values()))
-    Console(soft_wrap=True).print(table)
+    _answer().print(table)

@@ -1,151 +1,194 @@
-"""The options that several commands share, each said once."""
+"""A settings dataclass as a command: its fields are the options, and what is typed becomes its values.
+
+An option that the command does not have is the trainer's own where there is a trainer: it is passed on as it is, and
+the trainer's `Settings` judge it in a process of their own.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from pathlib import Path
-from typing import Annotated, Any
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar
 
 import typer
+from rich.markup import escape
+from typer.core import TyperCommand
 
-from hypevo.problem.settings import BUILT_IN, EvolveSettings, TrainSettings
+from hypevo.cli.foreign import answer, answer_word
+from hypevo.messages import refuse
+from hypevo.problem.options import Option, options_of
+from hypevo.problem.settings import PANELS
 from hypevo.protocol import InputError, full_name
 
-TRAINING, SEARCH, RUNNING, PLACES = "The training", "The search", "How it runs", "Where things are"
+HELP = ("--help", "-h")
+OURS = "trainers."  # the package of our own trainers: none of them has an option that is in the table of foreign ones
+PASSED, TRAINER = "hypevo.passed", "hypevo.trainer"  # keys of a context's `meta`
+Settings = TypeVar("Settings")
 
 
-def _option(text: str, panel: str, *names: str) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel=panel)
+def add_command(
+    app: typer.Typer, settings: type[Settings], run: Callable[[Settings], None], name: str
+) -> None:
+    """Add a command whose options are the fields of `settings`; its help is the docstring of `run`."""
+
+    def command(context: typer.Context, **given: Any) -> None:
+        run(settings_of(settings, given, context.meta[PASSED]))
+
+    parameters = [
+        inspect.Parameter(
+            one.field,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if _is_required(one) else (False if one.is_flag else None),
+            annotation=_annotation(one),
+        )
+        for one in in_order(settings)
+    ]
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    described: Any = command  # Typer reads what a function's signature says
+    described.__signature__ = inspect.Signature([context, *parameters])
+    described.__annotations__ = {one.name: one.annotation for one in (context, *parameters)}
+    app.command(name, cls=command_class(settings), help=inspect.getdoc(run))(described)
 
 
-Data = Annotated[
-    str | None, _option("data.yaml of the dataset; «digits», the default, is embedded.", TRAINING)
-]
-Weights = Annotated[str | None, _option("Checkpoint to start from: yolov5*.pt, or one of ours.", TRAINING)]
-Model = Annotated[str | None, _option("Model size to train from scratch: p, n, s, m, l or x.", TRAINING)]
-Epochs = Annotated[
-    int | None, _option("Epochs of one training; 0, the default, is 10 (embedded dataset: 6).", TRAINING)
-]
-Img = Annotated[
-    int | None,
-    _option("Image size in pixels, a multiple of 32; 0, the default, is 640 (embedded: 160).", TRAINING),
-]
-Batch = Annotated[int | None, _option("Images in a batch; 0, the default, is 16.", TRAINING)]
-Optimizer = Annotated[str | None, _option("SGD, Adam or AdamW.", TRAINING)]
-Trainer = Annotated[str, _option("What trains: «yolov5», or your own module:function.", TRAINING)]
-
-Hyp = Annotated[str | None, _option("A YOLOv5 hyp file, or scratch-low (default), -med, -high, voc.", SEARCH)]
-Space = Annotated[
-    str | None, _option("Space file: «gene: {low: , high: , gain: }» over the default.", SEARCH)
-]
-Freeze = Annotated[str | None, _option("Genes to hold at their value, comma-separated.", SEARCH)]
-Only = Annotated[str | None, _option("The only genes to move, comma-separated.", SEARCH)]
-Fitness = Annotated[str, _option("What to maximise: an expression of metrics, or module:function.", SEARCH)]
-Generations = Annotated[
-    int | None,
-    _option("Trainings in all, earlier calls included; 300 (embedded: 12). 0: until stopped.", SEARCH),
-]
-Hours = Annotated[float | None, _option("Start no more trainings after so many hours.", SEARCH)]
-GpuHours = Annotated[
-    float | None,
-    _option("Start no more once the study has used so many device hours, earlier calls included.", SEARCH),
-]
-Patience = Annotated[int | None, _option("Stop after so many generations without a gain.", SEARCH)]
-MinGain = Annotated[
-    float | None,
-    _option(
-        "Smallest gain of fitness that --patience counts; by default the noise, known from some 12 trainings on.",
-        SEARCH,
-    ),
-]
-Sampler = Annotated[str, _option("adaptive, classic (as YOLOv5 7.0), tpe, cmaes or random.", SEARCH)]
-Pruner = Annotated[str, _option("none, median or hyperband: stop hopeless trainings early.", SEARCH)]
-
-FromTrial = Annotated[
-    int | None, _option("Repeat this trial of a study, and say how the results differ.", SEARCH)
-]
-FromStudy = Annotated[str | None, _option("The study of --from-trial; the only one by default.", SEARCH)]
-
-Device = Annotated[str, _option("auto, cpu, mps, 0, or 0,1,2 (one slot each).", RUNNING)]
-SlotsPerDevice = Annotated[int, _option("Trainings at once on each device.", RUNNING)]
-Stagger = Annotated[float, _option("Seconds between the first starts of several slots.", RUNNING)]
-Seed = Annotated[int, _option("Everything random derives from it.", RUNNING)]
-TrialSeed = Annotated[
-    str, _option("fixed: one seed for all trainings, as YOLOv5; per-trial: seed + number.", RUNNING)
-]
-Retries = Annotated[int, _option("Repeats of a training that was killed or timed out.", RUNNING)]
-TrialTimeout = Annotated[float | None, _option("Seconds a training may take.", RUNNING)]
-MaxFailures = Annotated[int, _option("Failures in a row that stop the study.", RUNNING)]
-
-Study = Annotated[str | None, _option("Name of the study; the dataset's name by default.", PLACES)]
-Name = Annotated[
-    str | None, _option("Name of the training; the dataset's name and a number by default.", PLACES)
-]
-Storage = Annotated[str, _option("Optuna's storage: a journal file, or any Optuna URL.", PLACES)]
-Out = Annotated[Path, _option("Folder for exports and trial folders.", PLACES)]
-Cache = Annotated[Path, _option("Folder for image caches, shared by all trainings.", PLACES, "--cache-dir")]
-Experiment = Annotated[str, _option("MLflow experiment.", PLACES)]
-KeepWeights = Annotated[str, _option("Whose weights stay on disk: best, all or none.", PLACES)]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-
-TRAINER_OPTIONS = ("data", "weights", "model", "img", "epochs", "batch", "optimizer")
-PASS_ON = {
-    "allow_extra_args": True,
-    "ignore_unknown_options": True,
-}  # what we don't know may be the trainer's
+def in_order(settings: type[Any]) -> list[Option]:
+    """The options of a settings dataclass as people read them: arguments first, then heading by heading."""
+    return sorted(
+        options_of(settings), key=lambda one: PANELS.index(one.panel) if one.panel in PANELS else -1
+    )
 
 
-def settings(context: typer.Context) -> EvolveSettings:
-    """The settings that a command's options stand for; options without a value keep the settings' defaults.
+def settings_of(settings: type[Settings], given: Mapping[str, Any], passed: Mapping[str, str]) -> Settings:
+    """The settings that a command line stands for; an empty value stands for the default.
+
+    Args:
+        settings: The dataclass.
+        given: What was typed for its fields: texts, and booleans for flags.
+        passed: What was typed for options that it does not have, by name: the trainer's own.
 
     Raises:
-        InputError: an option has a wrong value.
+        InputError: An option has a wrong value, or is nobody's.
     """
-    given = {name: value for name, value in context.params.items() if value not in (None, "")}
-    fields = {field.name for field in dataclasses.fields(EvolveSettings)}
-    chosen: dict[str, Any] = {name: value for name, value in given.items() if name in fields}
-    for name in ("freeze", "only"):
-        chosen[name] = tuple(part.strip() for part in given.get(name, "").split(",") if part.strip())
-    for name in ("space", "out", "cache"):
-        if name in chosen:
-            chosen[name] = Path(chosen[name])
-    return EvolveSettings(**chosen, options=trainer_options(context))
+    options = options_of(settings)
+    values: dict[str, Any] = {
+        one.field: one.parse(word) if isinstance(word, str) else word
+        for one in options
+        if (word := given.get(one.field)) not in (None, "", False)
+    }
+    takes_more = any(one.name == "options" for one in dataclasses.fields(settings))  # type: ignore[arg-type]
+    trainer = _trainer(options, values)
+    if not takes_more or (trainer is not None and trainer.startswith(OURS)):
+        names = [one.name for one in options if not one.argument]
+        problems = [answer(name, value, names) for name, value in passed.items()]
+        if not takes_more:
+            problems = [
+                said or f"no option {name}; there are {', '.join(names)}"
+                for name, said in zip(passed, problems, strict=True)
+            ]
+        refuse([said for said in problems if said is not None])
+    if takes_more:
+        values["options"] = {
+            name.removeprefix("--").replace("-", "_"): value for name, value in passed.items() if value != ""
+        }
+    return settings(**values)
 
 
-def train_settings(context: typer.Context) -> TrainSettings:
-    """The same for a single training."""
-    given = {name: value for name, value in context.params.items() if value not in (None, "")}
-    given["name"] = given.get("study")
-    fields = {field.name for field in dataclasses.fields(TrainSettings)}
-    chosen: dict[str, Any] = {name: value for name, value in given.items() if name in fields}
-    for name in ("space", "out", "cache"):
-        if name in chosen:
-            chosen[name] = Path(chosen[name])
-    return TrainSettings(**chosen, options=trainer_options(context))
+def command_class(settings: type[Any]) -> type[TyperCommand]:
+    """The class of a command that tells its own options from those it passes on, and lists both in its help."""
+    options = options_of(settings)
+
+    class Command(TyperCommand):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            ours, passed = split(options, args)
+            ctx.meta[PASSED] = passed
+            ctx.meta[TRAINER] = _typed(options, "trainer", args)
+            return super().parse_args(ctx, ours)
+
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            super().format_help(ctx, formatter)
+            if (trainer := ctx.meta.get(TRAINER)) is not None:
+                from hypevo.cli.trainer import list_options
+
+                list_options(trainer)
+
+    return Command
 
 
-def trainer_options(context: typer.Context) -> dict[str, Any]:
-    """The trainer's own options: ours that it takes, and every `--name value` that we don't know.
+def split(options: list[Option], words: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Divide a command line into the words that the command understands and the options that it passes on.
+
+    A flag may have a value as in `--recommended=true`, for programs that write one always, and an option that is
+    passed on may have none: it is a flag of the trainer's.
 
     Raises:
-        InputError: an argument that is no option, or one that looks like a mistyped option of ours. A user's own
-            trainer may have such options; it is asked later.
+        InputError: A word is neither.
     """
-    given = {name: context.params.get(name) for name in TRAINER_OPTIONS}
-    options = {name: value for name, value in given.items() if value not in (None, "", 0)}
-    ours = [name for parameter in context.command.params for name in parameter.opts if name.startswith("--")]
-    builtin = full_name(context.params.get("trainer") or BUILT_IN) == BUILT_IN
-    waiting = list(context.args)
+    known = {one.name: one for one in options if not one.argument}
+    room = sum(one.argument for one in options)
+    ours: list[str] = []
+    passed: dict[str, str] = {}
+    waiting = list(words)
     while waiting:
         word = waiting.pop(0)
-        if not word.startswith("--") or word == "--":
-            raise InputError(f"unexpected argument «{word}»; options are given as --name value (see --help)")
         name, equals, value = word.partition("=")
-        near = difflib.get_close_matches(name, ours, n=1, cutoff=0.85) if builtin else []
-        if near:
-            raise InputError(f"no option {name}; did you mean {near[0]}?")
-        if not equals:
-            value = waiting.pop(0) if waiting and not waiting[0].startswith("--") else "true"
-        options[name.removeprefix("--").replace("-", "_")] = value
-    return options
+        if (plain := name.replace("_", "-")) in known and name not in known:
+            name, word = plain, plain + equals + value  # programs write --gpu_hours too
+        if word in HELP:
+            return [word], {}
+        if name in known and known[name].is_flag:
+            if not equals or (value and known[name].parse(value)):
+                ours.append(name)
+        elif name in known:
+            ours += [word] if equals else [word, *waiting[:1]]
+            waiting = waiting if equals else waiting[1:]
+        elif word.startswith("--") and word != "--":
+            if not equals:
+                value = waiting.pop(0) if waiting and not waiting[0].startswith("--") else "true"
+            passed[name] = value
+        elif room and not word.startswith("-"):
+            room -= 1
+            ours.append(word)
+        else:
+            raise InputError(answer_word(word, list(known)))
+    return ours, passed
+
+
+def _trainer(options: list[Option], values: Mapping[str, Any]) -> str | None:
+    """The full name of the trainer; None where it is not known yet, because a study says it."""
+    for one in options:
+        if one.field == "trainer" and values.get("from_trial") is None:
+            return full_name(values.get("trainer", one.default))
+    return None
+
+
+def _typed(options: list[Option], field: str, words: list[str]) -> str | None:
+    """What a command line says for a field, before it is parsed: help is shown however wrong the rest is."""
+    for one in options:
+        if one.field == field and not one.argument:
+            for word, following in zip(words, [*words[1:], ""], strict=True):
+                if word.startswith(f"{one.name}=") or word == one.name:
+                    return (word.partition("=")[2] if "=" in word else following) or str(one.default)
+            return str(one.default)
+    return None
+
+
+def _is_required(one: Option) -> bool:
+    return one.default is dataclasses.MISSING
+
+
+def _annotation(one: Option) -> Any:
+    text = escape(one.help)
+    if one.argument:
+        return Annotated[
+            str if _is_required(one) else str | None, typer.Argument(help=text, show_default=False)
+        ]
+    if one.is_flag:
+        return Annotated[
+            bool, typer.Option(one.name, help=text, rich_help_panel=one.panel or None, show_default=False)
+        ]
+    return Annotated[
+        str | None,
+        typer.Option(
+            one.name, metavar=one.kind, help=text, rich_help_panel=one.panel or None, show_default=False
+        ),
+    ]

@@ -1,97 +1,68 @@
-"""What the user asks of an evolution, checked before anything starts."""
+"""What the user may ask of a command: each option once, with its help, its choices and its bounds, and checked.
+
+A field is an option of every command whose settings have it. The command line, its help, MLproject and
+docs/options.md are made of these fields (`hypevo.cli.options`, `hypevo.cli.document`).
+"""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hypevo.messages import did_you_mean
 from hypevo.problem.fitness import DEFAULT_FITNESS
+from hypevo.problem.options import Checked, option, option_name
 from hypevo.protocol import InputError, full_name
 
-SAMPLERS = ("adaptive", "classic", "tpe", "cmaes", "random")
-PRUNERS = ("none", "median", "hyperband")
-KEEP_WEIGHTS = ("best", "all", "none")
-TRIAL_SEEDS = ("fixed", "per-trial")
 BUILT_IN, EMBEDDED = "trainers.yolov5:train", "digits"
+PANELS = ("The training", "The search", "How it runs", "Where things are")  # in the order of the help
+TRAINING, SEARCH, RUNNING, PLACES = PANELS
 
 
-@dataclass(frozen=True)
-class EvolveSettings:
-    """The options of `hypevo evolve`; the trainer's own are in `options`."""
+@dataclass(frozen=True, kw_only=True)
+class OnDevice(Checked):
+    """Where it computes."""
 
-    trainer: str = BUILT_IN
-    options: Mapping[str, Any] = field(default_factory=dict)
-    hyp: str | None = None  # a file or a preset; None: each gene's default
-    space: Path | None = None
-    freeze: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    fitness: str = DEFAULT_FITNESS
-    generations: int | None = None  # None: 12 for the embedded dataset, 300 otherwise
-    hours: float | None = None
-    gpu_hours: float | None = None  # of the whole study, earlier calls included
-    patience: int | None = None  # generations without a gain of more than `min_gain`
-    min_gain: float | None = None  # of fitness; None: the noise that the study itself shows
-    device: str = "auto"
-    slots_per_device: int = 1
-    stagger: float = 30.0
-    sampler: str = "adaptive"
-    seed: int = 0
-    trial_seed: str = "fixed"
-    pruner: str = "none"
-    study: str | None = None  # None: the dataset's name
-    storage: str = "mlruns/optuna.journal"
-    out: Path = Path("runs/evolve")
-    cache: Path = Path("runs/cache")
-    experiment: str = "hypevo"
-    retries: int = 2
-    trial_timeout: float | None = None
-    max_failures: int = 5
-    keep_weights: str = "best"
+    device: str = option("auto", "auto, cpu, mps, 0, or 0,1,2 (one slot each).", RUNNING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retried(Checked):
+    """What becomes of a training that is lost."""
+
+    retries: int = option(2, "Repeats of a training that was killed or timed out.", RUNNING, least=0)
+    trial_timeout: float | None = option(None, "Seconds that a training may take.", RUNNING, above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InSlots(OnDevice, Retried):
+    """How many trainings run at once."""
+
+    slots_per_device: int = option(1, "Trainings at once on each device.", RUNNING, least=1)
+    stagger: float = option(30.0, "Seconds between the first starts of several slots.", RUNNING, least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored(Checked):
+    """Where the studies are."""
+
+    storage: str = option(
+        "mlruns/optuna.journal", "Optuna's storage: a journal file, or any Optuna URL.", PLACES
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained(Checked):
+    """What trains. The trainer's own options are in `options`."""
+
+    trainer: str = option("yolov5", "What trains: «yolov5», or your own module:function.", TRAINING)
+    options: Mapping[str, Any] = field(default_factory=dict, metadata={"hidden": True})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "trainer", full_name(self.trainer))
-        for name, choices in (
-            ("sampler", SAMPLERS),
-            ("pruner", PRUNERS),
-            ("keep_weights", KEEP_WEIGHTS),
-            ("trial_seed", TRIAL_SEEDS),
-        ):
-            value = getattr(self, name)
-            if value not in choices:
-                hint = did_you_mean(value, choices)
-                raise InputError(
-                    f"{_option(name)}: expected one of {', '.join(choices)}; got «{value}»{hint}"
-                )
-        for name, least in (
-            ("generations", 0),
-            ("patience", 1),
-            ("min_gain", 0),
-            ("slots_per_device", 1),
-            ("stagger", 0),
-            ("seed", 0),
-            ("retries", 0),
-            ("max_failures", 1),
-        ):
-            value = getattr(self, name)
-            if value is not None and not least <= value < math.inf:
-                raise InputError(f"{_option(name)}: expected {least} or more; got {value}")
-        for name in ("hours", "gpu_hours", "trial_timeout"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise InputError(f"{_option(name)}: expected more than 0; got {value}")
-        if self.freeze and self.only:
-            raise InputError(
-                "--freeze and --only exclude each other: name the genes to hold, or the genes to move"
-            )
-        if self.study is not None and not re.fullmatch(r"[\w][\w. +-]*", self.study):
-            raise InputError(
-                f"--study: expected letters, digits, «.», «_», «+», «-» and blanks; got «{self.study}»"
-            )
 
     @property
     def embedded(self) -> bool:
@@ -99,15 +70,108 @@ class EvolveSettings:
         return self.trainer == BUILT_IN and self.options.get("data") in (None, EMBEDDED)
 
     @property
-    def name(self) -> str:
-        """The study's name: as given, else the dataset's, else the trainer's."""
-        if self.study:
-            return self.study
+    def usual_name(self) -> str:
+        """What a study or a training is called unless the user gives a name: as its dataset, else its trainer."""
         if self.embedded:
             return EMBEDDED
         data = self.options.get("data")
         name = Path(str(data)).stem if data else self.trainer.partition(":")[0].rpartition(".")[2]
         return re.sub(r"[^\w.+-]", "-", name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings(Trained, OnDevice, Stored):
+    """What every training needs that begins with a hyp file: the preflight looks at these."""
+
+    hyp: str | None = option(
+        None, "A YOLOv5 hyp file, or scratch-low (the default), -med, -high, voc.", SEARCH
+    )
+    space: Path | None = option(None, "Space file: «gene: {low: , high: , gain: }» over the default.", SEARCH)
+    fitness: str = option(
+        DEFAULT_FITNESS, "What to maximise: an expression of metrics, or module:function.", SEARCH
+    )
+    seed: int = option(0, "Everything random derives from it.", RUNNING, least=0)
+    out: Path = option(Path("runs/evolve"), "Folder for exports and trial folders.", PLACES)
+    cache: Path = option(
+        Path("runs/cache"), "Folder for image caches, shared by all trainings.", PLACES, named="--cache-dir"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySettings(TrainingSettings):
+    """What makes a study, before any of its trainings: `import` needs no more."""
+
+    freeze: tuple[str, ...] = option((), "Genes to hold at their value, comma-separated.", SEARCH)
+    only: tuple[str, ...] = option((), "The only genes to move, comma-separated.", SEARCH)
+    sampler: str = option(
+        "adaptive",
+        "Proposes the hyperparameters; classic is YOLOv5 7.0's.",
+        SEARCH,
+        choices=("adaptive", "classic", "tpe", "cmaes", "random"),
+    )
+    trial_seed: str = option(
+        "fixed",
+        "fixed: one seed for all trainings, as YOLOv5; per-trial: seed + number.",
+        RUNNING,
+        choices=("fixed", "per-trial"),
+    )
+    study: str | None = option(None, "Name of the study; the dataset's name by default.", PLACES)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_name("--study", self.study)
+        if self.freeze and self.only:
+            raise InputError(
+                "--freeze and --only exclude each other: name the genes to hold, or the genes to move"
+            )
+
+    @property
+    def name(self) -> str:
+        """The study's name: as given, else the dataset's, else the trainer's."""
+        return self.study or self.usual_name
+
+    @property
+    def folder(self) -> Path:
+        """Where the study's exports and trials are."""
+        return self.out / self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvolveSettings(StudySettings, InSlots):
+    """The options of `hypevo evolve`."""
+
+    generations: int | None = option(
+        None,
+        "Trainings in all, earlier calls included; 300 by default (embedded dataset: 12). 0: until stopped.",
+        SEARCH,
+        least=0,
+    )
+    hours: float | None = option(
+        None, "Hours of this call after which no training starts any more.", SEARCH, above=0
+    )
+    gpu_hours: float | None = option(
+        None,
+        "Device hours of the study, earlier calls included, after which no training starts any more.",
+        SEARCH,
+        above=0,
+    )
+    patience: int | None = option(
+        None, "Stop after so many generations without a gain beyond --min-gain.", SEARCH, least=1
+    )
+    min_gain: float | None = option(
+        None,
+        "Smallest gain of fitness that --patience counts; by default the noise, known from some 12 trainings on.",
+        SEARCH,
+        least=0,
+    )
+    pruner: str = option(
+        "none", "Stops hopeless trainings early.", SEARCH, choices=("none", "median", "hyperband")
+    )
+    max_failures: int = option(5, "Failures in a row that stop the study.", RUNNING, least=1)
+    keep_weights: str = option(
+        "best", "Trials whose weights stay on disk.", PLACES, choices=("best", "all", "none")
+    )
+    experiment: str = option("hypevo", "MLflow experiment.", PLACES)
 
     @property
     def total(self) -> int | None:
@@ -116,69 +180,64 @@ class EvolveSettings:
             return 12 if self.embedded else 300
         return self.generations or None
 
-    @property
-    def folder(self) -> Path:
-        """Where the study's exports and trials are."""
-        return self.out / self.name
 
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(TrainingSettings, Retried):
+    """The options of `hypevo train`: one training, without a search."""
 
-@dataclass(frozen=True)
-class TrainSettings:
-    """The options of `hypevo train`; the trainer's own are in `options`."""
-
-    trainer: str = BUILT_IN
-    options: Mapping[str, Any] = field(default_factory=dict)
-    hyp: str | None = None
-    space: Path | None = None
-    fitness: str = DEFAULT_FITNESS
-    device: str = "auto"
-    seed: int = 0
-    from_trial: int | None = None
-    from_study: str | None = None
-    storage: str = "mlruns/optuna.journal"
-    name: str | None = None
-    out: Path = Path("runs/train")
-    cache: Path = Path("runs/cache")
-    experiment: str = "hypevo-train"
-    retries: int = 2
-    trial_timeout: float | None = None
+    name: str | None = option(
+        None, "Name of the training; the dataset's name and a number by default.", PLACES
+    )
+    from_trial: int | None = option(
+        None, "Repeat this trial of a study, and say how the results differ.", SEARCH, least=0
+    )
+    from_study: str | None = option(
+        None, "The study of --from-trial; the only one in --storage by default.", SEARCH
+    )
+    out: Path = option(Path("runs/train"), "Folder in which the training gets a folder of its own.", PLACES)
+    experiment: str = option("hypevo-train", "MLflow experiment.", PLACES)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "trainer", full_name(self.trainer))
+        super().__post_init__()
+        _check_name("--name", self.name)
+        if self.from_study is not None and self.from_trial is None:
+            raise InputError("--from-study: expected --from-trial with it, the number of the trial to repeat")
 
     @property
     def training_name(self) -> str:
         """What the training is called: as given, else after its dataset."""
-        return self.name or EvolveSettings(trainer=self.trainer, options=self.options).name
+        return self.name or self.usual_name
+
+    def refuse_what_the_trial_says(self) -> None:
+        """Refuse options that a repeated trial decides; left alone they would be dropped in silence.
+
+        Raises:
+            InputError: One is given with --from-trial.
+        """
+        for name in ("trainer", "hyp", "space", "fitness", "seed"):
+            default = BUILT_IN if name == "trainer" else getattr(TrainSettings, name)
+            if getattr(self, name) != default:
+                raise InputError(f"{option_name(name)}: expected none with --from-trial, which has its own")
 
 
-@dataclass(frozen=True)
-class ConfirmSettings:
-    """The options of `hypevo confirm`."""
+@dataclass(frozen=True, kw_only=True)
+class ConfirmSettings(InSlots, Stored):
+    """The options of `hypevo confirm`. `options` are the trainer's, over those of the study: more epochs, say."""
 
-    study: str | None = None
-    storage: str = "mlruns/optuna.journal"
-    top: int = 1
-    recommended: bool = False
-    seeds: int = 5
-    options: Mapping[str, Any] = field(default_factory=dict)
-    device: str = "auto"
-    slots_per_device: int = 1
-    stagger: float = 0.0
-    retries: int = 2
-    trial_timeout: float | None = None
-    out: Path = Path("runs/evolve")
-    cache: Path = Path("runs/cache")
-    experiment: str = "hypevo-confirm"
-
-    def __post_init__(self) -> None:
-        if self.top < 1:
-            raise InputError(f"--top: expected 1 or more; got {self.top}")
-        if self.seeds < 2:
-            raise InputError(
-                f"--seeds: expected 2 or more, or there is no spread to judge by; got {self.seeds}"
-            )
+    study: str | None = option(None, "Name of the study; the only one in --storage by default.", PLACES)
+    top: int = option(1, "How many of the best trials are candidates.", SEARCH, least=1)
+    recommended: bool = option(False, "One more candidate: the mean of the elite.", SEARCH)
+    seeds: int = option(
+        5, "Fresh seeds, 2 or more; each trains the default and every candidate.", SEARCH, least=2
+    )
+    options: Mapping[str, Any] = field(default_factory=dict, metadata={"hidden": True})
+    out: Path = option(Path("runs/evolve"), "Folder that holds the study's.", PLACES)
+    cache: Path = option(
+        Path("runs/cache"), "Folder for image caches, shared by all trainings.", PLACES, named="--cache-dir"
+    )
+    experiment: str = option("hypevo-confirm", "MLflow experiment.", PLACES)
 
 
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+def _check_name(name: str, value: str | None) -> None:
+    if value is not None and not re.fullmatch(r"[\w][\w. +-]*", value):
+        raise InputError(f"{name}: expected letters, digits, «.», «_», «+», «-» and blanks, got «{value}»")

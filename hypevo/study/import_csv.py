@@ -11,7 +11,7 @@ from optuna.trial import TrialState, create_trial
 from hypevo.problem.fitness import parse_fitness
 from hypevo.problem.metrics import STANDARD_COLUMNS
 from hypevo.problem.plan import Plan
-from hypevo.problem.settings import EvolveSettings
+from hypevo.problem.settings import StudySettings
 from hypevo.problem.space import Space
 from hypevo.protocol import InputError
 from hypevo.results.evolve_csv import Row, read_evolve_csv
@@ -29,7 +29,7 @@ class Import:
     skipped: tuple[str, ...]  # a sentence for each row left out
 
 
-def import_csv(csv: Path, settings: EvolveSettings, plan: Plan) -> Import:
+def import_csv(csv: Path, settings: StudySettings, plan: Plan) -> Import:
     """Add the rows of an evolve.csv to a study, which is made if it is not there.
 
     A row whose values lie outside the search space is left out and named.

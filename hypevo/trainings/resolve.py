@@ -1,4 +1,8 @@
-"""Find a trainer by its name, `module:function`, and bind its settings. Used in child processes only."""
+"""Find a trainer by its name, `module:function`, and bind its settings.
+
+Trainings and checks use it in child processes only. The one exception is help: a command that only lists a trainer's
+options imports it in its own process, because it ends right after.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,12 @@ import importlib
 import importlib.util
 import sys
 import types
-import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hypevo.messages import did_you_mean
+from hypevo.problem.options import Option, option_name, options_of
 from hypevo.protocol import InputError, full_name
 
 
@@ -38,17 +42,25 @@ class Resolved:
                     f"trainer {self.name} has no options, got {', '.join(f'--{k}' for k in raw)}"
                 )
             return None
-        fields = {f.name for f in dataclasses.fields(kind) if f.init}
+        options = {one.field: one for one in options_of(kind, hidden=True)}
         for key in raw:
-            if key not in fields:
-                options = [_option(name) for name in sorted(fields)]
-                hint = did_you_mean(_option(key), options, otherwise=f"it has {', '.join(options)}")
-                raise InputError(f"trainer {self.name} has no option {_option(key)}{hint}")
-        hints = typing.get_type_hints(kind)
+            if key not in options:
+                names = sorted(one.name for one in self.options)
+                hint = did_you_mean(option_name(key), names, otherwise=f"it has {', '.join(names)}")
+                raise InputError(f"trainer {self.name} has no option {option_name(key)}{hint}")
+        values = {
+            key: options[key].parse(value) if isinstance(value, str) else value for key, value in raw.items()
+        }
         try:
-            return kind(**{key: _convert(key, value, hints[key]) for key, value in raw.items()})
+            return kind(**values)
         except (ValueError, FileNotFoundError) as error:
             raise InputError(str(error)) from error
+
+    @property
+    def options(self) -> list[Option]:
+        """The fields of its `Settings`; none from a trainer that has none."""
+        kind = getattr(self.module, "Settings", None)
+        return [] if kind is None else options_of(kind)
 
     def bound(self, settings: Any | None) -> Any:
         """The training function with its settings bound."""
@@ -98,39 +110,3 @@ def _not_found(name: str, module_name: str, missing: str) -> str:
         return f"trainer {name}: not among {', '.join(names)}; give your own as module:function"
     places = f"the environment or {Path.cwd()}"
     return f"trainer {name}: no module «{missing}»; expected module:function, importable from {places}"
-
-
-def _convert(key: str, value: Any, hint: Any) -> Any:
-    """A command line's text as the type that the field declares; anything that is no text passes unchanged."""
-    if not isinstance(value, str):
-        return value
-    kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)] if _is_union(hint) else [hint]
-    expected = []
-    for kind in kinds:
-        if kind not in _KINDS:
-            return value  # a text, or what the trainer's `Settings` judges itself
-        parse, name = _KINDS[kind]
-        try:
-            return parse(value)
-        except (ValueError, KeyError):
-            expected.append(name)
-    raise InputError(f"{_option(key)}: expected {' or '.join(expected)}, got «{value}»")
-
-
-def _option(key: str) -> str:
-    return f"--{key.replace('_', '-')}"
-
-
-def _is_union(hint: Any) -> bool:
-    return typing.get_origin(hint) in (typing.Union, types.UnionType)
-
-
-_BOOLEANS = dict.fromkeys(("true", "yes", "1", "on"), True) | dict.fromkeys(
-    ("false", "no", "0", "off"), False
-)
-_KINDS: Mapping[Any, tuple[Callable[[str], Any], str]] = {
-    bool: (lambda text: _BOOLEANS[text.lower()], "true or false"),
-    int: (int, "a whole number"),
-    float: (float, "a number"),
-    Path: (Path, "a path"),
-}

@@ -67,7 +67,13 @@ class Settings:
     amp: bool = _option(True, "mixed precision (float16) on CUDA")
     bfloat16: bool = _option(False, "mixed precision on a CPU, a third faster where it has the instructions")
     strict: bool = _option(False, "make skipped images and labels an error instead of a warning")
-    cache: str = _option("", "folder of the image caches that trainings share (default: each training's own)")
+    cache: str = field(  # set by `prepare`
+        default="",
+        metadata={
+            "help": "folder of the image caches that trainings share (default: each training's own)",
+            "hidden": True,
+        },
+    )
 
     def __post_init__(self) -> None:
         embedded = self.data == EMBEDDED

@@ -1,0 +1,88 @@
+"""What the smaller commands are asked, and what only the command line knows of the others: `--json`, a file's place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypevo.problem.fitness import DEFAULT_FITNESS
+from hypevo.problem.options import Checked, argument, option
+from hypevo.problem.settings import (
+    PLACES,
+    SEARCH,
+    ConfirmSettings,
+    OnDevice,
+    Stored,
+    StudySettings,
+    Trained,
+)
+
+_ONLY = "Name of the study; the only one in --storage by default."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer(Checked):
+    """How the result is printed."""
+
+    json: bool = option(False, "Print one JSON object on standard output.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfStudy(Stored):
+    """Which study."""
+
+    study: str | None = option(None, _ONLY, PLACES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirm(ConfirmSettings, Answer):
+    """The options of `hypevo confirm`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import(StudySettings, Answer):
+    """The options of `hypevo import`: those that make a study."""
+
+    csv: Path = argument("An evolve.csv, YOLOv5's own too.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Val(Trained, OnDevice, Answer):
+    """The options of `hypevo val`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status(OfStudy, Answer):
+    """The options of `hypevo status`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export(OfStudy):
+    """The options of `hypevo export`."""
+
+    out: Path | None = option(None, "Folder to write into; runs/evolve/STUDY by default.", PLACES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plot(Checked):
+    """The options of `hypevo plot`."""
+
+    csv: Path = argument("Any evolve.csv, YOLOv5's own too.")
+    out: Path | None = option(None, "The picture; evolve.png beside the csv by default.", PLACES)
+    space: Path | None = option(None, "Space file, whose bounds are drawn; the default's otherwise.", SEARCH)
+    fitness: str = option(DEFAULT_FITNESS, "What was maximised: an expression of metrics.", SEARCH)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Describe(Checked):
+    """What `hypevo trainer` is asked."""
+
+    trainer: str = argument("yolov5, the default, or your own module:function.", default="yolov5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ui(Stored):
+    """The options of `hypevo ui`."""
+
+    mlflow_port: int = option(5000, "Port of MLflow's page.", PLACES, least=1)
+    dashboard_port: int = option(8080, "Port of optuna-dashboard.", PLACES, least=1)
