@@ -65,6 +65,23 @@ def place(error: BaseException) -> str:
     return f" ({Path(frame[0].filename).name}:{frame[0].lineno})" if frame else ""
 
 
+def printable(text: str) -> str:
+    r"""The text with an escape, as `\x1b`, for each character that a terminal obeys, and for broken ones.
+
+    Names and messages come from strangers' files, and some terminals write the clipboard or hide text on request. The
+    room `trainers` has its own such function: neither may import the other.
+    """
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for one in text
+    )
+
+
+def printable_lines(text: str) -> str:
+    """The same, line by line."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def hidden(text: str) -> str:
     """The text with `***` for the password of each address in it, as in `postgresql://user:***@host/name`."""
     return _PASSWORD.sub(r"\1***@", text)

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from hypevo.cli import questions as ask
 from hypevo.cli.options import add_command
-from hypevo.messages import hidden
+from hypevo.cli.terminal import cell, messages, open_streams, print_metrics, results
+from hypevo.interrupts import terminated_gently
+from hypevo.messages import hidden, printable, printable_lines
 from hypevo.problem.settings import EvolveSettings, TrainSettings
 from hypevo.protocol import InputError, WorkError
 
@@ -33,8 +33,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# Progress and messages; standard output is for results. What is printed may be a user's: no markup, no emoji.
-console = Console(stderr=True, soft_wrap=True, markup=False, emoji=False, highlight=False)
+console = messages()  # standard output is for results
 
 
 def evolve(settings: EvolveSettings) -> None:
@@ -98,9 +97,11 @@ def train(settings: TrainSettings) -> None:
             trained = train_once(repeat.settings, watcher, repeat.individual)
     outcome, folder = trained.outcome, trained.folder
     if outcome.failure is not None:
-        console.print(f"{outcome.failure}: {outcome.reason}; see {folder / 'log.txt'}", style="bold red")
+        console.print(
+            printable(f"{outcome.failure}: {outcome.reason}; see {folder / 'log.txt'}"), style="bold red"
+        )
         raise typer.Exit(INTERRUPTED if outcome.failure == "interrupted" else FAILED)
-    _print_metrics(outcome.metrics)
+    print_metrics(outcome.metrics)
     for name, before in repeat.metrics.items() if repeat else ():
         difference = outcome.metrics[name] - before
         same = "the same to the last digit" if difference == 0 else f"differs by {difference:+.3g}"
@@ -126,7 +127,7 @@ def val(asked: ask.Val) -> None:
     if asked.json:
         typer.echo(json.dumps({"metrics": metrics}))
     else:
-        _print_metrics(metrics)
+        print_metrics(metrics)
 
 
 def status(asked: ask.Status) -> None:
@@ -142,8 +143,8 @@ def status(asked: ask.Status) -> None:
         return
     table = Table(show_header=False, box=None)
     for key, value in found.items():
-        table.add_row(key.replace("_", " "), _cell(value))
-    answer = _answer()
+        table.add_row(key.replace("_", " "), cell(value))
+    answer = results()
     answer.print(table)
     if found["interrupted"]:
         answer.print("no driver is running; the command that began the study continues it", style="yellow")
@@ -195,7 +196,7 @@ def import_(asked: ask.Import) -> None:
     refuse(checked.errors)
     found = import_csv(asked.csv, asked, checked.plan)
     for sentence in found.skipped:
-        console.print(f"left out: {sentence}", style="yellow")
+        console.print(printable(f"left out: {sentence}"), style="yellow")
     if asked.json:
         typer.echo(json.dumps(asdict(found)))
     else:
@@ -274,36 +275,17 @@ def root(
 
 def main() -> NoReturn:
     """The console script: exit codes 0 done, 1 the work failed, 2 the input is wrong, 130 interrupted."""
+    open_streams()
     try:
-        app()
+        with terminated_gently():
+            app()
     except InputError as error:
-        console.print(hidden(f"error: {error}"), style="bold red")
+        console.print(printable_lines(hidden(f"error: {error}")), style="bold red")
         sys.exit(WRONG_INPUT)
     except WorkError as error:
-        console.print(hidden(f"failed: {error}"), style="bold red")
+        console.print(printable_lines(hidden(f"failed: {error}")), style="bold red")
         sys.exit(FAILED)
+    except KeyboardInterrupt:
+        console.print("interrupted")
+        sys.exit(INTERRUPTED)
     sys.exit(DONE)
-
-
-def _answer() -> Console:
-    """Standard output, for results."""
-    return Console(soft_wrap=True, markup=False, emoji=False)
-
-
-def _cell(value: object) -> str:
-    """A value of the status as people read it."""
-    if isinstance(value, dict):
-        return _cell([f"{name} {_cell(one)}" for name, one in value.items()])
-    if isinstance(value, list):
-        return ", ".join(f"trial {one}" if isinstance(one, int) else one for one in value) or "–"
-    if isinstance(value, float):
-        return f"{value:.5f}"
-    return "–" if value is None else str(value)
-
-
-def _print_metrics(metrics: Mapping[str, float]) -> None:
-    table = Table(box=None)
-    for name in metrics:
-        table.add_column(name, justify="right")
-    table.add_row(*(f"{value:.5g}" for value in metrics.values()))
-    _answer().print(table)

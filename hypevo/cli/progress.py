@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from hypevo.messages import printable_lines
 from hypevo.protocol import Finding, Outcome
 
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
@@ -121,6 +122,7 @@ class TerminalWatcher:
         self._print(text, "yellow")
 
     def _print(self, text: str, style: str = "") -> None:
+        text = printable_lines(text)
         self._console.print(text, style=style, markup=False, highlight=False, emoji=False)
 
     def _text(self) -> str:
