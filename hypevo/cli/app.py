@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from hypevo.cli import questions as ask
 from hypevo.cli.options import add_command
+from hypevo.cli.tables import print_metrics, print_status
 from hypevo.messages import hidden
 from hypevo.problem.settings import EvolveSettings, TrainSettings
 from hypevo.protocol import InputError, WorkError
@@ -27,7 +26,6 @@ DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
     name="hypevo",
-    help="Evolve the hyperparameters of a detector training, and know that the winner wins.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -100,7 +98,7 @@ def train(settings: TrainSettings) -> None:
     if outcome.failure is not None:
         console.print(f"{outcome.failure}: {outcome.reason}; see {folder / 'log.txt'}", style="bold red")
         raise typer.Exit(INTERRUPTED if outcome.failure == "interrupted" else FAILED)
-    _print_metrics(outcome.metrics)
+    print_metrics(outcome.metrics)
     for name, before in repeat.metrics.items() if repeat else ():
         difference = outcome.metrics[name] - before
         same = "the same to the last digit" if difference == 0 else f"differs by {difference:+.3g}"
@@ -126,7 +124,7 @@ def val(asked: ask.Val) -> None:
     if asked.json:
         typer.echo(json.dumps({"metrics": metrics}))
     else:
-        _print_metrics(metrics)
+        print_metrics(metrics)
 
 
 def status(asked: ask.Status) -> None:
@@ -140,13 +138,7 @@ def status(asked: ask.Status) -> None:
     if asked.json:
         typer.echo(json.dumps(found))
         return
-    table = Table(show_header=False, box=None)
-    for key, value in found.items():
-        table.add_row(key.replace("_", " "), _cell(value))
-    answer = _answer()
-    answer.print(table)
-    if found["interrupted"]:
-        answer.print("no driver is running; the command that began the study continues it", style="yellow")
+    print_status(found)
 
 
 def confirm(asked: ask.Confirm) -> None:
@@ -260,16 +252,20 @@ for _name, (_settings, _run) in COMMANDS.items():
     add_command(app, _settings, _run, _name)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hypevo {version('hypevo')}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
-    shows_version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
     """Evolve the hyperparameters of a detector training, and know that the winner wins."""
-    if shows_version:
-        typer.echo(f"hypevo {version('hypevo')}")
-        raise typer.Exit
 
 
 def main() -> NoReturn:
@@ -283,27 +279,3 @@ def main() -> NoReturn:
         console.print(hidden(f"failed: {error}"), style="bold red")
         sys.exit(FAILED)
     sys.exit(DONE)
-
-
-def _answer() -> Console:
-    """Standard output, for results."""
-    return Console(soft_wrap=True, markup=False, emoji=False)
-
-
-def _cell(value: object) -> str:
-    """A value of the status as people read it."""
-    if isinstance(value, dict):
-        return _cell([f"{name} {_cell(one)}" for name, one in value.items()])
-    if isinstance(value, list):
-        return ", ".join(f"trial {one}" if isinstance(one, int) else one for one in value) or "–"
-    if isinstance(value, float):
-        return f"{value:.5f}"
-    return "–" if value is None else str(value)
-
-
-def _print_metrics(metrics: Mapping[str, float]) -> None:
-    table = Table(box=None)
-    for name in metrics:
-        table.add_column(name, justify="right")
-    table.add_row(*(f"{value:.5g}" for value in metrics.values()))
-    _answer().print(table)

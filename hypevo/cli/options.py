@@ -22,7 +22,6 @@ from hypevo.problem.settings import PANELS
 from hypevo.protocol import InputError, full_name
 
 HELP = ("--help", "-h")
-OURS = "trainers."  # the package of our own trainers: none of them has an option that is in the table of foreign ones
 PASSED, TRAINER = "hypevo.passed", "hypevo.trainer"  # keys of a context's `meta`
 Settings = TypeVar("Settings")
 
@@ -75,17 +74,15 @@ def settings_of(settings: type[Settings], given: Mapping[str, Any], passed: Mapp
         for one in options
         if (word := given.get(one.field)) not in (None, "", False)
     }
-    takes_more = any(one.name == "options" for one in dataclasses.fields(settings))  # type: ignore[arg-type]
-    trainer = _trainer(options, values)
-    if not takes_more or (trainer is not None and trainer.startswith(OURS)):
-        names = [one.name for one in options if not one.argument]
-        problems = [answer(name, value, names) for name, value in passed.items()]
-        if not takes_more:
-            problems = [
-                said or f"no option {name}; there are {', '.join(names)}"
-                for name, said in zip(passed, problems, strict=True)
-            ]
-        refuse([said for said in problems if said is not None])
+    takes_more = _takes_more(settings)
+    trainer = _trainer(options, values) if takes_more else ""
+    names = [one.name for one in options if not one.argument]
+    says = {name: answer(name, value, names, trainer) for name, value in passed.items()}
+    if not takes_more:
+        says = {
+            name: said or f"no option {name}; there are {', '.join(names)}" for name, said in says.items()
+        }
+    refuse([said for said in says.values() if said is not None])
     if takes_more:
         values["options"] = {
             name.removeprefix("--").replace("-", "_"): value for name, value in passed.items() if value != ""
@@ -96,12 +93,14 @@ def settings_of(settings: type[Settings], given: Mapping[str, Any], passed: Mapp
 def command_class(settings: type[Any]) -> type[TyperCommand]:
     """The class of a command that tells its own options from those it passes on, and lists both in its help."""
     options = options_of(settings)
+    takes_more = _takes_more(settings)
 
     class Command(TyperCommand):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-            ours, passed = split(options, args)
-            ctx.meta[PASSED] = passed
-            ctx.meta[TRAINER] = _typed(options, "trainer", args)
+            trainer = _typed(options, "trainer", args)
+            named = full_name(trainer) if trainer else None if takes_more else ""
+            ours, passed = split(options, args, named)
+            ctx.meta[PASSED], ctx.meta[TRAINER] = passed, trainer
             return super().parse_args(ctx, ours)
 
         def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -114,11 +113,16 @@ def command_class(settings: type[Any]) -> type[TyperCommand]:
     return Command
 
 
-def split(options: list[Option], words: list[str]) -> tuple[list[str], dict[str, str]]:
+def split(options: list[Option], words: list[str], trainer: str | None) -> tuple[list[str], dict[str, str]]:
     """Divide a command line into the words that the command understands and the options that it passes on.
 
     A flag may have a value as in `--recommended=true`, for programs that write one always, and an option that is
     passed on may have none: it is a flag of the trainer's.
+
+    Args:
+        options: Those of the command.
+        words: What was typed.
+        trainer: Its full name; empty for a command without one, None when a study will say it.
 
     Raises:
         InputError: A word is neither.
@@ -149,8 +153,13 @@ def split(options: list[Option], words: list[str]) -> tuple[list[str], dict[str,
             room -= 1
             ours.append(word)
         else:
-            raise InputError(answer_word(word, list(known)))
+            raise InputError(answer_word(word, list(known), trainer))
     return ours, passed
+
+
+def _takes_more(settings: type[Any]) -> bool:
+    """Whether there is a trainer that options can be passed on to."""
+    return any(one.name == "options" for one in dataclasses.fields(settings))
 
 
 def _trainer(options: list[Option], values: Mapping[str, Any]) -> str | None:
