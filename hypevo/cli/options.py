@@ -147,7 +147,8 @@ def split(options: list[Option], words: list[str], trainer: str | None) -> tuple
             waiting = waiting if equals else waiting[1:]
         elif word.startswith("--") and word != "--":
             if not equals:
-                value = waiting.pop(0) if waiting and not waiting[0].startswith("--") else "true"
+                has_value = waiting and not waiting[0].startswith("--") and waiting[0] not in HELP
+                value = waiting.pop(0) if has_value else "true"
             passed[name] = value
         elif room and not word.startswith("-"):
             room -= 1
@@ -174,7 +175,7 @@ def _typed(options: list[Option], field: str, words: list[str]) -> str | None:
     """What a command line says for a field, before it is parsed: help is shown however wrong the rest is."""
     for one in options:
         if one.field == field and not one.argument:
-            for word, following in zip(words, [*words[1:], ""], strict=True):
+            for word, following in zip(words, (*words, "")[1:], strict=True):
                 if word.startswith(f"{one.name}=") or word == one.name:
                     return (word.partition("=")[2] if "=" in word else following) or str(one.default)
             return str(one.default)
