@@ -98,7 +98,8 @@ def command_class(settings: type[Any]) -> type[TyperCommand]:
     class Command(TyperCommand):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             trainer = _typed(options, "trainer", args)
-            named = full_name(trainer) if trainer else None if takes_more else ""
+            a_study_says = any(word.partition("=")[0] == "--from-trial" for word in args) or trainer is None
+            named = full_name(trainer or "") if not a_study_says else None if takes_more else ""
             ours, passed = split(options, args, named)
             ctx.meta[PASSED], ctx.meta[TRAINER] = passed, trainer
             return super().parse_args(ctx, ours)
