@@ -13,11 +13,11 @@ from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.table import Table
 
 from hypevo.cli import questions as ask
 from hypevo.cli.options import add_command
-from hypevo.cli.terminal import cell, messages, open_streams, print_metrics, results
+from hypevo.cli.tables import print_metrics, print_status
+from hypevo.cli.terminal import messages, open_streams
 from hypevo.interrupts import terminated_gently
 from hypevo.messages import hidden, printable, printable_lines
 from hypevo.problem.settings import EvolveSettings, TrainSettings
@@ -27,7 +27,6 @@ DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
     name="hypevo",
-    help="Evolve the hyperparameters of a detector training, and know that the winner wins.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -141,13 +140,7 @@ def status(asked: ask.Status) -> None:
     if asked.json:
         typer.echo(json.dumps(found))
         return
-    table = Table(show_header=False, box=None)
-    for key, value in found.items():
-        table.add_row(key.replace("_", " "), cell(value))
-    answer = results()
-    answer.print(table)
-    if found["interrupted"]:
-        answer.print("no driver is running; the command that began the study continues it", style="yellow")
+    print_status(found)
 
 
 def confirm(asked: ask.Confirm) -> None:
@@ -261,16 +254,20 @@ for _name, (_settings, _run) in COMMANDS.items():
     add_command(app, _settings, _run, _name)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hypevo {version('hypevo')}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
-    shows_version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
     """Evolve the hyperparameters of a detector training, and know that the winner wins."""
-    if shows_version:
-        typer.echo(f"hypevo {version('hypevo')}")
-        raise typer.Exit
 
 
 def main() -> NoReturn:

@@ -5,87 +5,93 @@ Answered from this table and not by spelling: `--imgsz` is far from `--img`, and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from hypevo.messages import did_you_mean, nearest_name
+from hypevo.problem.options import options_of
+from hypevo.problem.settings import BUILT_IN, EvolveSettings
 
-_CHECKOUT = (
-    "the built-in trainer has none; a YOLOv5 checkout does: "
-    '--trainer trainers.external.yolov5_repo --repo FOLDER --extra "--{name}"'
-)
-_DEFAULT = "hyperparameters are in a file: --hyp my_hyp.yaml; --only {name} moves this one alone"
+CHECKOUT = "trainers.external.yolov5_repo:train"
+_EXTRA = f'a YOLOv5 checkout has it: --trainer {CHECKOUT.partition(":")[0]} --repo FOLDER --extra "--{{name}}{{value}}"'
+_IN_HYP = "it is a hyperparameter, and those are in a file: --hyp my_hyp.yaml"
+_RESUMES = "there is no need: the same command goes on with the same study"
 
-# What follows «no option --NAME; ». {name} is what was typed, {value} its value with a blank before it, or nothing.
+# What follows «no option --NAME; ». {name} is what was typed, {value} its value behind a blank, or nothing.
 FOREIGN = {
     "imgsz": "it is --img{value} here",
     "img-size": "it is --img{value} here",
-    "image-size": "it is --img{value} here",
     "batch-size": "it is --batch{value} here",
     "name": "it is --study{value} here",
     "project": "it is --out{value} here",
     "cfg": "a model's size is --model (n, s, m, l, x), a file of hyperparameters is --hyp",
-    "evolve": "it is --generations{value} here; the command is `hypevo evolve`",
+    "evolve": "it is --generations{value} here",
     "iterations": "it is --generations{value} here",
     "adam": "it is --optimizer Adam here",
     "noautoanchor": "it is --autoanchor false here",
-    "half": "it is --amp true here, which is the default",
     "noplots": "it is --pictures false here",
-    "cache": "images are cached on disk always; --cache-dir names the folder",
-    "workers": "there are no loader processes here: images come from a cache that all trainings share",
-    "resume": "there is no need: the same command goes on with the same study",
-    "exist-ok": "there is no need: the same command goes on with the same study",
-    "pretrained": "it is --weights CHECKPOINT to fine-tune, --model SIZE to train from scratch",
-    "task": "measuring a checkpoint is a command here: `hypevo val`",
-    "save-period": "--keep-weights says whose weights stay",
-    "nosave": "it is --keep-weights none here",
     "noval": "it is --val-every 0 here: after the last epoch only",
+    "linear-lr": "the learning rate falls along a line unless --cos-lr is given",
+    "pretrained": "it is --weights CHECKPOINT to fine-tune, --model SIZE to train from scratch",
+    "cache": "images are always cached on disk; --cache-dir names the folder",
+    "workers": "there are no loader processes here: images come from a cache that all trainings share",
+    "resume": _RESUMES,
+    "exist-ok": _RESUMES,
+    **dict.fromkeys(("rect", "single-cls", "multi-scale", "image-weights", "quad", "sync-bn"), _EXTRA),
     **dict.fromkeys(
-        ("rect", "single-cls", "multi-scale", "image-weights", "quad", "linear-lr", "sync-bn"), _CHECKOUT
+        ("lr0", "lrf", "momentum", "weight-decay", "warmup-epochs", "box", "cls", "obj"), _IN_HYP
     ),
-    **dict.fromkeys(
-        ("lr0", "lrf", "momentum", "weight-decay", "warmup-epochs", "box", "cls", "obj"), _DEFAULT
-    ),
-    **dict.fromkeys(
-        ("mosaic", "mixup", "hsv-h", "hsv-s", "hsv-v", "degrees", "translate", "scale"), _DEFAULT
-    ),
-    **dict.fromkeys(("shear", "perspective", "flipud", "fliplr", "copy-paste"), _DEFAULT),
+    **dict.fromkeys(("mosaic", "mixup", "hsv-h", "hsv-s", "hsv-v", "degrees", "translate", "scale"), _IN_HYP),
+    **dict.fromkeys(("shear", "perspective", "flipud", "fliplr", "copy-paste"), _IN_HYP),
 }
-_WORDS = {"model": "weights"}  # in `model=yolov5s.pt`, where a name without dashes stands before a «=»
-_NEAR = 0.85  # a likeness from which an option counts as mistyped; a trainer's own may well be less like ours
+_NEAR = 0.85  # likeness from which an option counts as mistyped; a trainer's own may well be less like ours
 
 
-def answer(name: str, value: str, known: Sequence[str]) -> str | None:
-    """What to say of an option that a command does not have; None when it may be a trainer's own.
+def answer(name: str, value: str, known: Sequence[str], trainer: str | None) -> str | None:
+    """What to say of an option that a command does not have; None when it may be the trainer's own.
 
     Args:
         name: As it was typed: `--imgsz`.
         value: What was typed as its value; empty when nothing was.
         known: The options that the command has.
+        trainer: Its full name; empty for a command without one, None when a study will say it.
     """
-    plain = name.removeprefix("--").replace("_", "-")
-    if f"--{plain}" in known:
+    if not knows_yolov5(trainer):
         return None
-    if plain in FOREIGN:
-        says = FOREIGN[plain]
-        if plain == "name" and "--study" not in known:
-            says = "it is not needed here"
-        return f"no option {name}; " + says.format(name=plain, value=f" {value}" if value else "")
+    plain = name.removeprefix("--").replace("_", "-")
     if plain == "study" and "--name" in known:
         return f"no option {name}; a single training's name is --name {value}".rstrip()
+    if plain in FOREIGN:
+        return f"no option {name}; {_says(plain, value, known, trainer)}"
     near = nearest_name(name, known, at_least=_NEAR)
     return f"no option {name}{did_you_mean(name, [near])}" if near else None
 
 
-def answer_word(word: str, known: Sequence[str]) -> str:
+def answer_word(word: str, known: Sequence[str], trainer: str | None) -> str:
     """What to say of a word that is neither an option nor the value of one: `300`, `epochs=10`."""
     name, equals, value = word.partition("=")
-    if not equals or not name.replace("_", "").isalnum():
-        return f"unexpected argument «{word}»; options are given as --name value (see --help)"
     plain = name.replace("_", "-")
-    if plain == "model" and not value.endswith((".pt", ".pth")):
-        return f"unexpected argument «{word}»; expected --model {value}"
-    plain = _WORDS.get(plain, plain)
-    if f"--{plain}" not in known and plain in FOREIGN:
-        says = answer(f"--{plain}", value, known)
-        return f"unexpected argument «{word}»; {(says or '').partition('; ')[2]}"
+    if not equals or not re.fullmatch(r"\w[\w-]*", plain):
+        return f"unexpected argument «{word}»; options are given as --name value (see --help)"
+    if knows_yolov5(trainer) and f"--{plain}" not in known and plain in FOREIGN:
+        return f"unexpected argument «{word}»; {_says(plain, value, known, trainer)}"
+    if plain == "model" and value.endswith((".pt", ".pth")):
+        plain = "weights"
     return f"unexpected argument «{word}»; expected --{plain} {value}"
+
+
+def knows_yolov5(trainer: str | None) -> bool:
+    """Whether the table speaks of this trainer: one of a user's own may have an option of the same name."""
+    return trainer in ("", BUILT_IN, CHECKOUT)
+
+
+def _says(plain: str, value: str, known: Sequence[str], trainer: str | None) -> str:
+    says = FOREIGN[plain]
+    if trainer == CHECKOUT and not says.startswith("it is"):
+        says = 'options of train.py are given in --extra "--{name}{value}"'
+    says = says.format(name=plain, value=f" {value}" if value and value != "true" else "")
+    of_evolve = {one.name for one in options_of(EvolveSettings)} - set(known)
+    elsewhere = [name for name in re.findall(r"--[a-z0-9-]+", says) if name in of_evolve]
+    return says + (
+        f", and {elsewhere[0]} is an option of `hypevo evolve`, not of this command" if elsewhere else ""
+    )

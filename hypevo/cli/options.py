@@ -22,7 +22,6 @@ from hypevo.problem.settings import PANELS
 from hypevo.protocol import InputError, full_name
 
 HELP = ("--help", "-h")
-OURS = "trainers."  # the package of our own trainers: none of them has an option that is in the table of foreign ones
 PASSED, TRAINER = "hypevo.passed", "hypevo.trainer"  # keys of a context's `meta`
 Settings = TypeVar("Settings")
 
@@ -75,17 +74,15 @@ def settings_of(settings: type[Settings], given: Mapping[str, Any], passed: Mapp
         for one in options
         if (word := given.get(one.field)) not in (None, "", False)
     }
-    takes_more = any(one.name == "options" for one in dataclasses.fields(settings))  # type: ignore[arg-type]
-    trainer = _trainer(options, values)
-    if not takes_more or (trainer is not None and trainer.startswith(OURS)):
-        names = [one.name for one in options if not one.argument]
-        problems = [answer(name, value, names) for name, value in passed.items()]
-        if not takes_more:
-            problems = [
-                said or f"no option {name}; there are {', '.join(names)}"
-                for name, said in zip(passed, problems, strict=True)
-            ]
-        refuse([said for said in problems if said is not None])
+    takes_more = _takes_more(settings)
+    trainer = _trainer(options, values) if takes_more else ""
+    names = [one.name for one in options if not one.argument]
+    says = {name: answer(name, value, names, trainer) for name, value in passed.items()}
+    if not takes_more:
+        says = {
+            name: said or f"no option {name}; there are {', '.join(names)}" for name, said in says.items()
+        }
+    refuse([said for said in says.values() if said is not None])
     if takes_more:
         values["options"] = {
             name.removeprefix("--").replace("-", "_"): value for name, value in passed.items() if value != ""
@@ -96,12 +93,15 @@ def settings_of(settings: type[Settings], given: Mapping[str, Any], passed: Mapp
 def command_class(settings: type[Any]) -> type[TyperCommand]:
     """The class of a command that tells its own options from those it passes on, and lists both in its help."""
     options = options_of(settings)
+    takes_more = _takes_more(settings)
 
     class Command(TyperCommand):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-            ours, passed = split(options, args)
-            ctx.meta[PASSED] = passed
-            ctx.meta[TRAINER] = _typed(options, "trainer", args)
+            trainer = _typed(options, "trainer", args)
+            a_study_says = any(word.partition("=")[0] == "--from-trial" for word in args) or trainer is None
+            named = full_name(trainer or "") if not a_study_says else None if takes_more else ""
+            ours, passed = split(options, args, named)
+            ctx.meta[PASSED], ctx.meta[TRAINER] = passed, trainer
             return super().parse_args(ctx, ours)
 
         def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -114,11 +114,16 @@ def command_class(settings: type[Any]) -> type[TyperCommand]:
     return Command
 
 
-def split(options: list[Option], words: list[str]) -> tuple[list[str], dict[str, str]]:
+def split(options: list[Option], words: list[str], trainer: str | None) -> tuple[list[str], dict[str, str]]:
     """Divide a command line into the words that the command understands and the options that it passes on.
 
     A flag may have a value as in `--recommended=true`, for programs that write one always, and an option that is
     passed on may have none: it is a flag of the trainer's.
+
+    Args:
+        options: Those of the command.
+        words: What was typed.
+        trainer: Its full name; empty for a command without one, None when a study will say it.
 
     Raises:
         InputError: A word is neither.
@@ -143,14 +148,20 @@ def split(options: list[Option], words: list[str]) -> tuple[list[str], dict[str,
             waiting = waiting if equals else waiting[1:]
         elif word.startswith("--") and word != "--":
             if not equals:
-                value = waiting.pop(0) if waiting and not waiting[0].startswith("--") else "true"
+                has_value = waiting and not waiting[0].startswith("--") and waiting[0] not in HELP
+                value = waiting.pop(0) if has_value else "true"
             passed[name] = value
         elif room and not word.startswith("-"):
             room -= 1
             ours.append(word)
         else:
-            raise InputError(answer_word(word, list(known)))
+            raise InputError(answer_word(word, list(known), trainer))
     return ours, passed
+
+
+def _takes_more(settings: type[Any]) -> bool:
+    """Whether there is a trainer that options can be passed on to."""
+    return any(one.name == "options" for one in dataclasses.fields(settings))
 
 
 def _trainer(options: list[Option], values: Mapping[str, Any]) -> str | None:
@@ -165,7 +176,7 @@ def _typed(options: list[Option], field: str, words: list[str]) -> str | None:
     """What a command line says for a field, before it is parsed: help is shown however wrong the rest is."""
     for one in options:
         if one.field == field and not one.argument:
-            for word, following in zip(words, [*words[1:], ""], strict=True):
+            for word, following in zip(words, (*words, "")[1:], strict=True):
                 if word.startswith(f"{one.name}=") or word == one.name:
                     return (word.partition("=")[2] if "=" in word else following) or str(one.default)
             return str(one.default)

@@ -1,17 +1,13 @@
-"""The terminal: a console that outlives it, plain text only, and how results are printed."""
+"""The terminal: consoles for messages and for results, plain text only, and a study outlives them."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-from collections.abc import Mapping
 from typing import TextIO, cast
 
 from rich.console import Console
-from rich.table import Table
-
-from hypevo.messages import printable
 
 
 class _Outliving:
@@ -70,26 +66,6 @@ def messages() -> Console:
 def results() -> Console:
     """The console for results, on standard output."""
     return Console(soft_wrap=True, markup=False, emoji=False)
-
-
-def cell(value: object) -> str:
-    """A value of a table as people read it."""
-    if isinstance(value, dict):
-        return cell([f"{name} {cell(one)}" for name, one in value.items()])
-    if isinstance(value, list):
-        return ", ".join(f"trial {one}" if isinstance(one, int) else one for one in value) or "–"
-    if isinstance(value, float):
-        return f"{value:.5f}"
-    return "–" if value is None else printable(str(value))
-
-
-def print_metrics(metrics: Mapping[str, float]) -> None:
-    """Print metrics as a table with one row."""
-    table = Table(box=None)
-    for name in metrics:
-        table.add_column(printable(name), justify="right")
-    table.add_row(*(f"{value:.5g}" for value in metrics.values()))
-    results().print(table)
 
 
 def _silence(stream: TextIO) -> None:

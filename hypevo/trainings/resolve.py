@@ -74,6 +74,8 @@ def resolve(name: str) -> Resolved:
         InputError: no such module or function, or a folder that hides ours.
     """
     module_name, _, function_name = full_name(name).partition(":")
+    if not all(part.isidentifier() for part in (*module_name.split("."), function_name)):
+        raise InputError(f"trainer {name}: expected module:function, as in my_package.my_module:train")
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # appended: a user's folder must not hide an installed package
     try:
