@@ -270,7 +270,7 @@ class Driver:
         self._tell_end(trial, outcome, fitness)
 
     def _tell_news(self) -> None:
-        for message in self._ledger.tracker.news():
+        for message in self._ledger.tracker.notices():
             self._watcher.said(message)
 
     def _tell_end(

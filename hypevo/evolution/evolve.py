@@ -17,7 +17,8 @@ from hypevo.protocol import InputError, WorkError
 from hypevo.study.opening import driven_study
 from hypevo.study.search import make_pruner, make_sampler
 from hypevo.study.storage import enqueue_default, same_dataset
-from hypevo.tracking.tracker import Store, Tracker
+from hypevo.tracking.store import Store
+from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import child
 from hypevo.trainings.local import LocalBackend
 from hypevo.trainings.offspring import kill_offspring
@@ -57,7 +58,9 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                     "the dataset is not what it was when this study began: its trials' results may not compare"
                 )
             enqueue_default(study, look.plan)
-            tracker = Tracker(study.study_name, store, weights=settings.keep_weights == "all")
+            tracker = Tracker(
+                study.study_name, store, weights=settings.keep_weights == "all", tell=watcher.said
+            )
             ledger = Ledger(
                 settings,
                 look.plan,

@@ -31,7 +31,8 @@ from hypevo.study.exports import CONFIRMED
 from hypevo.study.lease import lock
 from hypevo.study.storage import finished, load_plan, load_study
 from hypevo.tracking.provenance import provenance
-from hypevo.tracking.tracker import Store, Tracker
+from hypevo.tracking.store import Store
+from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import child
 from hypevo.trainings.devices import parse_devices
 from hypevo.trainings.local import LocalBackend

@@ -21,7 +21,8 @@ from hypevo.results.plots import plot_pr_curve
 from hypevo.study.exports import metrics_of
 from hypevo.study.storage import finished, load_plan, load_study
 from hypevo.tracking.provenance import provenance
-from hypevo.tracking.tracker import Store, Tracker
+from hypevo.tracking.store import Store
+from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import child
 from hypevo.trainings.local import LocalBackend
 from hypevo.trainings.record import Record

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from hypevo.tracking import outbox
-from hypevo.tracking.outbox import Outbox, Refused
+from hypevo.tracking.outbox import Outbox, Refused, Turn
 
 
 class Other:
@@ -59,12 +59,12 @@ def test_what_is_stopped_sends_only_what_is_on_its_way():
 def test_urgent_items_go_first_and_the_latest_form_counts(box, other):
     box.put(("file", 1), "old")
     box.put(("file", 2), "x")
-    box.put(("trial", 0), "y", urgent=True)
+    box.put(("trial", 0), "y", Turn.FIRST)
     box.put(("file", 1), "new")
     box.start()
     assert box.close(1.0) == set()
     assert other.got == [(("trial", 0), "y"), (("file", 1), "new"), (("file", 2), "x")]
-    assert box.news() == []
+    assert box.notices() == []
 
 
 def test_what_could_not_be_sent_arrives_when_the_other_side_is_back(box, other):
@@ -77,10 +77,10 @@ def test_what_could_not_be_sent_arrives_when_the_other_side_is_back(box, other):
     other.away = False
     assert box.close(10.0) == set()
     assert sorted(item for _, item in other.got) == [0, 1, 2]
-    away, back = box.news()
+    away, back = box.notices()
     assert "MLflow does not answer (ConnectionError: nobody there)" in away
     assert back == "MLflow answers again"
-    assert box.news() == []
+    assert box.notices() == []
 
 
 def test_closing_gives_up_in_time_and_names_what_is_left(box, other):
@@ -99,7 +99,7 @@ def test_what_is_refused_is_dropped_and_said(box, other):
     box.start()
     assert box.close(1.0) == set()
     assert other.got == [(("trial", 2), "b")]
-    assert box.news() == ["MLflow refuses trial 1: bad name"]
+    assert box.notices() == ["MLflow refuses trial 1: bad name"]
 
 
 def test_one_item_that_always_fails_holds_up_no_other(other, monkeypatch):
@@ -117,7 +117,7 @@ def test_one_item_that_always_fails_holds_up_no_other(other, monkeypatch):
         box.put(("trial", number), number)
     assert box.close(0.3) == {("trial", 0)}
     assert [item for _, item in other.got] == [1, 2, 3]
-    assert len(box.news()) == 1  # said once
+    assert len(box.notices()) == 1  # said once
 
 
 def test_a_newer_form_put_in_while_the_older_one_fails_is_the_one_sent(other, monkeypatch):
