@@ -12,15 +12,15 @@ import traceback
 
 
 def main() -> None:
-    import hypevo.cli.app
     import hypevo.evolution.evolve  # with optuna and mlflow: some seconds
+    from hypevo.cli.app import main as command
 
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:
             answer = os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1])
         else:
-            answer = os.fork() or drive(hypevo.cli.main, **order)
+            answer = os.fork() or drive(command, **order)
         print(answer, flush=True)
 
 
