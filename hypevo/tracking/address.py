@@ -9,15 +9,15 @@ EXPERIMENT = "hypevo"
 
 
 def default_address() -> str:
-    """MLFLOW_TRACKING_URI, else what MLflow itself defaults to: `mlflow.db` in the working directory.
-
-    In a folder whose name means something else in an address (`a%2Fb`, `a?b`) the file is named relative to it.
-    """
+    """MLFLOW_TRACKING_URI, else what MLflow itself defaults to: `mlflow.db` in the working directory."""
     given = os.environ.get("MLFLOW_TRACKING_URI")
     if given:
         return given
-    folder = Path.cwd()
-    return "sqlite:///mlflow.db" if set("%?") & set(str(folder)) else f"sqlite:///{folder / 'mlflow.db'}"
+    path = str(Path.cwd() / "mlflow.db")
+    if not set("%?") & set(path):
+        return f"sqlite:///{path}"
+    # The folder's name means something else in an address, as `a%2Fb`; quoted, MLflow would make a folder of that name.
+    return "sqlite:///mlflow.db"
 
 
 def experiment_name(option: str | None, otherwise: str = EXPERIMENT) -> str:

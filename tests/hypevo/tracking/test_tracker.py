@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from hypevo.protocol import Failure, InputError, Outcome
+from hypevo.protocol import Failure, Outcome
 from hypevo.tracking import outbox
 from hypevo.tracking.charts import view_key
 from hypevo.tracking.runs import status_of
@@ -107,26 +107,6 @@ def test_deleted_runs_stop_nothing(evolution):
     evolution(2)
     assert sorted(evolution.children) == [0, 1]
     assert evolution.parent.info.status == "FINISHED"
-
-
-def test_a_new_local_store_is_complete_or_not_there(bare_arena):
-    store = Store(f"sqlite:///{bare_arena / 'new' / 'mlflow.db'}")
-    store.check()
-    assert not (bare_arena / "new").exists()  # a check makes nothing
-    assert len(store.client().search_experiments()) == 1
-    assert [path.name for path in (bare_arena / "new").iterdir()] == ["mlflow.db"]
-
-
-@pytest.mark.parametrize("driver", ["postgresql+psycopg", "mysql+no_such_driver"])
-def test_a_database_that_is_away_is_refused(driver):
-    with pytest.raises(InputError, match="does not answer"):
-        Store(f"{driver}://user:word@127.0.0.1:1/none").check()
-
-
-def test_a_store_that_is_no_database_is_refused(bare_arena):
-    (bare_arena / "mlflow.db").write_text("no database")
-    with pytest.raises(InputError, match="does not answer"):
-        Store.default().check()
 
 
 @pytest.mark.parametrize(
