@@ -153,7 +153,7 @@ def train(
     study: opt.Name = None,
     out: opt.Out = Path("runs/train"),
     cache: opt.Cache = EvolveSettings.cache,
-    experiment: opt.Experiment = "hypevo-train",
+    experiment: opt.Experiment = None,
 ) -> None:  # fmt: skip
     """Train once with a hyp file, in an MLflow run of its own.
 

@@ -85,7 +85,9 @@ Name = Annotated[
 Storage = Annotated[str, _option("Optuna's storage: a journal file, or any Optuna URL.", PLACES)]
 Out = Annotated[Path, _option("Folder for exports and trial folders.", PLACES)]
 Cache = Annotated[Path, _option("Folder for image caches, shared by all trainings.", PLACES, "--cache-dir")]
-Experiment = Annotated[str, _option("MLflow experiment.", PLACES)]
+Experiment = Annotated[
+    str | None, _option("MLflow experiment; $MLFLOW_EXPERIMENT_NAME by default, else hypevo.", PLACES)
+]
 KeepWeights = Annotated[str, _option("Whose weights stay on disk: best, all or none.", PLACES)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 

@@ -47,7 +47,7 @@ class EvolveSettings:
     storage: str = "mlruns/optuna.journal"
     out: Path = Path("runs/evolve")
     cache: Path = Path("runs/cache")
-    experiment: str = "hypevo"
+    experiment: str | None = None  # None: MLFLOW_EXPERIMENT_NAME, else a name of ours
     retries: int = 2
     trial_timeout: float | None = None
     max_failures: int = 5

@@ -57,7 +57,7 @@ class ConfirmSettings:
     device: str = "auto"
     out: Path = Path("runs/evolve")
     cache: Path = Path("runs/cache")
-    experiment: str = "hypevo-confirm"
+    experiment: str | None = None
 
     def __post_init__(self) -> None:
         if self.top < 1:
@@ -218,6 +218,7 @@ def _train_all(
     parent = tracker.open(
         known.read_text() if known.exists() else None,
         experiment=settings.experiment,
+        otherwise="hypevo-confirm",
         params={
             "seeds": settings.seeds,
             "fitness": plan.fitness,

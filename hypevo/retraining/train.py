@@ -66,7 +66,9 @@ def train_once(
         )
         record = Record(_new_folder(settings.out, settings.name, given=settings.study is not None), 0)
         tracker = Tracker(record.folder.name, store, weights=True)
-        tracker.open_single(settings.experiment, plan.settings.get("data"), prepared.fingerprint)
+        tracker.open_single(
+            settings.experiment, plan.settings.get("data"), prepared.fingerprint, otherwise="hypevo-train"
+        )
         origin = provenance(prepared.fingerprint)
         details = {
             "seed": settings.seed,

@@ -18,8 +18,8 @@ Key = tuple[str, Any]  # kind, and which of it
 Tell = Callable[[str], None]
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between tries while the other side is away
 GIVE_UP = 30.0  # seconds without any success after which `close` waits no longer
-_LAST_SHARE = 0.8  # of the patience: what is sent last is sent then, whatever else still waits
-_TELL_FIRST, _TELL_EVERY = 2.0, 5.0  # seconds between two words on what `close` waits for
+LAST_SHARE = 0.8  # of the patience: what is sent last is sent then, whatever else still waits
+TELL_FIRST, TELL_EVERY = 2.0, 5.0  # seconds between two words on what `close` waits for
 
 
 class Refused(Exception):  # noqa: N818 - an answer, and no error of ours
@@ -92,7 +92,7 @@ class Outbox:
         with self._changed:
             self._closing = True
             self._deadline = now + patience
-            self._hurry = now + patience * _LAST_SHARE
+            self._hurry = now + patience * LAST_SHARE
             self._give_up = now + GIVE_UP
             self._changed.notify()
         try:
@@ -115,11 +115,11 @@ class Outbox:
             self._thread.join(patience)
 
     def _wait(self, tell: Tell | None) -> None:
-        say = time.monotonic() + _TELL_FIRST
+        say = time.monotonic() + TELL_FIRST
         while self._thread.is_alive() and (rest := self._deadline - time.monotonic()) > 0:
             self._thread.join(min(rest, max(0.0, say - time.monotonic()) if tell else rest))
             if tell and time.monotonic() >= say:
-                say = time.monotonic() + _TELL_EVERY
+                say = time.monotonic() + TELL_EVERY
                 count = len(self.left())
                 seconds = max(0.0, self._deadline - time.monotonic())
                 tell(

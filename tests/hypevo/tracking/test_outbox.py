@@ -1,5 +1,6 @@
 """The outbox: what is put in arrives once, in order, whatever the other side does meanwhile."""
 
+import signal
 import threading
 
 import pytest
@@ -140,3 +141,74 @@ def test_a_newer_form_put_in_while_the_older_one_fails_is_the_one_sent(other, mo
     go_on.set()
     assert box.close(5.0) == set()
     assert other.got == [(("trial", 0), "new")]
+
+
+def slow_box(count, *, last=None):
+    """An outbox with many items, the other side of which takes until `answer` is set for each."""
+    answer, begun, sent = threading.Event(), threading.Event(), []
+
+    def send(key, item):
+        begun.set()
+        if key[0] != "end":
+            answer.wait(60)
+        sent.append(key)
+
+    box = Outbox("MLflow", send)
+    for number in range(count):
+        box.put(("trial", number), number)
+    if last:
+        box.put(last, None, Turn.LAST)
+    box.start()
+    assert begun.wait(10)
+    return box, answer, sent
+
+
+def test_closing_leaves_a_slow_other_side_in_time_and_says_what_is_left():
+    box, answer, sent = slow_box(20_000)
+    assert len(box.close(0.2)) == 20_000  # the one on its way included: nobody knows whether it arrives
+    assert sent == []
+    answer.set()
+
+
+def test_what_closing_waits_for_is_told(monkeypatch):
+    monkeypatch.setattr(outbox, "TELL_FIRST", 0.01)
+    box, answer, _ = slow_box(812)
+    told = []
+
+    def tell(words):
+        told.append(words)
+        answer.set()
+
+    assert box.close(60.0, tell) == set()
+    assert "MLflow: 812 items left, waiting 60 s at most; Ctrl-C leaves at once" in told[0]
+
+
+def test_an_interrupt_ends_the_waiting_and_the_sending(monkeypatch):
+    monkeypatch.setattr(outbox, "TELL_FIRST", 0.01)
+    box, answer, sent = slow_box(20_000)
+
+    def interrupt(_):
+        signal.raise_signal(signal.SIGINT)  # as a user does while a message is shown
+
+    with pytest.raises(KeyboardInterrupt):
+        box.close(3600.0, interrupt)
+    answer.set()
+    box.stop()
+    assert len(sent) <= 1
+
+
+def test_what_comes_last_is_sent_before_the_patience_is_over(monkeypatch):
+    """A study's run is ended although 20,000 items are left."""
+    monkeypatch.setattr(outbox, "TELL_FIRST", 0.01)
+    monkeypatch.setattr(outbox, "LAST_SHARE", 0.0)  # so that the moment has come when it begins to wait
+    box, answer, sent = slow_box(20_000, last=("end", ""))
+    box.close(60.0, lambda _: answer.set())
+    assert sent[:2] == [("trial", 0), ("end", "")]
+
+
+def test_what_comes_last_waits_for_all_others(box, other):
+    box.put(("end", ""), "end", Turn.LAST)
+    box.start()
+    box.put(("trial", 0), "first")
+    assert box.close(10.0) == set()
+    assert [item for _, item in other.got] == ["first", "end"]
