@@ -1,8 +1,12 @@
 """The store: made whole or not at all, found in folders of any name, and explained where it does not answer."""
 
+import os
+import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -10,10 +14,11 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from hypevo.protocol import InputError
+from hypevo.protocol import InputError, Outcome
 from hypevo.tracking import outbox, tracker
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
+from hypevo.trainings.record import Record
 
 PAGE = b"<!doctype html><html><title>Please log in</title></html>"
 
@@ -42,6 +47,50 @@ def server():
     yield server
     server.shutdown()
     server.server_close()
+
+
+class PostgreSQL:
+    """A server of its own on a free port, which can be stopped and started."""
+
+    def __init__(self, programs, folder):
+        self.programs, self.folder = programs, folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.uri = f"postgresql+psycopg://hypevo@127.0.0.1:{self.port}/postgres"
+        self.user = {"user": "nobody"} if os.getuid() == 0 else {}  # the server refuses to be run by root
+        if self.user:
+            shutil.chown(folder, "nobody")
+        self.run("initdb", "-U", "hypevo", "-A", "trust")
+        self.start()
+
+    def start(self):
+        options = f"-p {self.port} -k {self.folder} -h 127.0.0.1"
+        self.run("pg_ctl", "start", "-w", "-l", self.folder / "log", "-o", options)
+
+    def stop(self):
+        self.run("pg_ctl", "stop", "-w", "-m", "immediate")
+
+    def run(self, program, *arguments):
+        command = [self.programs / program, "-D", self.folder / "data", *arguments]
+        subprocess.run(
+            command, check=True, cwd=self.folder, stdout=subprocess.DEVNULL, timeout=120, **self.user
+        )
+
+
+@pytest.fixture
+def postgresql_of_its_own():
+    pytest.importorskip("psycopg")
+    found = shutil.which("pg_ctl") or next(
+        iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))), None
+    )
+    if found is None:
+        pytest.skip("no PostgreSQL server here")
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # its sockets' names must be short
+    server = PostgreSQL(Path(found).resolve().parent, folder)
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize(
@@ -202,3 +251,39 @@ def test_a_store_that_stays_away_is_not_waited_for_without_end(arena, monkeypatc
     monkeypatch.setattr(MlflowClient, "create_run", away)
     with pytest.raises(InputError, match="does not answer: gone"):
         Tracker("s", Store.default()).open(None, experiment="e", params={}, tags={}, dataset=None)
+
+
+@pytest.mark.slow
+def test_a_postgresql_server_that_restarts_is_waited_out(arena, postgresql_of_its_own, monkeypatch):
+    """While the study opens, and while it delivers."""
+    monkeypatch.setattr(outbox, "LONGEST_PAUSE", 1.0)
+    server = postgresql_of_its_own
+    store = Store(server.uri)
+    store.client()
+    told = []
+    study = Tracker("s", store, tell=told.append)
+    server.stop()
+    starting = threading.Timer(1.0, server.start)
+    starting.start()
+    study.open(None, experiment="e", params={}, tags={}, dataset=None)
+    starting.join()
+    assert "waiting for it" in told[0]
+    assert "answers again" in told[1]
+
+    server.stop()
+    record = Record(arena / "0000", 0)
+    record.start({"lr0": 0.01, "nul\0": 1.0}, {"attempt": 1, "params": {"text": "nul\0"}})
+    record.add_epoch(0, {"mAP_0.5": 0.5, "nul\0": 1.0, "n" * 600: 2.0})
+    record.finish(Outcome({"mAP_0.5": 0.5}), 0.5)
+    study.update(record)
+    away = []
+    while not away:  # the first try has failed
+        away = study.notices()
+    server.start()
+    assert study.close("FINISHED", "complete", patience=120.0) == 0
+    assert "MLflow does not answer" in away[0]
+    assert study.notices() == ["MLflow answers again"]
+    run = MlflowClient(store.uri).get_run(study.run_id(0))
+    assert run.info.status == "FINISHED"
+    assert len(run.data.metrics) == 5
+    assert len(run.data.params) == 3
