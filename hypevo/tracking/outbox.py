@@ -17,7 +17,7 @@ from hypevo.messages import first_line, hidden
 Key = tuple[str, Any]  # kind, and which of it
 Tell = Callable[[str], None]
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between tries while the other side is away
-GIVE_UP = 30.0  # seconds without any success after which `close` waits no longer
+GIVE_UP = 30.0  # seconds for which another side that is away is waited for at an end
 LAST_SHARE = 0.8  # of the patience: what is sent last is sent then, whatever else still waits
 TELL_FIRST, TELL_EVERY = 2.0, 5.0  # seconds between two words on what `close` waits for
 
@@ -49,6 +49,7 @@ class Outbox:
         self._sending: Key | None = None
         self._closing = False
         self._deadline = self._hurry = self._give_up = float("inf")  # on the monotonic clock
+        self._away = float("inf")
         self._troubled: set[Key] = set()  # keys whose last try failed
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
@@ -75,12 +76,13 @@ class Outbox:
             keys = {key for waiting in self._waiting.values() for key in waiting}
             return keys if self._sending is None else keys | {self._sending}
 
-    def close(self, patience: float, tell: Tell | None = None) -> set[Key]:
-        """Send what is left, for `patience` seconds at most, less while nothing at all can be sent.
+    def close(self, patience: float, tell: Tell | None = None, *, away: float = float("inf")) -> set[Key]:
+        """Send what is left, for `patience` seconds at most.
 
         Args:
             patience: Seconds; what is on its way then is waited for no longer.
             tell: Is told what is waited for, now and then.
+            away: Seconds without any success after which the other side is waited for no longer.
 
         Returns:
             The keys of what is not sent.
@@ -93,7 +95,7 @@ class Outbox:
             self._closing = True
             self._deadline = now + patience
             self._hurry = now + patience * LAST_SHARE
-            self._give_up = now + GIVE_UP
+            self._away, self._give_up = away, now + away
             self._changed.notify()
         try:
             self._wait(tell)
@@ -175,7 +177,7 @@ class Outbox:
     def _sent(self) -> None:
         with self._changed:
             self._sending = None
-            self._give_up = time.monotonic() + GIVE_UP
+            self._give_up = time.monotonic() + self._away
 
     def _failed(self, key: Key, error: Exception) -> None:
         if not self._troubled:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from hypevo.messages import hidden
-from hypevo.protocol import InputError
+from hypevo.protocol import Failure, InputError
 from hypevo.tracking import outbox
 from hypevo.tracking.address import EXPERIMENT, experiment_name
 from hypevo.tracking.failures import FAILURES, explained, line, passing, refused
@@ -26,6 +26,7 @@ from hypevo.tracking.store import Store
 from hypevo.trainings.record import Record
 
 WEIGHTS = "weights"
+LONGEST_PATIENCE = 600.0  # seconds for which a store that answers slowly is waited for at an end
 OPENING_PATIENCE = 60.0  # seconds for which a store that went away is waited for before the work has begun
 _PRIVATE = ("epochs.jsonl", "trial.json")  # the folder's bookkeeping: already in the run as metrics and tags
 _OF_THE_STUDY = ("best_trial",)  # names in the study's own curve that are no metric of a trainer
@@ -81,14 +82,7 @@ class Tracker:
     ) -> str:
         """Open the study's parent run: the `known` one, or the one that `mlflow run` made, or a new one.
 
-        Args:
-            known: The run that the study had before.
-            experiment: For a new run: the option that was given; None for MLFLOW_EXPERIMENT_NAME or `otherwise`.
-            params: What the study is; written once.
-            tags: How it came about.
-            dataset: Path of the data, or None.
-            fingerprint: Of the data's content.
-            otherwise: The experiment where nobody names one.
+        A new one is made in `experiment`, the option that was given; None for MLFLOW_EXPERIMENT_NAME or `otherwise`.
 
         Returns:
             Its id.
@@ -170,28 +164,27 @@ class Tracker:
         """Save a chart view with the experiment, soon."""
         self._outbox.put(("view", name), value)
 
-    def close(self, status: str, state: str, patience: float = 30.0) -> int:
-        """Deliver what is left, for `patience` seconds at most, and end the parent run.
+    def close(self, status: str, state: str, patience: float | None = None) -> int:
+        """Deliver what is left, and end the parent run; returns how many trials are not delivered.
 
-        Returns:
-            How many trials are not delivered; the next start finds their runs open, or missing.
-
-        Raises:
-            KeyboardInterrupt: a user does not want to wait.
+        It takes `patience` seconds at most; without it `drain`'s, and `outbox.GIVE_UP` after an interrupt. The next
+        start finds what was not delivered.
         """
         self._outbox.put(("end", state), status, Turn.LAST)
+        if patience is None and state == Failure.INTERRUPTED:
+            patience = outbox.GIVE_UP
         return self.drain(patience)
 
-    def drain(self, patience: float = 600.0) -> int:
-        """Deliver what is left, for `patience` seconds at most, and `outbox.GIVE_UP` while nothing can be sent.
+    def drain(self, patience: float | None = None) -> int:
+        """Deliver what is left, for `patience` seconds at most; returns how many trials are not delivered.
 
-        Returns:
-            How many trials are not delivered.
+        Without `patience` it takes ten minutes at most, and `outbox.GIVE_UP` while nothing at all can be sent.
 
         Raises:
             KeyboardInterrupt: a user does not want to wait.
         """
-        left = self._outbox.close(patience, self._tell or self._early.append)
+        limits = (LONGEST_PATIENCE, outbox.GIVE_UP) if patience is None else (patience, patience)
+        left = self._outbox.close(limits[0], self._tell or self._early.append, away=limits[1])
         return sum(kind == "trial" for kind, _ in left)
 
     def stop(self) -> None:
