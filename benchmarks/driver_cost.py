@@ -58,7 +58,7 @@ def main():
         os.chdir(folder)
         from hypevo.evolution.evolve import evolve
         from hypevo.problem.settings import EvolveSettings
-        from hypevo.tracking.tracker import Store
+        from hypevo.tracking.store import Store
 
         Store.default().client()  # making the database is no part of a trial's cost
         clock = Clock(options.alive)

@@ -102,7 +102,8 @@ def expect_whole(total: int, failed: int = 0) -> None:
     must(len(finished()) == total, f"{total} finished trials in the study")
     lines = (Path("runs/evolve") / STUDY / "evolve.csv").read_text().splitlines()
     must(len(lines) == len(set(lines)) == total + 1, f"{total} lines in evolve.csv")
-    from hypevo.tracking.tracker import PARENT, TRIAL, Store
+    from hypevo.tracking.runs import PARENT, TRIAL
+    from hypevo.tracking.store import Store
 
     client = Store.default().client()
     (experiment,) = [e.experiment_id for e in client.search_experiments() if e.name == "hypevo"]

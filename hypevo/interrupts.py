@@ -44,7 +44,7 @@ def _handled(handlers: dict[signal.Signals, Handler]) -> Iterator[None]:
     before = {
         number: signal.signal(number, handler)
         for number, handler in handlers.items()
-        if signal.getsignal(number) is not signal.SIG_IGN
+        if number not in _TERMINATION or signal.getsignal(number) is not signal.SIG_IGN
     }
     try:
         yield

@@ -61,7 +61,11 @@ def preflight(settings: StudySettings, backend: Backend) -> StudyPreflight:
     found = preflight_training(settings, space, hyp, backend)
     plan = Plan(
         trainer=found.inspection.trainer,
-        settings=found.inspection.settings,
+        settings={
+            name: value
+            for name, value in found.inspection.settings.items()
+            if name not in found.inspection.neutral
+        },
         space=space,
         hyp=hyp,
         fitness=found.fitness.text,

@@ -15,6 +15,7 @@ from hypevo.interrupts import asked_first
 from hypevo.messages import hidden
 from hypevo.protocol import InputError, WorkError
 from hypevo.study.storage import EXPERIMENT, PARENT_RUN, load_study
+from hypevo.tracking.address import default_address
 from hypevo.tracking.charts import view_path
 
 HOST = "127.0.0.1"  # neither server asks for a password: this machine only
@@ -34,7 +35,7 @@ def serve(storage: str, mlflow_port: int, dashboard_port: int, console: Console)
         with socket.socket() as probe:
             if probe.connect_ex((HOST, port)) == 0:
                 raise InputError(f"port {port} is taken; choose another with {option}")
-    store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    store = default_address()
     scripts = Path(sys.executable).parent
     dashboard = [str(scripts / "optuna-dashboard"), storage, "--host", HOST, "--port", str(dashboard_port)]
     commands = {f"optuna-dashboard  http://{HOST}:{dashboard_port}/": dashboard}

@@ -152,7 +152,7 @@ class Driver:
             )
 
     def _pass_on_notices(self) -> None:
-        for message in self._ledger.tracker.news():
+        for message in self._ledger.tracker.notices():
             self._watcher.message(message)
 
     def _open_watcher(self) -> None:

@@ -13,7 +13,8 @@ from hypevo.protocol import WorkError
 from hypevo.study.opening import TRIALS, claim_folder, driven_study
 from hypevo.study.search import make_pruner, make_sampler
 from hypevo.study.storage import enqueue_default, settle_plan
-from hypevo.tracking.tracker import Store, Tracker
+from hypevo.tracking.store import Store
+from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import child, make_backend
 from hypevo.trainings.slots import Work
 from hypevo.trainings.watch import Watcher
@@ -58,12 +59,14 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
             )  # of a driver that was killed with its trials
             study.sampler = make_sampler(settings.sampler, plan, len(study.get_trials(deepcopy=False)))
             prepared: child.Prepared = backend.call(
-                child.prepare, plan.trainer, dict(plan.settings), settings.cache.resolve()
+                child.prepare, plan.trainer, checked.inspection.settings, settings.cache.resolve()
             )
             for sentence in settle_plan(study, plan, prepared.fingerprint):
                 watcher.message(sentence)
             enqueue_default(study, plan)
-            tracker = Tracker(study.study_name, store, weights=settings.keep_weights == "all")
+            tracker = Tracker(
+                study.study_name, store, weights=settings.keep_weights == "all", tell=watcher.message
+            )
             ledger = Ledger(
                 settings,
                 plan,

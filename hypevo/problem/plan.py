@@ -16,7 +16,7 @@ class Plan:
 
     Attributes:
         trainer: Its full name, `module:function`.
-        settings: The trainer's own options, as plain values.
+        settings: The trainer's own options that change results, as plain values.
         space: The genes.
         hyp: The default individual, complete, in the space's order.
         fitness: The expression that is maximised, or `module:function`.
@@ -65,7 +65,8 @@ class Plan:
             sentences += _change(name.replace("_", "-"), getattr(self, name), getattr(other, name))
         for title, mine, theirs in (("--", self.settings, other.settings), ("hyp ", self.hyp, other.hyp)):
             for key in [*mine, *(key for key in theirs if key not in mine)]:
-                if title != "--" or key not in apart_from:
+                # An option that only one of two versions knows says nothing.
+                if title != "--" or (key in mine and key in theirs and key not in apart_from):
                     sentences += _change(f"{title}{key}", mine.get(key), theirs.get(key))
         return sentences
 

@@ -171,7 +171,9 @@ class EvolveSettings(StudySettings, InSlots):
     keep_weights: str = option(
         "best", "Trials whose weights stay on disk.", PLACES, choices=("best", "all", "none")
     )
-    experiment: str = option("hypevo", "MLflow experiment.", PLACES)
+    experiment: str | None = option(
+        None, "MLflow experiment; $MLFLOW_EXPERIMENT_NAME by default, else hypevo.", PLACES
+    )
 
     @property
     def total(self) -> int | None:
@@ -195,7 +197,9 @@ class TrainSettings(TrainingSettings, Retried):
         None, "The study of --from-trial; the only one in --storage by default.", SEARCH
     )
     out: Path = option(Path("runs/train"), "Folder in which the training gets a folder of its own.", PLACES)
-    experiment: str = option("hypevo-train", "MLflow experiment.", PLACES)
+    experiment: str | None = option(
+        None, "MLflow experiment; $MLFLOW_EXPERIMENT_NAME by default, else hypevo-train.", PLACES
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -235,7 +239,9 @@ class ConfirmSettings(InSlots, Stored):
     cache: Path = option(
         Path("runs/cache"), "Folder for image caches, shared by all trainings.", PLACES, named="--cache-dir"
     )
-    experiment: str = option("hypevo-confirm", "MLflow experiment.", PLACES)
+    experiment: str | None = option(
+        None, "MLflow experiment; $MLFLOW_EXPERIMENT_NAME by default, else hypevo-confirm.", PLACES
+    )
 
 
 def _check_name(name: str, value: str | None) -> None:

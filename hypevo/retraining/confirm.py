@@ -31,7 +31,8 @@ from hypevo.study.lease import lock
 from hypevo.study.opening import study_folder
 from hypevo.study.storage import load_plan, load_study, ranked
 from hypevo.tracking.provenance import provenance
-from hypevo.tracking.tracker import Store, Tracker
+from hypevo.tracking.store import Store
+from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import child, make_backend
 from hypevo.trainings.record import Record
 from hypevo.trainings.slots import Slots, Training, Work
@@ -137,7 +138,7 @@ class _Trainings:
         self._watcher.advanced(done=self.done, best=None, best_number=None)
 
     def catch_up(self) -> None:
-        for message in self._tracker.news():
+        for message in self._tracker.notices():
             self._watcher.message(message)
 
 
@@ -194,7 +195,7 @@ def _confirm(
             )  # pairs are complete early
             for candidate in (*reversed(candidates), default)  # of equal ones the default gives the name
         }
-        tracker = _tracker(settings, study, plan, prepared, folder)
+        tracker = _tracker(settings, study, plan, prepared, folder, watcher)
         source = _Trainings(list(trainings.values()), tracker, watcher)
         work = Work(
             plan.trainer,
@@ -273,9 +274,14 @@ def _training(folder: Path, candidate: _Candidate, seed: int) -> Training:
 
 
 def _tracker(
-    settings: ConfirmSettings, study: str, plan: Plan, prepared: child.Prepared, folder: Path
+    settings: ConfirmSettings,
+    study: str,
+    plan: Plan,
+    prepared: child.Prepared,
+    folder: Path,
+    watcher: Watcher,
 ) -> Tracker:
-    tracker = Tracker(f"{study} confirmed", Store.default())
+    tracker = Tracker(f"{study} confirmed", Store.default(), tell=watcher.message)
     known = folder / "mlflow_run"
     parent = tracker.open(
         known.read_text() if known.exists() else None,
@@ -288,6 +294,7 @@ def _tracker(
         tags=provenance(prepared.fingerprint),
         dataset=prepared.settings.get("data"),
         fingerprint=prepared.fingerprint,
+        otherwise="hypevo-confirm",
     )
     write_atomically(known, parent)
     return tracker

@@ -15,7 +15,8 @@ from hypevo.results.plots import plot_pr_curve
 from hypevo.study.attributes import metrics_of
 from hypevo.study.storage import METRICS, finished, load_plan, load_study
 from hypevo.tracking.provenance import provenance
-from hypevo.tracking.tracker import Store, Tracker
+from hypevo.tracking.store import Store
+from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import child, make_backend
 from hypevo.trainings.record import Record
 from hypevo.trainings.slots import Slots, Training, Work
@@ -86,7 +87,7 @@ class _Single:
         self._tracker.update(training.record)
 
     def catch_up(self) -> None:
-        for message in self._tracker.news():
+        for message in self._tracker.notices():
             self._watcher.message(message)
 
 
@@ -114,8 +115,13 @@ def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | N
             child.prepare, inspection.trainer, inspection.settings, settings.cache.resolve()
         )
         folder = _new_folder(settings.out, settings.training_name, given=settings.name is not None)
-        tracker = Tracker(folder.name, store, weights=True)
-        tracker.open_single(settings.experiment, inspection.settings.get("data"), prepared.fingerprint)
+        tracker = Tracker(folder.name, store, weights=True, tell=watcher.message)
+        tracker.open_single(
+            settings.experiment,
+            inspection.settings.get("data"),
+            prepared.fingerprint,
+            otherwise="hypevo-train",
+        )
         training = Training(
             number=0,
             name=folder.name,

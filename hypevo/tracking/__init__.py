@@ -1,1 +1,8 @@
-"""MLflow's side of a study: its runs, and how they are kept up to date without anybody waiting."""
+"""MLflow's view of a study, delivered from the trials' folders; the only room that imports mlflow."""
+
+import os
+
+# One try instead of MLflow's four minutes of retrying: the outbox has its own patience, and a request for a new run
+# that is repeated blindly makes two. Set here, because MLflow reads them when it is imported.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")

@@ -14,6 +14,8 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
+from hypevo.tracking.names import metric_name, plain_name
+
 _TELLING = (
     "lr0",
     "momentum",
@@ -33,8 +35,19 @@ def view_key(study: str) -> str:
 
 
 def view_tag(study: str, parent_run: str, genes: Sequence[str], metrics: Sequence[str]) -> tuple[str, str]:
-    """Name and value of the experiment tag that holds the view of a study's trials."""
-    state = json.dumps(_state(parent_run, genes, metrics), separators=(",", ":"))
+    """Name and value of the experiment tag that holds the view of a study's trials.
+
+    Args:
+        study: Its name.
+        parent_run: The id of its run.
+        genes: Names of what is searched.
+        metrics: Names of what is measured, with or without their prefixes.
+
+    Raises:
+        ValueError: it is longer than MLflow accepts.
+    """
+    names = [plain_name(gene) for gene in genes], [metric_name(metric) for metric in metrics]
+    state = json.dumps(_state(parent_run, *names), separators=(",", ":"))
     packed = "deflate;" + base64.b64encode(zlib.compress(state.encode(), 9)).decode()
     if len(packed) > LONGEST:
         raise ValueError(f"the chart view takes {len(packed)} characters, MLflow accepts {LONGEST}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import shlex
 import subprocess
@@ -9,7 +10,10 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from mlflow.entities import Dataset, DatasetInput, InputTag
+
 from hypevo.messages import hidden
+from hypevo.tracking.names import text
 
 PACKAGES = ("hypevo", "torch", "torchvision", "optuna", "mlflow", "numpy")
 
@@ -33,6 +37,17 @@ def provenance(dataset: str = "") -> dict[str, str]:
     if dataset:
         tags["hypevo.dataset"] = dataset
     return tags
+
+
+def dataset_inputs(source: str | None, fingerprint: str) -> list[DatasetInput]:
+    """What MLflow shows as the dataset of a run; without a fingerprint of its content, that of the data.yaml."""
+    if source is None:
+        return []
+    path = Path(source)
+    if not fingerprint:
+        fingerprint = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "embedded"
+    dataset = Dataset(name=text(path.stem), digest=fingerprint[:8], source_type="local", source=text(source))
+    return [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
 
 
 def _git(*arguments: str) -> str:

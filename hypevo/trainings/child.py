@@ -26,6 +26,7 @@ class Inspection:
 
     trainer: str  # full name, «module:function»
     settings: dict[str, Any]  # resolved, plain values
+    neutral: tuple[str, ...]  # settings that change no result, as where a cache is
     metrics: tuple[str, ...]  # the names it returns; empty when it does not say
     findings: tuple[Finding, ...]
 
@@ -88,6 +89,7 @@ def inspect(
     return Inspection(
         trainer=found.name,
         settings=_plain(settings),
+        neutral=_neutral(settings),
         metrics=tuple(getattr(found.module, "METRICS", ())),
         findings=tuple(findings),
     )
@@ -147,6 +149,17 @@ def _plain(settings: Any) -> dict[str, Any]:
         for field in dataclasses.fields(settings)
         if field.init
     }
+
+
+def _neutral(settings: Any) -> tuple[str, ...]:
+    """The fields whose metadata say `changes_results: False`."""
+    if settings is None:
+        return ()
+    return tuple(
+        field.name
+        for field in dataclasses.fields(settings)
+        if not field.metadata.get("changes_results", True)
+    )
 
 
 def _text(value: Any) -> Any:

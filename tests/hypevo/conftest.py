@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory) -> Path:
     """An MLflow database as a first start makes it: copied, because making one takes seconds."""
-    from hypevo.tracking.tracker import Store
+    from hypevo.tracking.store import Store
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     Store(f"sqlite:///{path}").client()

@@ -58,9 +58,8 @@ def test_a_full_tracking_store_stops_no_training_and_is_filled_later(
     from hypevo.tracking.tracker import Tracker
 
     whole = Tracker.close
-    monkeypatch.setattr(
-        Tracker, "close", lambda self, status, state: whole(self, status, state, patience=2.0)
-    )
+    impatient = {"patience": 2.0}
+    monkeypatch.setattr(Tracker, "close", lambda self, status, state: whole(self, status, state, **impatient))
     grow = disk("store", empty_store.stat().st_size // 1024 + 60)
     (arena / "store/mlflow.db").write_bytes(empty_store.read_bytes())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{arena / 'store/mlflow.db'}")
@@ -68,6 +67,7 @@ def test_a_full_tracking_store_stops_no_training_and_is_filled_later(
     assert summary.done == 12
     assert summary.undelivered > 0
     grow(50_000)
+    impatient.clear()
     assert evolution(12).undelivered == 0
     assert sorted(evolution.children) == list(range(12))
     assert {len(run.data.params) for run in evolution.children.values()} == {29}

@@ -6,7 +6,11 @@ import zlib
 
 import pytest
 
+from hypevo.protocol import Outcome
 from hypevo.tracking.charts import LONGEST, view_key, view_path, view_tag
+from hypevo.tracking.store import Store
+from hypevo.tracking.tracker import Tracker
+from hypevo.trainings.record import Record
 
 
 def unpacked(value: str) -> dict:
@@ -14,6 +18,10 @@ def unpacked(value: str) -> dict:
     kind, _, text = packed.partition(";")
     assert kind == "deflate"
     return json.loads(zlib.decompress(base64.b64decode(text)))
+
+
+def charts(genes, metrics):
+    return unpacked(view_tag("s", "p", genes, metrics)[1])["compareRunCharts"]
 
 
 def test_view_shows_the_trials_of_one_study_by_fitness():
@@ -25,19 +33,33 @@ def test_view_shows_the_trials_of_one_study_by_fitness():
 
 
 def test_every_metric_has_its_curve_in_its_section():
-    metrics = ["fitness", "metrics/mAP_0.5", "val/box_loss", "train/box_loss"]
-    _, value = view_tag("s", "p", ["lr0"], metrics)
-    curves = {
-        c["metricKey"]: c["metricSectionId"]
-        for c in unpacked(value)["compareRunCharts"]
-        if c["type"] == "LINE"
-    }
-    assert curves == {
-        "fitness": "validation",
-        "metrics/mAP_0.5": "validation",
-        "val/box_loss": "losses",
-        "train/box_loss": "losses",
-    }
+    metrics = ["fitness", "mAP_0.5", "val/box_loss", "train/box_loss"]
+    curves = [chart for chart in charts(["lr0"], metrics) if chart["type"] == "LINE"]
+    assert [(chart["metricKey"], chart["metricSectionId"]) for chart in curves] == [
+        ("fitness", "validation"),
+        ("metrics/mAP_0.5", "validation"),
+        ("val/box_loss", "losses"),
+        ("train/box_loss", "losses"),
+    ]
+
+
+def test_curves_and_axes_bear_the_names_that_a_trial_s_run_has_in_mlflow(arena):
+    """Names that MLflow does not take everywhere are sent under others, and the charts must follow."""
+    names, genes = ["mAP_0.5:0.95", "a:b", "recall (small)"], ["head:depth", "lr0"]
+    tracker = Tracker("s", Store.default())
+    tracker.open(None, experiment=None, params={}, tags={}, dataset=None)
+    record = Record(arena / "trials" / "0000", 0)
+    record.start(dict.fromkeys(genes, 0.5), {"attempt": 1})
+    record.finish(Outcome(dict.fromkeys(names, 0.5)), 0.5)
+    tracker.update(record)
+    assert tracker.close("FINISHED", "complete") == 0
+    run = Store.default().client().get_run(tracker.run_id(0))
+    shown = charts(genes, ["fitness", *names])
+    assert {chart["metricKey"] for chart in shown if chart["type"] == "LINE"} == set(run.data.metrics)
+    parallel = next(chart for chart in shown if chart["type"] == "PARALLEL")
+    assert set(parallel["selectedParams"]) <= set(run.data.params)
+    columns = unpacked(view_tag("s", "p", genes, ["fitness", *names])[1])["selectedColumns"]
+    assert "metrics.`metrics/mAP_0.5-0.95`" in columns
 
 
 def test_every_chart_stands_in_a_section_of_the_view():

@@ -121,9 +121,8 @@ def test_what_a_server_that_stayed_away_did_not_get_it_gets_at_the_next_start(ev
     from hypevo.tracking.tracker import Tracker
 
     whole = Tracker.close
-    monkeypatch.setattr(
-        Tracker, "close", lambda self, status, state: whole(self, status, state, patience=3.0)
-    )
+    impatient = {"patience": 3.0}
+    monkeypatch.setattr(Tracker, "close", lambda self, status, state: whole(self, status, state, **impatient))
     thread = threading.Thread(target=lambda: (wait_for_trial(1), server.kill()))
     thread.start()
     summary = evolution(6, options={"epochs": 3, "sleep": 0.3})
@@ -132,6 +131,7 @@ def test_what_a_server_that_stayed_away_did_not_get_it_gets_at_the_next_start(ev
     assert summary.undelivered > 0
 
     server.start()
+    impatient.clear()
     assert evolution.parent.info.status == "RUNNING"
     assert evolution(6, options={"epochs": 3, "sleep": 0.3}).undelivered == 0
     assert evolution.watcher.starts == []

@@ -1,11 +1,12 @@
 """The outbox: what is put in arrives once, in order, whatever the other side does meanwhile."""
 
+import signal
 import threading
 
 import pytest
 
 from hypevo.tracking import outbox
-from hypevo.tracking.outbox import Outbox, Refused
+from hypevo.tracking.outbox import Outbox, Refused, Turn
 
 
 class Other:
@@ -59,12 +60,12 @@ def test_what_is_stopped_sends_only_what_is_on_its_way():
 def test_urgent_items_go_first_and_the_latest_form_counts(box, other):
     box.put(("file", 1), "old")
     box.put(("file", 2), "x")
-    box.put(("trial", 0), "y", urgent=True)
+    box.put(("trial", 0), "y", Turn.FIRST)
     box.put(("file", 1), "new")
     box.start()
     assert box.close(1.0) == set()
     assert other.got == [(("trial", 0), "y"), (("file", 1), "new"), (("file", 2), "x")]
-    assert box.news() == []
+    assert box.notices() == []
 
 
 def test_what_could_not_be_sent_arrives_when_the_other_side_is_back(box, other):
@@ -77,10 +78,10 @@ def test_what_could_not_be_sent_arrives_when_the_other_side_is_back(box, other):
     other.away = False
     assert box.close(10.0) == set()
     assert sorted(item for _, item in other.got) == [0, 1, 2]
-    away, back = box.news()
+    away, back = box.notices()
     assert "MLflow does not answer (ConnectionError: nobody there)" in away
     assert back == "MLflow answers again"
-    assert box.news() == []
+    assert box.notices() == []
 
 
 def test_closing_gives_up_in_time_and_names_what_is_left(box, other):
@@ -99,7 +100,7 @@ def test_what_is_refused_is_dropped_and_said(box, other):
     box.start()
     assert box.close(1.0) == set()
     assert other.got == [(("trial", 2), "b")]
-    assert box.news() == ["MLflow refuses trial 1: bad name"]
+    assert box.notices() == ["MLflow refuses trial 1: bad name"]
 
 
 def test_one_item_that_always_fails_holds_up_no_other(other, monkeypatch):
@@ -117,7 +118,7 @@ def test_one_item_that_always_fails_holds_up_no_other(other, monkeypatch):
         box.put(("trial", number), number)
     assert box.close(0.3) == {("trial", 0)}
     assert [item for _, item in other.got] == [1, 2, 3]
-    assert len(box.news()) == 1  # said once
+    assert len(box.notices()) == 1  # said once
 
 
 def test_a_newer_form_put_in_while_the_older_one_fails_is_the_one_sent(other, monkeypatch):
@@ -140,3 +141,74 @@ def test_a_newer_form_put_in_while_the_older_one_fails_is_the_one_sent(other, mo
     go_on.set()
     assert box.close(5.0) == set()
     assert other.got == [(("trial", 0), "new")]
+
+
+def slow_box(count, *, last=None):
+    """An outbox with many items, the other side of which takes until `answer` is set for each."""
+    answer, begun, sent = threading.Event(), threading.Event(), []
+
+    def send(key, item):
+        begun.set()
+        if key[0] != "end":
+            answer.wait(60)
+        sent.append(key)
+
+    box = Outbox("MLflow", send)
+    for number in range(count):
+        box.put(("trial", number), number)
+    if last:
+        box.put(last, None, Turn.LAST)
+    box.start()
+    assert begun.wait(10)
+    return box, answer, sent
+
+
+def test_closing_leaves_a_slow_other_side_in_time_and_says_what_is_left():
+    box, answer, sent = slow_box(20_000)
+    assert len(box.close(0.2)) == 20_000  # the one on its way included: nobody knows whether it arrives
+    assert sent == []
+    answer.set()
+
+
+def test_what_closing_waits_for_is_told(monkeypatch):
+    monkeypatch.setattr(outbox, "TELL_FIRST", 0.01)
+    box, answer, _ = slow_box(812)
+    told = []
+
+    def tell(words):
+        told.append(words)
+        answer.set()
+
+    assert box.close(60.0, tell) == set()
+    assert "MLflow: 812 items left, waiting 60 s at most; Ctrl-C leaves at once" in told[0]
+
+
+def test_an_interrupt_ends_the_waiting_and_the_sending(monkeypatch):
+    monkeypatch.setattr(outbox, "TELL_FIRST", 0.01)
+    box, answer, sent = slow_box(20_000)
+
+    def interrupt(_):
+        signal.raise_signal(signal.SIGINT)  # as a user does while a message is shown
+
+    with pytest.raises(KeyboardInterrupt):
+        box.close(3600.0, interrupt)
+    answer.set()
+    box.stop()
+    assert len(sent) <= 1
+
+
+def test_what_comes_last_is_sent_before_the_patience_is_over(monkeypatch):
+    """A study's run is ended although 20,000 items are left."""
+    monkeypatch.setattr(outbox, "TELL_FIRST", 0.01)
+    monkeypatch.setattr(outbox, "LAST_SHARE", 0.0)  # so that the moment has come when it begins to wait
+    box, answer, sent = slow_box(20_000, last=("end", ""))
+    box.close(60.0, lambda _: answer.set())
+    assert sent[:2] == [("trial", 0), ("end", "")]
+
+
+def test_what_comes_last_waits_for_all_others(box, other):
+    box.put(("end", ""), "end", Turn.LAST)
+    box.start()
+    box.put(("trial", 0), "first")
+    assert box.close(10.0) == set()
+    assert [item for _, item in other.got] == ["first", "end"]

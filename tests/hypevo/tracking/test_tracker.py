@@ -1,6 +1,7 @@
 """What MLflow holds of a study, and that it holds it once whatever happened on the way."""
 
 import json
+import math
 import os
 import shutil
 from pathlib import Path
@@ -8,12 +9,15 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from hypevo.protocol import Failure, InputError, Outcome
+from hypevo.protocol import Failure, Outcome
+from hypevo.tracking import outbox
 from hypevo.tracking.charts import view_key
-from hypevo.tracking.tracker import Store, Tracker, status_of
+from hypevo.tracking.runs import status_of
+from hypevo.tracking.store import Store
+from hypevo.tracking.tracker import Tracker
 from hypevo.trainings.record import Record
 
-METRICS = {"metrics/mAP_0.5:0.95", "metrics/precision", "val/box_loss", "train/box_loss", "fitness"}
+METRICS = {"metrics/mAP_0.5-0.95", "metrics/precision", "val/box_loss", "train/box_loss", "fitness"}
 
 
 def points(client, run, key="fitness"):
@@ -82,26 +86,6 @@ def test_a_chart_view_of_the_study_is_saved_with_the_experiment(evolution):
     assert view["state"].startswith("deflate;")
 
 
-def test_the_run_that_mlflow_run_made_becomes_the_parent(evolution, monkeypatch):
-    client = evolution.client
-    launched = client.create_run("0", run_name="launched")
-    client.log_param(launched.info.run_id, "seed", "2")
-    monkeypatch.setenv("MLFLOW_RUN_ID", launched.info.run_id)
-    evolution(1)
-    assert evolution.parent.info.run_id == launched.info.run_id
-    assert evolution.parent.info.experiment_id == "0"
-    assert list(evolution.children) == [0]
-    assert "MLFLOW_RUN_ID" not in os.environ
-    seen = json.loads(Path("runs/evolve/s/trials/0000/witness.json").read_text())
-    assert seen["MLFLOW_RUN_ID"] is None  # a training that logs to MLflow must not write into the study's run
-
-    again = client.create_run("0", run_name="again")
-    monkeypatch.setenv("MLFLOW_RUN_ID", again.info.run_id)
-    evolution(2)
-    assert evolution.parent.info.run_id == launched.info.run_id
-    assert client.get_run(again.info.run_id).data.tags["hypevo.continues"] == launched.info.run_id
-
-
 def test_another_store_is_filled_from_the_folders(evolution, arena, empty_store, monkeypatch):
     evolution(2)
     before = {number: run.data for number, run in evolution.children.items()}
@@ -125,26 +109,6 @@ def test_deleted_runs_stop_nothing(evolution):
     assert evolution.parent.info.status == "FINISHED"
 
 
-def test_a_new_local_store_is_complete_or_not_there(bare_arena):
-    store = Store(f"sqlite:///{bare_arena / 'new' / 'mlflow.db'}")
-    store.check()
-    assert not (bare_arena / "new").exists()  # a check makes nothing
-    assert len(store.client().search_experiments()) == 1
-    assert [path.name for path in (bare_arena / "new").iterdir()] == ["mlflow.db"]
-
-
-@pytest.mark.parametrize("driver", ["postgresql+psycopg", "mysql+no_such_driver"])
-def test_a_database_that_is_away_is_refused(driver):
-    with pytest.raises(InputError, match="does not answer"):
-        Store(f"{driver}://user:word@127.0.0.1:1/none").check()
-
-
-def test_a_store_that_is_no_database_is_refused(bare_arena):
-    (bare_arena / "mlflow.db").write_text("no database")
-    with pytest.raises(InputError, match="does not answer"):
-        Store.default().check()
-
-
 @pytest.mark.parametrize(
     ("failure", "status"),
     [
@@ -160,105 +124,142 @@ def test_statuses(failure, status):
 
 @pytest.fixture
 def tracker(arena):
-    tracker = Tracker("s", Store.default())
-    tracker.open(None, experiment="e", params={"a": 1}, tags={}, dataset=None)
+    tracker = opened()
+    yield tracker
+    tracker.stop()
+
+
+def opened(known=None, study="s"):
+    """A tracker that has opened its study, as a start of the driver does it."""
+    tracker = Tracker(study, Store.default())
+    tracker.open(known, experiment="e", params={"a": 1}, tags={}, dataset=None)
     return tracker
 
 
-def finished_record(folder, number=0, attempt=1, steps=2, metrics=None):
+def delivered(tracker, *records):
+    """Send the records, and end: as a driver that has nothing more to do."""
+    for record in records:
+        tracker.update(record)
+    assert tracker.close("FINISHED", "complete") == 0
+    return trial_runs(tracker)
+
+
+def trial_runs(tracker):
+    client = MlflowClient(tracker.store.uri)
+    return client.search_runs([tracker.experiment_id], f"tags.mlflow.parentRunId = '{tracker.parent}'")
+
+
+def client():
+    return MlflowClient(Store.default().uri)
+
+
+def finished_record(folder, number=0, attempt=1, values=(0.0, 0.1), final=0.5, metrics=None):
     record = Record(folder / f"{number:04d}", number)
     record.start({"lr0": 0.01}, {"attempt": attempt})
-    for step in range(steps):
-        record.add_epoch(step, {"mAP_0.5": step / 10, "fitness": step / 10})
-    record.finish(Outcome({"mAP_0.5": 0.5} if metrics is None else metrics), 0.5)
+    for step, value in enumerate(values):
+        record.add_epoch(step, {"mAP_0.5": value, "fitness": value})
+    if final is not None:
+        record.finish(Outcome({"mAP_0.5": final} if metrics is None else metrics), final)
     return record
 
 
-def children(tracker):
-    client = MlflowClient(tracker.store.uri)
-    return client, client.search_runs(
-        [tracker.experiment_id], f"tags.mlflow.parentRunId = '{tracker.parent}'"
-    )
+def failing(monkeypatch, method, *, after=False):
+    """Have a call to MLflow fail, before it has done anything or after all."""
+    whole = getattr(MlflowClient, method)
+
+    def cut_off(*args, **more):
+        if after:
+            whole(*args, **more)
+        raise OSError("connection lost")
+
+    monkeypatch.setattr(MlflowClient, method, cut_off)
 
 
-def test_delivering_twice_logs_once(tracker, arena):
+def interrupted_delivery(tracker, record, monkeypatch, method, *, after=False):
+    """A delivery that was cut off in one of its calls, and the driver ended then; MLflow is whole again afterwards."""
+    with monkeypatch.context() as patch:
+        failing(patch, method, after=after)
+        tracker.update(record)
+        assert tracker.close("FINISHED", "complete", patience=0.2) == 1
+
+
+@pytest.mark.parametrize(
+    "method", ["log_batch", "log_artifact", "set_terminated", "create_run", "log_inputs"]
+)
+@pytest.mark.parametrize("after", [False, True])
+def test_a_delivery_that_was_cut_off_anywhere_is_once_in_mlflow(tracker, arena, monkeypatch, method, after):
     record = finished_record(arena / "trials")
-    tracker._deliver(record)
-    tracker._open.add(0)  # as after a crash before the run was closed
-    tracker._last_step.clear()
-    tracker._deliver(record)
-    client, (run,) = children(tracker)
-    tracker.close("FINISHED", "complete")
-    assert points(client, run) == [(0, 0.0), (1, 0.1), (2, 0.5)]
-    assert points(client, run, "metrics/mAP_0.5") == [(0, 0.0), (1, 0.1), (2, 0.5)]
-
-
-def test_a_run_whose_parameters_got_lost_gets_them(tracker, arena, monkeypatch):
-    record = finished_record(arena / "trials")
-    whole = MlflowClient.log_batch
-    monkeypatch.setattr(MlflowClient, "log_batch", lambda *a, **k: (_ for _ in ()).throw(OSError("cut off")))
-    with pytest.raises(OSError, match="cut off"):
-        tracker._deliver(record)
-    monkeypatch.setattr(MlflowClient, "log_batch", whole)
-    successor = Tracker("s", tracker.store)
-    successor.open(tracker.parent, experiment="e", params={}, tags={}, dataset=None)
-    successor.update(record)
-    assert successor.close("FINISHED", "complete") == 0
-    _, (run,) = children(successor)
+    interrupted_delivery(tracker, record, monkeypatch, method, after=after)
+    (run,) = delivered(opened(tracker.parent), record)
+    assert run.info.status == "FINISHED"
     assert run.data.params == {"lr0": "0.01"}
-    tracker.close("FINISHED", "complete")
+    assert points(client(), run) == [(0, 0.0), (1, 0.1), (2, 0.5)]
+    assert points(client(), run, "metrics/mAP_0.5") == [(0, 0.0), (1, 0.1), (2, 0.5)]
 
 
 def test_a_request_for_a_run_whose_answer_was_lost_makes_one_run(tracker, arena, monkeypatch):
-    record = finished_record(arena / "trials")
-    whole = MlflowClient.create_run
+    whole, lost = MlflowClient.create_run, []
 
-    def made_but_not_told(*args, **more):
-        whole(*args, **more)
-        raise OSError("connection lost")
+    def lost_once(*args, **more):
+        made = whole(*args, **more)
+        if not lost:
+            lost.append(made)
+            raise OSError("connection lost")
+        return made
 
-    monkeypatch.setattr(MlflowClient, "create_run", made_but_not_told)
-    with pytest.raises(OSError, match="connection lost"):
-        tracker._deliver(record)
-    monkeypatch.setattr(MlflowClient, "create_run", whole)
-    tracker._deliver(record)
-    tracker.close("FINISHED", "complete")
-    _, runs = children(tracker)
-    assert [run.info.status for run in runs] == ["FINISHED"]
+    monkeypatch.setattr(MlflowClient, "create_run", lost_once)
+    monkeypatch.setattr(outbox, "FIRST_PAUSE", 0.01)
+    (run,) = delivered(tracker, finished_record(arena / "trials"))
+    assert run.info.run_id == lost[0].info.run_id
+    assert run.info.status == "FINISHED"
+
+
+def test_final_metrics_that_the_last_epoch_reported_are_no_step_of_their_own(tracker, arena):
+    (run,) = delivered(tracker, finished_record(arena / "trials", values=(0.1, 0.4), final=0.4))
+    assert points(client(), run) == [(0, 0.1), (1, 0.4)]
+    assert points(client(), run, "epoch") == [(0, 0.0), (1, 1.0)]
+
+
+@pytest.mark.parametrize("reported", [1, 2])
+def test_a_trial_that_is_run_again_after_it_reported_has_each_epoch_once(tracker, arena, reported):
+    values = (0.1, 0.4)
+    record = finished_record(arena / "trials", values=values[:reported], final=None)
+    tracker.update(record)
+    assert tracker.close("KILLED", "interrupted") == 0
+    record = finished_record(arena / "trials", attempt=2, values=values, final=0.4)
+    (run,) = delivered(opened(tracker.parent), record)
+    assert points(client(), run) == [(0, 0.1), (1, 0.4)]
+    assert points(client(), run, "epoch") == [(0, 0.0), (1, 1.0)]
+    assert run.info.status == "FINISHED"
+
+
+def test_a_trial_that_comes_out_differently_when_run_again_shows_its_own_result(tracker, arena):
+    tracker.update(finished_record(arena / "trials", values=(0.1, 0.2, 0.3), final=None))
+    assert tracker.close("KILLED", "interrupted") == 0
+    record = finished_record(arena / "trials", attempt=2, values=(0.7,), final=0.7)
+    (run,) = delivered(opened(tracker.parent), record)
+    assert run.data.metrics["fitness"] == 0.7
+    assert run.data.metrics["metrics/mAP_0.5"] == 0.7
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_final_metric_that_is_no_number_is_not_logged_again(tracker, arena, value):
+    (run,) = delivered(tracker, finished_record(arena / "trials", values=(value,), final=value))
+    assert [step for step, _ in points(client(), run)] == [0]
 
 
 def test_two_runs_of_one_trial_become_one_at_the_next_start(tracker, arena):
-    client = MlflowClient(tracker.store.uri)
-    tags = {"mlflow.parentRunId": tracker.parent, "hypevo.trial": "0"}
-    first = client.create_run(tracker.experiment_id, tags=tags, start_time=1000)
-    client.create_run(tracker.experiment_id, tags=tags, start_time=2000)
-    tracker.close("KILLED", "interrupted")
-    successor = Tracker("s", tracker.store)
-    successor.open(tracker.parent, experiment="e", params={}, tags={}, dataset=None)
-    successor.close("FINISHED", "complete")
-    _, runs = children(successor)
+    tags = {"mlflow.parentRunId": tracker.parent, "hypevo.trial": "0", "hypevo.study": "s"}
+    first = client().create_run(tracker.experiment_id, tags=tags, start_time=1000)
+    client().create_run(tracker.experiment_id, tags=tags, start_time=2000)
+    runs = delivered(opened(tracker.parent))
     assert [run.info.run_id for run in runs] == [first.info.run_id]
-
-
-def test_another_attempt_s_last_metrics_are_those_of_the_run(tracker, arena):
-    record = finished_record(arena / "trials", steps=3, metrics={"mAP_0.5": 0.2})
-    tracker._deliver(Record(record.folder, 0))
-    tracker._open.add(0)
-    record.start({"lr0": 0.01}, {"attempt": 2})
-    record.add_epoch(0, {"mAP_0.5": 0.7, "fitness": 0.7})
-    record.finish(Outcome({"mAP_0.5": 0.7}), 0.7)
-    tracker._deliver(record)
-    tracker.close("FINISHED", "complete")
-    _, (run,) = children(tracker)
-    assert run.data.metrics["fitness"] == 0.7
 
 
 def test_a_result_that_comes_while_the_epochs_are_read_waits_for_the_next_delivery(
     tracker, arena, monkeypatch
 ):
-    record = Record(arena / "trials" / "0000", 0)
-    record.start({"lr0": 0.01}, {"attempt": 1})
-    record.add_epoch(0, {"fitness": 0.1})
+    record = finished_record(arena / "trials", values=(0.1,), final=None)
     read = Record.epochs.fget
 
     def read_slowly(self):
@@ -266,43 +267,115 @@ def test_a_result_that_comes_while_the_epochs_are_read_waits_for_the_next_delive
         if self.result is None:  # and the driver is faster
             self.add_epoch(1, {"fitness": 0.2})
             self.finish(Outcome({"mAP_0.5": 0.7}), 0.2)
+            tracker.update(self)
         return epochs
 
     monkeypatch.setattr(Record, "epochs", property(read_slowly))
-    tracker._deliver(record)
-    tracker._deliver(record)
-    tracker.close("FINISHED", "complete")
-    client, (run,) = children(tracker)
-    assert points(client, run) == [(0, 0.1), (1, 0.2), (2, 0.2)]
+    (run,) = delivered(tracker, record)
+    assert points(client(), run) == [(0, 0.1), (1, 0.2), (2, 0.2)]
     assert run.info.status == "FINISHED"
 
 
 def test_a_folder_being_made_anew_is_left_for_later(tracker, arena):
-    record = Record(arena / "trials" / "0000", 0)
-    tracker.update(record)
-    assert tracker.close("FINISHED", "complete") == 0
-    assert children(tracker)[1] == []
+    assert delivered(tracker, Record(arena / "trials" / "0000", 0)) == []
+
+
+def test_the_study_s_own_curve_is_sent_in_batches_and_once(tracker, monkeypatch):
+    """5,000 imported trials: MLflow takes 1,000 values at a time, and has them all at the second start."""
+    whole, sizes = MlflowClient.log_batch, []
+
+    def counted(self, run, metrics=(), **more):
+        sizes.append(len(metrics))
+        return whole(self, run, metrics=metrics, **more)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", counted)
+    for again in (tracker, opened(tracker.parent)):
+        for step in range(1, 5001):
+            again.progress(step, {"fitness": step / 5000, "best_trial": float(step), "mAP_0.5": 0.5})
+        assert again.close("FINISHED", "complete") == 0
+    sent = [size for size in sizes if size]
+    assert sum(sent) == 5000 * 4
+    assert len(sent) <= 30
+    history = points(client(), client().get_run(tracker.parent))
+    assert history == [(step, step / 5000) for step in range(1, 5001)]
 
 
 def test_metrics_and_values_that_mlflow_would_refuse_are_fitted(tracker, arena):
     odd = {
-        "a(b)": 1.0,
-        "/up": 2.0,
-        "../x": 3.0,
-        "é": 4.0,
-        "nan": float("nan"),
-        "inf": float("inf"),
-        "n" * 400: 5.0,
-    }
+        "a(b)": 1.0, "a[b]": 2.0, "a_b_": 3.0, "/up": 2.0, "../x": 3.0, "é": 4.0, "nan": math.nan, "inf": math.inf,
+        "n" * 400: 5.0, "n" * 401: 6.0, "nul\0": 7.0, "a\n": 10.0, "": 11.0,
+        "half " + chr(0xDC80): 8.0, "half " + chr(0xDC81): 9.0,
+    }  # fmt: skip
     record = Record(arena / "trials" / "0000", 0)
-    record.start({f"gene{i}": float(i) for i in range(250)}, {"attempt": 1, "params": {"long": "x" * 9000}})
+    long = {"long": "x" * 9000, "half": "\udc80", "nul": "\0"}
+    record.start({f"gene{i}": float(i) for i in range(250)}, {"attempt": 1, "params": long})
     record.add_epoch(0, odd)
-    record.finish(Outcome(failure=Failure.CRASHED, reason="r" * 20000), None)
-    tracker.update(record)
-    assert tracker.close("FINISHED", "complete") == 0
-    assert tracker.news() == []
-    _, (run,) = children(tracker)
+    record.finish(Outcome(failure=Failure.CRASHED, reason="\udcff\0" + "r" * 20000), None)
+    (run,) = delivered(tracker, record)
+    assert tracker.notices() == []
     assert run.info.status == "FAILED"
-    assert len(run.data.params) == 251
+    assert run.data.tags["hypevo.reason"].startswith("\\udcff\\x00rrr")
+    assert len(run.data.params) == 253
+    assert run.data.params["half"] == "\\udc80"
     assert {"metrics/a_b_", "metrics/é", "metrics/nan", "metrics/inf"} <= set(run.data.metrics)
     assert len(run.data.metrics) == len(odd) + 1
+
+
+def test_files_whose_names_no_address_can_hold_arrive_under_others(tracker, arena):
+    record = finished_record(arena / "trials", final=None)
+    names = [os.fsdecode(b"half\xff.txt"), "a%2Fb", "a#b", "a?b", "plain (1).txt"]
+    (record.folder / "sub").mkdir()
+    for name in names:
+        (record.folder / name).write_text(name, errors="surrogateescape")
+        (record.folder / "sub" / name).write_text("below")
+    record.finish(Outcome({"mAP_0.5": 0.5}), 0.5)
+    (run,) = delivered(tracker, record)
+    assert tracker.notices() == []
+    stored = files(client(), run)
+    assert {"plain (1).txt", "sub/plain (1).txt"} <= set(stored)
+    assert len(stored) == 2 * len(names) + 2  # and hyp.yaml, result.json
+    assert len([name for name in stored if name.startswith("a_")]) == 3
+
+
+def test_a_study_of_version_0_1_shows_its_old_trials_in_today_s_charts(tracker, arena):
+    """Version 0.1 sent `metrics/mAP_0.5:0.95`, which MLflow on Windows refuses."""
+    old, new = "metrics/mAP_0.5:0.95", "metrics/mAP_0.5-0.95"
+    tags = {"mlflow.parentRunId": tracker.parent, "hypevo.trial": "0", "hypevo.study": "s"}
+    run = client().create_run(tracker.experiment_id, tags=tags)
+    for step in range(2):
+        client().log_metric(run.info.run_id, old, step / 4, timestamp=1000 + step, step=step)
+        client().log_metric(run.info.run_id, "epoch", float(step), step=step)
+    client().log_param(run.info.run_id, "lr0", "0.01")
+    client().set_terminated(run.info.run_id)
+    for _ in range(2):
+        (run,) = delivered(opened(tracker.parent))
+        assert points(client(), run, new) == points(client(), run, old) == [(0, 0.0), (1, 0.25)]
+
+
+def test_every_metric_arrives_where_mlflow_runs_on_windows(tracker, arena, monkeypatch):
+    monkeypatch.setattr("mlflow.utils.validation.is_windows", lambda: True)
+    metrics = {"mAP_0.5:0.95": 0.3, "a:b": 0.1, "a_b": 0.2}
+    record = Record(arena / "trials" / "0000", 0)
+    record.start({"lr0": 0.01, "head:depth": 2.0}, {"attempt": 1})
+    record.add_epoch(0, metrics)
+    record.finish(Outcome(metrics), 0.3)
+    tracker.progress(1, {"fitness": 0.3, "metrics/mAP_0.5:0.95": 0.3})
+    (run,) = delivered(tracker, record)
+    assert tracker.notices() == []
+    assert run.data.metrics["metrics/mAP_0.5-0.95"] == 0.3
+    assert sorted(run.data.metrics.values()) == [0.0, 0.1, 0.2, 0.3, 0.3]
+    assert len(run.data.params) == 2
+    assert client().get_run(tracker.parent).data.metrics["metrics/mAP_0.5-0.95"] == 0.3
+
+
+def test_runs_of_another_study_under_the_same_parent_are_let_alone(tracker, arena):
+    tags = {"mlflow.parentRunId": tracker.parent, "hypevo.trial": "0", "hypevo.study": "other"}
+    foreign = client().create_run(tracker.experiment_id, tags=tags)
+    again = opened(tracker.parent)
+    assert again.needs(0)
+    runs = delivered(again, finished_record(arena / "trials"))
+    assert {run.data.tags["hypevo.study"]: run.info.status for run in runs} == {
+        "s": "FINISHED",
+        "other": "RUNNING",
+    }
+    assert client().get_run(foreign.info.run_id).data.metrics == {}

@@ -1,0 +1,25 @@
+"""Where MLflow keeps a folder's runs, by MLflow's own variables; loads no MLflow."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+EXPERIMENT = "hypevo"
+
+
+def default_address() -> str:
+    """MLFLOW_TRACKING_URI, else what MLflow itself defaults to: `mlflow.db` in the working directory."""
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    if given:
+        return given
+    path = str(Path.cwd() / "mlflow.db")
+    if not set("%?") & set(path):
+        return f"sqlite:///{path}"
+    # The folder's name means something else in an address, as `a%2Fb`; quoted, MLflow would make a folder of that name.
+    return "sqlite:///mlflow.db"
+
+
+def experiment_name(option: str | None, otherwise: str = EXPERIMENT) -> str:
+    """The experiment to use: the option that was given, else MLFLOW_EXPERIMENT_NAME, else `otherwise`."""
+    return option or os.environ.get("MLFLOW_EXPERIMENT_NAME") or otherwise
