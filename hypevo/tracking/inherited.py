@@ -26,13 +26,21 @@ class Inherited:
     """What MLFLOW_RUN_ID names."""
 
     own: Run | None = None  # made by `mlflow run` for what runs here
-    pipeline: str = ""  # a run of somebody else's
+    pipeline: Run | None = None  # somebody else's
     notice: str = ""  # what a user should know of it
 
     @property
     def tags(self) -> dict[str, str]:
-        """What our runs say of it."""
-        return {PIPELINE: self.pipeline} if self.pipeline else {}
+        """What our run says of it: it is shown below a pipeline's, which stays as it is."""
+        return (
+            {PIPELINE: self.pipeline.info.run_id, PARENT: self.pipeline.info.run_id} if self.pipeline else {}
+        )
+
+    def experiment(self, option: str | None) -> str | None:
+        """The id of a pipeline's experiment, where our runs belong unless the user names one."""
+        if self.pipeline is None or option or os.environ.get("MLFLOW_EXPERIMENT_NAME"):
+            return None
+        return str(self.pipeline.info.experiment_id)
 
     def continued(self, runs: Runs) -> None:
         """Say in a run that `mlflow run` made where the study is that was continued instead."""
@@ -65,4 +73,4 @@ def look_up(run_id: str | None, runs: Runs, uri: str) -> Inherited:
         and _ENTRY_POINT in tags
         and any(names <= run.data.params.keys() for names in SIGNATURES.values())
     )
-    return Inherited(own=run) if ours and runs.belongs(run) else Inherited(pipeline=run_id)
+    return Inherited(own=run) if ours and runs.belongs(run) else Inherited(pipeline=run)

@@ -52,9 +52,7 @@ class Tracker:
         self._early: list[str] = []  # notices from before the first delivery
         self._tell = tell
         self._runs: Runs | None = None
-        self._curve: dict[
-            int, tuple[int, dict[str, float]]
-        ] = {}  # steps of the study itself that are to be sent
+        self._curve: dict[int, tuple[int, dict[str, float]]] = {}  # steps of the study itself, to be sent
         self._lock = threading.Lock()
         self._refused: set[int] = set()  # trials whose run MLflow will not change, as one that was deleted
         self._outbox = Outbox("MLflow", self._send)
@@ -99,8 +97,9 @@ class Tracker:
             if run is None or not runs.belongs(run):
                 run = inherited.own
             if run is None:
-                name = experiment_name(experiment, otherwise)
-                run = runs.client.get_run(runs.create_parent(self.store.experiment(runs.client, name)))
+                run = runs.client.get_run(
+                    runs.create_parent(self._experiment(inherited, experiment, otherwise))
+                )
             runs.begin(run, params, {**tags, **inherited.tags})
             inherited.continued(runs)
             return inherited
@@ -118,8 +117,7 @@ class Tracker:
             runs = self._connected(dataset, fingerprint)
             inherited = look_up(run_id, runs, hidden(self.store.uri))
             if inherited.own is None:
-                name = experiment_name(experiment, otherwise)
-                runs.experiment_id = self.store.experiment(runs.client, name)
+                runs.experiment_id = self._experiment(inherited, experiment, otherwise)
             else:
                 runs.experiment_id = inherited.own.info.experiment_id
                 runs.adopted = inherited.own.info.run_id
@@ -205,6 +203,11 @@ class Tracker:
             self._runs = Runs(self.store.connect(), self.study)
             self._runs.inputs = dataset_inputs(dataset, fingerprint)
         return self._runs
+
+    def _experiment(self, inherited: Inherited, option: str | None, otherwise: str) -> str:
+        """The id of the experiment for new runs."""
+        name = experiment_name(option, otherwise)
+        return inherited.experiment(option) or self.store.experiment(self._opened.client, name)
 
     def _begin(self, attempt: Callable[[], Inherited]) -> None:
         inherited = self._patiently(attempt)

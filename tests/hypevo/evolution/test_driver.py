@@ -185,7 +185,7 @@ def test_a_fitness_function_that_fails_costs_no_training(driver, evolution, aren
     assert "rules:fitness: RuntimeError: too good (rules.py:3); it got {'precision': 0.4" in said(refused)
     assert not (arena / "runs").exists()
 
-    (arena / "rules.py").write_text(RULES.format(most=0.7))  # the metrics of trial 0 are .76
+    (arena / "rules.py").write_text(RULES.format(most="0.70"))  # the metrics of trial 0 are .76
     first = driver(*options)
     assert first.wait() == 1
     assert "failed: trial 0 is trained, and has no fitness: rules:fitness: RuntimeError: too good" in said(
