@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
+from ..printable import printable
 from .decode import BadFileError, read
 from .progress import shown
 from .resize import area, bilinear, fitted
@@ -107,7 +108,9 @@ def _fill(path: Path, split: Split, shapes: NDArray[np.int64], shrink: Shrink) -
             try:
                 image = read(split.images[index])
             except BadFileError as error:
-                raise BadFileError(f"{split.images[index]}: {error}; repair or remove it") from error
+                raise BadFileError(
+                    f"{printable(split.images[index])}: {error}; repair or remove it"
+                ) from error
             planes = _resized(image, height, width, shrink).transpose(2, 0, 1)
             data = memoryview(planes.tobytes())
             offset = int(ends[index]) - len(data)

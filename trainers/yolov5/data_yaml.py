@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
+from ..printable import printable
+from .download import fetched_roots
+
 _MOST_BYTES = 10_000_000
 _MOST_DEPTH = 5
 
 Part = Literal["train", "val"]
+_PARTS: tuple[Part, ...] = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ def load_data(path: Path | str) -> DataConfig:
 
     Keys: `path` (root of the dataset, relative to the yaml or else to the working directory; else the
     yaml's folder), `train`, `val` (a folder, a .txt list, or a list of these, relative to the root), `names`
-    (list or map) or `nc`, and optionally `download` (address of a zip). Other keys are ignored.
+    (list or map) or `nc`, and optionally `download` (address of a zip). Other keys are ignored. A dataset that was
+    fetched from there has its root in the user's cache.
 
     Raises:
         FileNotFoundError: There is no such yaml; or a source is missing and no `download` says where it is.
@@ -45,7 +50,7 @@ def load_data(path: Path | str) -> DataConfig:
     """
     path = Path(path).absolute()
     if not path.is_file():
-        raise FileNotFoundError(f"no data.yaml at {path}; give the path of an existing one")
+        raise FileNotFoundError(f"no data.yaml at {printable(path)}; give the path of an existing one")
     raw = _mapping(path)
     root = _root(path, raw)
     config = DataConfig(
@@ -57,9 +62,16 @@ def load_data(path: Path | str) -> DataConfig:
         download=None if raw.get("download") in (None, "", "null", "~") else str(raw["download"]),
     )
     missing = config.missing()
+    if missing and config.download:
+        for place in fetched_roots(config.download, root):
+            train, val = (_sources(path, raw, place, part) for part in _PARTS)
+            fetched = replace(config, root=place, train=train, val=val)
+            if not fetched.missing():
+                return fetched
     if missing and config.download is None:
         raise FileNotFoundError(
-            f"{path} names {missing[0]}, which does not exist; paths are relative to its `path`, here {root}"
+            f"{printable(path)} names {printable(missing[0])}, which does not exist; "
+            f"paths are relative to its `path`, here {printable(root)}"
         )
     return config
 
@@ -69,14 +81,23 @@ def _mapping(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         data = file.read(_MOST_BYTES + 1)
     if len(data) > _MOST_BYTES:
-        raise ValueError(f"{path}: expected a data.yaml of at most {_MOST_BYTES:,} bytes; this one is longer")
+        raise ValueError(
+            f"{printable(path)}: expected a data.yaml of at most {_MOST_BYTES:,} bytes; this one is longer"
+        )
     try:
         raw = yaml.load(data.decode("utf-8-sig"), Loader=_TextLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
+        raise ValueError(f"{printable(path)} is not valid YAML: {_lines(error)}") from error
     if not isinstance(raw, dict):
-        raise ValueError(f"{path}: expected keys `train`, `val` and `names`, got {type(raw).__name__}")
+        raise ValueError(
+            f"{printable(path)}: expected keys `train`, `val` and `names`, got {type(raw).__name__}"
+        )
     return raw
+
+
+def _lines(error: Exception) -> str:
+    """An error's text in the lines it has, and fit for a terminal: YAML's own errors quote the file."""
+    return "\n".join(map(printable, str(error).split("\n")))
 
 
 class _TextLoader(yaml.BaseLoader):
@@ -112,7 +133,7 @@ def _sources(path: Path, raw: dict[str, Any], root: Path, part: Part) -> tuple[P
     entries: list[Any] = value if isinstance(value, list) else [value]
     if not value or not all(isinstance(entry, str) for entry in entries):
         raise ValueError(
-            f"{path}: expected `{part}:` with a folder of images, a .txt list of them, or several; "
+            f"{printable(path)}: expected `{part}:` with a folder of images, a .txt list of them, or several; "
             f"got {value!r:.100}"
         )
     return tuple(_source(entry, root) for entry in entries)
@@ -128,21 +149,25 @@ def _source(entry: str, root: Path) -> Path:
 def _names(path: Path, raw: dict[str, Any]) -> tuple[str, ...]:
     names, count = raw.get("names"), raw.get("nc")
     if count is not None and not (isinstance(count, str) and re.fullmatch("[1-9][0-9]{,4}", count)):
-        raise ValueError(f"{path}: expected `nc:` with the number of classes, 1 to 99999, got {count!r:.100}")
+        raise ValueError(
+            f"{printable(path)}: expected `nc:` with the number of classes, 1 to 99999, got {count!r:.100}"
+        )
     if isinstance(names, dict):
         expected = {str(number) for number in range(len(names))}
         if set(names) != expected:
             odd = sorted(set(names) - expected)[0]
             raise ValueError(
-                f"{path}: `names` must number its {len(names)} classes from 0 on, got {odd!r:.100}"
+                f"{printable(path)}: `names` must number its {len(names)} classes from 0 on, got {odd!r:.100}"
             )
         names = [names[str(number)] for number in range(len(names))]
     if not names:
         if count is None:
-            raise ValueError(f"{path}: expected `names:` with the classes, or `nc:` with their number")
+            raise ValueError(
+                f"{printable(path)}: expected `names:` with the classes, or `nc:` with their number"
+            )
         names = [f"class{number}" for number in range(int(count))]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{path}: expected `names:` with one text per class, got {names!r:.100}")
+        raise ValueError(f"{printable(path)}: expected `names:` with one text per class, got {names!r:.100}")
     if count is not None and int(count) != len(names):
-        raise ValueError(f"{path}: `nc` says {count} classes, `names` holds {len(names)}")
-    return tuple(names)
+        raise ValueError(f"{printable(path)}: `nc` says {count} classes, `names` holds {len(names)}")
+    return tuple(map(printable, names))  # they reach terminals, tables and pages

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..printable import printable
 from .decode import SUFFIXES, BadFileError, measure
 from .labels import Labels, label_path, read_labels
 from .progress import shown
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .data_yaml import DataConfig, Part
 
 _LONGEST_LIST = 500_000_000  # bytes
-_RULES = 1  # number of the rules by which files are accepted: raise it when they change
+_RULES = 2  # number of the rules by which files are accepted: raise it when they change
 
 
 def scan(config: DataConfig, part: Part, *, strict: bool = False, memory: Path | None = None) -> Split:
@@ -54,7 +55,7 @@ def scan(config: DataConfig, part: Part, *, strict: bool = False, memory: Path |
         if kept:
             save_split(kept, split)
     split = replace(split, warnings=(*no_images, *split.warnings), skipped=len(no_images) + split.skipped)
-    where = ", ".join(map(str, sources))
+    where = ", ".join(map(printable, sources))
     if not len(split):
         raise ValueError(_summary(f"{part}: no usable image in {where}", split.warnings))
     if strict and split.skipped:
@@ -75,14 +76,22 @@ def _list_images(sources: Iterable[Path], root: Path) -> tuple[list[Path], list[
             paths += sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
         elif source.is_file():
             if source.stat().st_size > _LONGEST_LIST:
-                raise ValueError(f"{source}: expected a list of images of at most {_LONGEST_LIST:,} bytes")
+                raise ValueError(
+                    f"{printable(source)}: expected a list of images of at most {_LONGEST_LIST:,} bytes"
+                )
             lines = (line.strip() for line in source.read_text(encoding="utf-8-sig").splitlines())
             paths += [_listed(line, source.parent, root) for line in lines if line]
         else:
-            raise FileNotFoundError(f"no {source}; expected a folder of images or a .txt list of them")
+            raise FileNotFoundError(
+                f"no {printable(source)}; expected a folder of images or a .txt list of them"
+            )
     return (
         [path for path in paths if path.suffix.lower() in SUFFIXES],
-        [f"{path} skipped: no image format" for path in paths if path.suffix.lower() not in SUFFIXES],
+        [
+            f"{printable(path)} skipped: no image format"
+            for path in paths
+            if path.suffix.lower() not in SUFFIXES
+        ],
     )
 
 
@@ -114,7 +123,7 @@ def _examined(images: Sequence[Path], classes: int) -> Split:
     usable = [item for item in found if isinstance(item, _Image)]
     skipped = [item for item in found if isinstance(item, str)]
     repeats = [
-        f"{label_path(item.path)}: {item.labels.duplicates} duplicate row(s) dropped"
+        f"{printable(label_path(item.path))}: {item.labels.duplicates} duplicate row(s) dropped"
         for item in usable
         if item.labels.duplicates
     ]
@@ -133,11 +142,11 @@ def _examine(path: Path, *, classes: int) -> _Image | str:
     try:
         labels = read_labels(label_path(path), classes)
     except BadFileError as error:
-        return f"{path} skipped: its labels {label_path(path)}: {error}"
+        return f"{printable(path)} skipped: its labels {printable(label_path(path))}: {error}"
     try:
         return _Image(path, measure(path), labels)
     except BadFileError as error:
-        return f"{path} skipped: {error}"
+        return f"{printable(path)} skipped: {error}"
 
 
 def _summary(message: str, reasons: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..printable import printable
 from .decode import BadFileError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def read_labels(path: Path, classes: int) -> Labels:
         row = _numbers(line, number)
         if row[0] >= classes:
             raise ValueError(
-                f"{path}, line {number}: class {row[0]:.0f}, but the data.yaml names {classes} classes "
+                f"{printable(path)}, line {number}: class {row[0]:.0f}, but the data.yaml names {classes} classes "
                 f"(0 to {classes - 1}); correct the label or add the class"
             )
         if row in seen:

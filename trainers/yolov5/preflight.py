@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .data import at_hand, open_data, scan_parts, warnings_of
 from .data_yaml import DataConfig, load_data
 from .settings import GENES, OPTIONAL_GENES
+from .sources import Missing, missing
 from .weights import Checkpoint, load_checkpoint
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ def check(
     findings = [*_genes(hyp, space), *_optimizer(settings, hyp)]
     with tempfile.TemporaryDirectory() as temporary:
         try:
+            lacking = missing(settings)
+            if lacking:
+                if settings.weights and Path(settings.weights).exists():
+                    load_checkpoint(Path(settings.weights))
+                return [*findings, *_offers(lacking)]
             settings = at_hand(settings, cache or Path(temporary))
             checkpoint = load_checkpoint(Path(settings.weights)) if settings.weights else None
             config = load_data(settings.data)
@@ -51,7 +57,10 @@ def check(
 def prepare(settings: Settings, cache: Path) -> Settings:
     """Write what all trainings share; `trainers.yolov5.prepare` says what the arguments mean."""
     cache = cache.absolute()
+    unseen = bool(missing(settings))  # by `check`, which fetches nothing
     settings = replace(at_hand(settings, cache), cache=str(cache))
+    if unseen and settings.weights:
+        load_checkpoint(Path(settings.weights))
     open_data(settings, cache)
     return settings
 
@@ -70,6 +79,11 @@ def fingerprint(settings: Settings) -> str:
             for array in (size, boxes, *(outline for outline in outlines if outline is not None)):
                 digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def _offers(lacking: list[Missing]) -> Iterator[Finding]:
+    for item in lacking:
+        yield "warning", f"not here yet, and so not checked: a study would begin by fetching {item.offer()}"
 
 
 def _genes(hyp: Mapping[str, float], space: Mapping[str, Mapping[str, object]]) -> Iterator[Finding]:

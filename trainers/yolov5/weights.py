@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..printable import printable
 from .model import Detector
 from .settings import SIZES
 from .unpack import ALWAYS_FINE
@@ -73,20 +74,24 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ValueError: It holds no detector, or asks for a class or function outside the allowed ones.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"weights: {path} does not exist")
+        raise FileNotFoundError(f"weights: {printable(path)} does not exist")
     content = _unpickle(path)
     state, names = _detector(content)
     odd = [name for name, shape in _LANDMARKS.items() if not _has_shape(state.get(name), shape)]
     if odd:
         raise ValueError(
-            f"weights: {path} holds no YOLOv5 detector of three levels (no fitting tensor {odd[0]}); "
+            f"weights: {printable(path)} holds no YOLOv5 detector of three levels (no fitting tensor {odd[0]}); "
             f"expected yolov5n.pt, s, m, l or x of release 6 or 7, or weights trained here"
         )
     for name, tensor in state.items():
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise ValueError(f"weights: {path} is damaged: {name} claims more values than the file holds")
+            raise ValueError(
+                f"weights: {printable(path)} is damaged: {printable(name)} claims more values than the file holds"
+            )
         if not tensor.isfinite().all():
-            raise ValueError(f"weights: {path} is of a training that diverged: {name} holds NaN or infinity")
+            raise ValueError(
+                f"weights: {printable(path)} is of a training that diverged: {printable(name)} holds NaN or infinity"
+            )
     return Checkpoint({name: _float32(tensor) for name, tensor in state.items()}, names)
 
 
@@ -142,15 +147,17 @@ def start_detector(
 def _unpickle(path: Path) -> Any:
     """Load the file with PyTorch's restricted unpickler, known foreign classes replaced by stand-ins."""
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"weights: {path} is no checkpoint (expected a zip file as torch.save writes it)")
+        raise ValueError(
+            f"weights: {printable(path)} is no checkpoint (expected a zip file as torch.save writes it)"
+        )
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
     except zipfile.BadZipFile as error:
-        raise ValueError(f"weights: {path} is damaged or no checkpoint") from error
+        raise ValueError(f"weights: {printable(path)} is damaged or no checkpoint") from error
     if size > max(ALWAYS_FINE, _MOST_GROWTH * path.stat().st_size):
         raise ValueError(
-            f"weights: {path} would grow to {size / 1e9:.1f} GB, as no checkpoint does; not loaded"
+            f"weights: {printable(path)} would grow to {size / 1e9:.1f} GB, as no checkpoint does; not loaded"
         )
     try:
         foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
@@ -160,9 +167,9 @@ def _unpickle(path: Path) -> Any:
             with torch.serialization.safe_globals(stand_ins):
                 return torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGE as error:
-        raise ValueError(f"weights: {path} is damaged or no checkpoint") from error
+        raise ValueError(f"weights: {printable(path)} is damaged or no checkpoint") from error
     raise ValueError(
-        f"weights: {path} wants to import {', '.join(refused)}, which no detector needs; "
+        f"weights: {printable(path)} wants to import {', '.join(map(printable, refused))}, which no detector needs; "
         f"nothing was loaded, nothing was run"
     )
 
@@ -205,7 +212,7 @@ def _mapping(value: Any) -> Mapping[Any, Any]:
 
 def _names(names: Any) -> tuple[str, ...]:
     values = names.values() if isinstance(names, Mapping) else names
-    return tuple(map(str, values)) if isinstance(values, Iterable) else ()
+    return tuple(map(printable, values)) if isinstance(values, Iterable) else ()
 
 
 def _float32(tensor: Tensor) -> Tensor:

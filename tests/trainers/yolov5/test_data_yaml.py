@@ -6,6 +6,7 @@ import pytest
 
 from trainers.yolov5.data_yaml import load_data
 from trainers.yolov5.dataset import scan
+from trainers.yolov5.sources import obtain
 
 PLAIN = "path: set\ntrain: images\nval: images\nnames: [digit]\n"
 BOX = "0 .5 .5 .2 .2\n"
@@ -116,3 +117,29 @@ def test_what_is_no_file_is_not_opened(tmp_path, make_path):
     make_path(tmp_path / "data.yaml")
     with pytest.raises(FileNotFoundError, match=r"no data\.yaml at"):
         load_data(tmp_path / "data.yaml")
+
+
+def test_a_class_name_that_would_command_a_terminal_is_spelled_out(make):
+    text = 'path: set\ntrain: images\nval: images\nnames: ["\\e]52;c;bHM=\\a", "cat\\nerror: dog", "\u202egod", ä]\n'
+    names = load_data(make(text, {"a.png": None})).names
+    assert names == (r"\x1b]52;c;bHM=\x07", r"cat\nerror: dog", r"\u202egod", "ä")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'path: "\\e]52;c;x\\a"\ntrain: images\nval: images\nnc: 1\n',
+        'train: "\\e[2J\u202e"\nval: images\nnc: 1\n',
+        'train: ["\\e[2J", {a: b}]\nval: images\nnc: 1\n',
+        'train: images\nval: images\nnc: "\\e[2J"\n',
+        'train: images\nval: images\nnames: {"\\e[2J": a}\n',
+        'train: images\nval: images\nnc: 1\ndownload: "\\e[2J"\n',
+        'train: images\nval: images\nnc: 1\ndownload: "http://127.0.0.1/\\e[2J"\n',
+        "train: [\u202eimages\n",
+        "train: \x1b[2J\n",
+    ],
+)
+def test_an_error_about_a_yaml_is_fit_for_a_terminal(make, text):
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        obtain(load_data(make(text)))
+    assert all(line.isprintable() for line in str(caught.value).split("\n"))

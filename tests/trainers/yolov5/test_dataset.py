@@ -113,3 +113,39 @@ def test_strict_also_judges_a_kept_scan(make, tmp_path):
     scan(config, "train", memory=tmp_path / "cache")
     with pytest.raises(ValueError, match=r"1 file\(s\) unusable"):
         scan(config, "train", strict=True, memory=tmp_path / "cache")
+
+
+HOSTILE = [
+    "a\x1b]52;c;bHM=\x07.png",
+    "a\n/etc/passwd skipped.png",
+    "a\u202egnp.png",
+    "a\x9b2J.png",
+    "a\x85.png",
+]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("fault", ["image", "label", "class"])
+def test_a_file_name_reaches_no_terminal_as_it_is(make, tmp_path, name, fault):
+    label = {"image": None, "label": "x 1 1 1 1\n", "class": "7 .5 .5 .1 .1\n"}[fault]
+    config = load_data(make("path: set\ntrain: images\nval: images\nnc: 1\n", {"b.png": None, name: label}))
+    if fault == "image":
+        (tmp_path / "set" / "images" / name).write_bytes(b"no image")
+    if fault == "class":
+        with pytest.raises(ValueError, match="class 7") as caught:
+            scan(config, "train")
+        told = [str(caught.value)]
+    else:
+        told = list(scan(config, "train", memory=tmp_path / "memory").warnings)
+        assert scan(config, "train", memory=tmp_path / "memory").warnings == tuple(told)
+    assert len(told) == 1
+    assert told[0].isprintable()
+
+
+def test_a_path_in_a_list_reaches_no_terminal_as_it_is(make, tmp_path):
+    path = make("path: set\ntrain: list.txt\nval: images\nnc: 1\n", {"b.png": None})
+    (tmp_path / "set" / "list.txt").write_text("images/b.png\nimages/\x1b[2Jnone.png\nx\u202e.gif\n")
+    warnings = scan(load_data(path), "train").warnings
+    assert len(warnings) == 2
+    assert all(text.isprintable() for text in warnings)

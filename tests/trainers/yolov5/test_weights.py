@@ -199,3 +199,20 @@ def test_a_zip_bomb_is_refused(tmp_path):
     assert path.stat().st_size < 1 << 20
     with pytest.raises(ValueError, match=r"would grow to 0\.3 GB"):
         load_checkpoint(path)
+
+
+@pytest.mark.parametrize("module", ["evil\x1b]52;c;bHM=\x07", "evil\u202egod", "evil\x9b2J"])
+def test_a_name_in_a_pickle_reaches_no_terminal_as_it_is(tmp_path, module):
+    torch.save({}, tmp_path / "plain.pt")
+    with zipfile.ZipFile(tmp_path / "plain.pt") as plain, zipfile.ZipFile(tmp_path / "a.pt", "w") as hostile:
+        for entry in plain.namelist():
+            pickled = b"\x80\x02c" + module.encode() + b"\nrun\n."
+            hostile.writestr(entry, pickled if entry.endswith("data.pkl") else plain.read(entry))
+    with pytest.raises(ValueError, match=r"wants to import evil\\.*\.run, which") as caught:
+        load_checkpoint(tmp_path / "a.pt")
+    assert str(caught.value).isprintable()
+
+
+def test_class_names_of_a_checkpoint_are_fit_for_a_terminal(tmp_path):
+    save_checkpoint(tmp_path / "a.pt", Detector("p", 1), ["\x1b]52;c;bHM=\x07"])
+    assert load_checkpoint(tmp_path / "a.pt").names == (r"\x1b]52;c;bHM=\x07",)
