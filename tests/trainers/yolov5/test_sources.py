@@ -231,7 +231,8 @@ def test_data_that_is_there_is_not_fetched(server, config, tmp_path):
 def test_one_that_is_killed_halfway_leaves_nothing_that_looks_whole(server, config, tmp_path, moment):
     server.files["/set.zip"] = dataset_zip("")
     if moment == "downloading":
-        server.stuck = 100
+        server.files["/set.zip"] = bytes(1_000_000)
+        server.stuck = 500_000
     config(f"{server.address}/set.zip")
     program = (
         "import shutil, time\n"
@@ -249,5 +250,6 @@ def test_one_that_is_killed_halfway_leaves_nothing_that_looks_whole(server, conf
         process.kill()
     assert load_data("data.yaml").missing()
     server.stuck = -1
+    server.files["/set.zip"] = dataset_zip("")
     obtain(load_data("data.yaml"))
     assert len(scan(load_data("data.yaml"), "train")) == 1
