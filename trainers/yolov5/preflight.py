@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .data import at_hand, open_data, scan_parts, warnings_of
 from .data_yaml import DataConfig, load_data
 from .settings import GENES, OPTIONAL_GENES
-from .sources import Missing, missing
+from .sources import Missing, missing, tell
 from .weights import Checkpoint, load_checkpoint
 
 if TYPE_CHECKING:
@@ -58,9 +58,15 @@ def prepare(settings: Settings, cache: Path) -> Settings:
     """Write what all trainings share; `trainers.yolov5.prepare` says what the arguments mean."""
     cache = cache.absolute()
     unseen = bool(missing(settings))  # by `check`, which fetches nothing
-    settings = replace(at_hand(settings, cache), cache=str(cache))
-    if unseen and settings.weights:
-        load_checkpoint(Path(settings.weights))
+    try:
+        settings = replace(at_hand(settings, cache), cache=str(cache))
+    except ConnectionError as error:  # an address that can't be reached is a wrong input, as every other one
+        raise ValueError(str(error)) from error
+    if unseen:
+        if settings.weights:
+            load_checkpoint(Path(settings.weights))
+        for level, message in _images(*scan_parts(load_data(settings.data), settings, cache)):
+            tell(f"{level}: {message}")
     open_data(settings, cache)
     return settings
 

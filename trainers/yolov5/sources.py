@@ -134,8 +134,8 @@ def obtain(config: DataConfig, say: Say = tell) -> None:
     if left:
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
         say(
-            f"left out {len(left)} files of {shown(lacking.url)} that are no images, labels or lists, are hidden, "
-            f"or have a name that not every system can hold: {', '.join(left[:_NAMED])}{more}"
+            f"left out {len(left)} file(s) of {shown(lacking.url)}: {', '.join(left[:_NAMED])}{more}; taken are "
+            "images, labels, lists and a data.yaml that are not hidden and have names that every system can hold"
         )
     _missing_dataset(load_data(config.path))
 

@@ -115,7 +115,7 @@ def test_what_is_left_out_is_told(server, tmp_path, config):
         f"{server.address}/set.zip, {len(server.files['/set.zip'])} bytes (at most 50 GB), into " in told[0]
     )
     assert str(tmp_path / "user" / "datasets" / "set-") in told[0]
-    assert "left out 3 files" in told[1]
+    assert "left out 3 file(s) of " in told[1]
     assert r"yaml.py, evil\x1b[2J.txt, .git/config" in told[1]
 
 
@@ -135,11 +135,14 @@ def test_checking_says_what_would_be_fetched_and_fetches_nothing(server, config,
 
 
 def test_preparing_fetches_and_then_checking_looks(server, config, tmp_path, capsys):
-    server.files["/set.zip"] = dataset_zip("")
+    server.files["/set.zip"] = dataset_zip("", **{"images/bad.png": "no image"})
     config(f"{server.address}/set.zip")
     settings = Settings(data="data.yaml", model="p", img=64, warmup_floor=0, batch=1)
     prepare(settings, tmp_path / "cache")
-    assert f"fetching the dataset of {tmp_path / 'data.yaml'}" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"fetching the dataset of {tmp_path / 'data.yaml'}" in told
+    assert "warning: " in told
+    assert "bad.png skipped: " in told
     assert not any(server.address in message for _, message in check(settings, HYP, {}))
 
 
@@ -192,7 +195,10 @@ def test_a_dataset_beside_its_yaml_is_left_as_it_is(server, tmp_path):
 
 
 @pytest.fixture
-def config(tmp_path):
+def config(tmp_path, monkeypatch):
+    monkeypatch.setenv("HYPEVO_CACHE", str(tmp_path / "user"))
+    monkeypatch.chdir(tmp_path)
+
     def make(download: str):
         (tmp_path / "data.yaml").write_text(
             f"path: set\ntrain: images\nval: images\nnc: 1\ndownload: {download}\n"
@@ -253,3 +259,11 @@ def test_one_that_is_killed_halfway_leaves_nothing_that_looks_whole(server, conf
     server.files["/set.zip"] = dataset_zip("")
     obtain(load_data("data.yaml"))
     assert len(scan(load_data("data.yaml"), "train")) == 1
+
+
+def test_an_address_that_cannot_be_reached_is_a_wrong_input(config, nobody, tmp_path):
+    config(f"{nobody}/set.zip")
+    settings = Settings(data="data.yaml", model="p")
+    assert not any(level == "error" for level, _ in check(settings, HYP, {}))
+    with pytest.raises(ValueError, match=r"can't fetch .*unpack it to"):
+        prepare(settings, tmp_path / "cache")
