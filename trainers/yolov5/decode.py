@@ -76,6 +76,10 @@ def read(path: Path) -> NDArray[np.uint8]:
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """An open Pillow image; whatever its decoder raises becomes a BadFileError that says so."""
+    if not path.is_file():  # opening a pipe waits for ever
+        raise BadFileError(
+            "not a file, but a folder, a pipe or a device" if path.exists() else "no such file"
+        )
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
@@ -83,8 +87,6 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except BadFileError:
         raise
-    except FileNotFoundError:
-        raise BadFileError("no such file") from None
     except (
         Image.DecompressionBombError,
         Image.DecompressionBombWarning,

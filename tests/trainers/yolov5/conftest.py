@@ -78,7 +78,7 @@ class Server:
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     running = Server()
-    thread = threading.Thread(target=running.http.serve_forever)
+    thread = threading.Thread(target=running.http.serve_forever, args=(0.02,))
     thread.start()
     monkeypatch.setenv("HYPEVO_MIRROR", running.address)
     monkeypatch.setenv("HYPEVO_CACHE", str(tmp_path / "user"))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,3 +131,18 @@ def test_a_bomb_is_refused_with_the_limit(tmp_path, side, got):
     for use in (measure, read):
         with pytest.raises(BadFileError, match=f"expected at most 89,478,485 pixels, got {got}; make it"):
             use(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Path.mkdir,
+        pytest.param(
+            getattr(os, "mkfifo", None), marks=pytest.mark.skipif(os.name == "nt", reason="no pipes")
+        ),
+    ],
+)
+def test_what_is_no_file_is_not_opened(tmp_path, make):
+    make(tmp_path / "a.jpg")
+    with pytest.raises(BadFileError, match="not a file, but"):
+        measure(tmp_path / "a.jpg")
