@@ -69,7 +69,8 @@ def check_address(url: str) -> None:
     except ValueError:
         usable = False
     if not usable or printable(url) != url or " " in url:
-        raise ValueError(f"expected an http or https address of a file, got {printable(url)[:100]!r}")
+        secretless = re.sub("://.*@", "://", url.partition("?")[0])
+        raise ValueError(f"expected an http or https address of a file, got {secretless[:100]!r}")
     if parts.username is not None:
         raise ValueError(
             f"expected an address without a user name and password, got one at {parts.hostname}; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ _RELEASED = {  # the folder of each published file
 _SHA256 = {"yolov5n.pt": "4f180cf23ba0717ada0badd6c685026d73d48f184d00fc159c2641284b2ac0a3"}
 _MOST = {".pt": 2_000_000_000, ".yaml": 10_000_000}  # bytes
 MOST_DATASET = 50_000_000_000  # bytes of a zip
+_SCHEME = "[a-zA-Z][a-zA-Z0-9+.-]*://"  # of an address
 _NAMED = 5  # files left out that are told by name
 
 
@@ -172,10 +174,10 @@ def _missing_dataset(config: DataConfig) -> Missing | None:
     try:
         check_address(url)
     except ValueError as error:
-        first = printable((url.splitlines() or [""])[0])
+        script = f"expected the address of a zip, got {url[:100]!r}; scripts are not run"
         raise ValueError(
-            f"{where}: {printable(absent[0])} does not exist, and `download` is no http address of a zip: "
-            f"{first[:100]!r} ({error if '://' in url else 'scripts are not run'}); get the dataset by hand"
+            f"{where}: {printable(absent[0])} does not exist, and from `download` it can't be fetched: "
+            f"{error if re.match(_SCHEME, url) else script}; get the dataset by hand"
         ) from error
     folder = dataset_folder(url)
     by_hand = f"unpack it to {printable(config.root)}"

@@ -86,13 +86,13 @@ def _chosen(entries: list[zipfile.ZipInfo], archive: Path) -> tuple[list[_File],
     left: list[str] = []
     seen: dict[tuple[str, ...], str] = {}
     for entry in entries:
-        name = printable(entry.filename)
+        name = entry.filename
         parts = tuple(part for part in entry.filename.replace("\\", "/").split("/") if part not in ("", "."))
         _refuse_hostile(entry, parts, archive)
         if entry.is_dir() or not parts:
             continue
         if not _is_wanted(parts):
-            left.append(name)
+            left.append(printable(name))
             continue
         same = tuple(unicodedata.normalize("NFC", part).casefold() for part in parts)
         if same in seen:
@@ -111,7 +111,7 @@ def _chosen(entries: list[zipfile.ZipInfo], archive: Path) -> tuple[list[_File],
 
 
 def _refuse_hostile(entry: zipfile.ZipInfo, parts: tuple[str, ...], archive: Path) -> None:
-    name = printable(entry.filename)
+    name = entry.filename
     outside = entry.filename.startswith(("/", "\\")) or any(
         part == ".." or PureWindowsPath(part).drive for part in parts
     )

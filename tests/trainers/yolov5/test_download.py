@@ -105,10 +105,20 @@ def test_what_is_no_address_is_refused(tmp_path, address):
     assert str(caught.value).isprintable()
 
 
-def test_secrets_in_an_address_are_not_told(server, tmp_path):
-    with pytest.raises(ValueError, match="without a user name") as caught:
-        download("https://joe:hunter2@example.org/x.zip", tmp_path / "x", most=1, by_hand="")
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://joe:hunter2@a.org/x",
+        "ftp://joe:hunter2@a.org/x",
+        "http://a b/?key=hunter2",
+        "https://j:hun@ter2@a.org/x",
+    ],
+)
+def test_secrets_in_an_address_are_not_told(server, tmp_path, address):
+    with pytest.raises(ValueError, match="expected an") as caught:
+        download(address, tmp_path / "x", most=1, by_hand="")
     assert "hunter2" not in str(caught.value)
+    assert "ter2" not in str(caught.value)
     with pytest.raises(ConnectionError) as missing:
         download(f"{server.address}/x.zip?key=hunter2", tmp_path / "x", most=1, by_hand="")
     assert "hunter2" not in str(missing.value)

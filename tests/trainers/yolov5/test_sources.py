@@ -214,9 +214,24 @@ def test_a_download_that_fails_names_the_place_to_unpack_to(config, nobody, tmp_
     assert not (tmp_path / "set").exists()
 
 
-def test_a_script_is_not_run(config):
-    with pytest.raises(ValueError, match=r"no http address of a zip: 'bash get.sh' \(scripts are not run\)"):
-        obtain(config("bash get.sh"))
+@pytest.mark.parametrize(
+    "script",
+    ["bash get.sh", "|\n  from utils import download\n  download('https://a.org/set.zip')", "get.py --all"],
+)
+def test_a_script_is_not_run(config, script):
+    first = script.removeprefix("|").split()[0]
+    with pytest.raises(
+        ValueError, match=rf"expected the address of a zip, got .{first} .*; scripts are not run"
+    ):
+        obtain(config(script))
+
+
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://a.org/set.zip", "s3://set/set.zip"])
+def test_another_scheme_is_refused_with_what_is_expected(config, address):
+    with pytest.raises(
+        ValueError, match=r"expected an http or https address of a file, got .*; get the dataset"
+    ):
+        obtain(config(address))
 
 
 def test_a_zip_of_something_else_is_said_to_be(server, config):

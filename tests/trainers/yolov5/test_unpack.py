@@ -27,7 +27,7 @@ def zipped(tmp_path):
 
 
 def left(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def test_files_land_in_the_root(zipped, tmp_path):
@@ -189,3 +189,10 @@ def test_wrong_content_is_found_by_its_checksum(zipped, tmp_path):
     with pytest.raises(ValueError, match="be unpacked: Bad CRC-32"):
         unpack(archive, tmp_path / "in" / "set")
     assert left(tmp_path) == ["set.zip"]
+
+
+@pytest.mark.parametrize("name", ["../\x1b]52;c;x\x07.txt", "/\u202egpj.txt", "../a\nb.txt", "../a\x9b.txt"])
+def test_a_name_in_a_zip_reaches_no_terminal_as_it_is(zipped, tmp_path, name):
+    with pytest.raises(ValueError, match="outside of its folder") as caught:
+        unpack(zipped({"a.jpg": b"1", name: b"2"}), tmp_path / "in" / "set")
+    assert str(caught.value).isprintable()
