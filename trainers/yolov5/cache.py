@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from .decode import BadFileError, read
+from ..printable import printable
+from .decode import read
 from .progress import shown
 from .resize import area, bilinear, fitted
+from .text import BadFileError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +78,7 @@ def open_cache(split: Split, folder: Path, *, img: int, shrink: Shrink) -> Image
     shapes = np.array([fitted(height, width, img) for height, width in split.sizes.tolist()], np.int64)
     path = folder / f"{_fingerprint(split, img, shrink)}-{img}-{shrink}.rgb"
     if not path.exists():
-        log.info("resizing %d images to %d pixels, once, into %s", len(split), img, path)
+        log.info("resizing %d images to %d pixels, once, into %s", len(split), img, printable(path))
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}")
         try:
@@ -107,7 +109,9 @@ def _fill(path: Path, split: Split, shapes: NDArray[np.int64], shrink: Shrink) -
             try:
                 image = read(split.images[index])
             except BadFileError as error:
-                raise BadFileError(f"{split.images[index]}: {error}; repair or remove it") from error
+                raise BadFileError(
+                    f"{printable(split.images[index])}: {error}; repair or remove it"
+                ) from error
             planes = _resized(image, height, width, shrink).transpose(2, 0, 1)
             data = memoryview(planes.tobytes())
             offset = int(ends[index]) - len(data)

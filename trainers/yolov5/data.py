@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from .cache import ImageCache, open_cache
 from .data_yaml import DataConfig, load_data
 from .dataset import scan
-from .fetch import locate, obtain
 from .settings import EMBEDDED
+from .sources import locate, obtain, tell
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from .settings import Settings
@@ -40,8 +41,10 @@ class Data:
     val: Part
 
 
-def at_hand(settings: Settings, cache: Path) -> Settings:
-    """Return settings that name files: the embedded dataset written under `cache`, published names fetched.
+def at_hand(settings: Settings, cache: Path, say: Callable[[str], None] = tell) -> Settings:
+    """Return settings that name files: the embedded dataset written under `cache`, what isn't here fetched.
+
+    `say` is told of each download before it begins: what, from where, how large, and into which place.
 
     Raises:
         ConnectionError: Something can't be fetched.
@@ -53,9 +56,9 @@ def at_hand(settings: Settings, cache: Path) -> Settings:
 
         data = write_digits(cache / EMBEDDED)
     else:
-        data = locate(settings.data)
-        obtain(load_data(data))
-    weights = str(locate(settings.weights)) if settings.weights else ""
+        data = locate(settings.data, say)
+        obtain(load_data(data), say)
+    weights = str(locate(settings.weights, say)) if settings.weights else ""
     return replace(settings, data=str(data), weights=weights)
 
 

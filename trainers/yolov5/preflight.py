@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..printable import printable
 from .data import at_hand, open_data, scan_parts, warnings_of
 from .data_yaml import DataConfig, load_data
 from .progress import shown
 from .settings import GENES, OPTIONAL_GENES
+from .sources import Missing, missing, tell
 from .weights import Checkpoint, load_checkpoint, transferable
 
 if TYPE_CHECKING:
@@ -36,6 +38,11 @@ def check(
     findings = [*_genes(hyp, space), *_optimizer(settings, hyp)]
     with tempfile.TemporaryDirectory() as temporary:
         try:
+            lacking = missing(settings)
+            if lacking:
+                if settings.weights and Path(settings.weights).exists():
+                    load_checkpoint(Path(settings.weights))
+                return [*findings, *_offers(lacking)]
             settings = at_hand(settings, cache or Path(temporary))
             checkpoint = load_checkpoint(Path(settings.weights)) if settings.weights else None
             config = load_data(settings.data)
@@ -56,7 +63,16 @@ def check(
 def prepare(settings: Settings, cache: Path) -> Settings:
     """Write what all trainings share; `trainers.yolov5.prepare` says what the arguments mean."""
     cache = cache.absolute()
-    settings = replace(at_hand(settings, cache), cache=str(cache))
+    unseen = bool(missing(settings))  # by `check`, which fetches nothing
+    try:
+        settings = replace(at_hand(settings, cache), cache=str(cache))
+    except ConnectionError as error:  # an address that can't be reached is a wrong input, as every other one
+        raise ValueError(str(error)) from error
+    if unseen:
+        if settings.weights:
+            load_checkpoint(Path(settings.weights))
+        for level, message in _images(*scan_parts(load_data(settings.data), settings, cache)):
+            tell(f"{level}: {message}")
     open_data(settings, cache)
     return settings
 
@@ -73,7 +89,12 @@ def fingerprint(settings: Settings) -> str:
             digest.update(f"\0{image.name}\0{image.stat().st_size}".encode("utf-8", "surrogateescape"))
             for array in (size, boxes, *(outline for outline in outlines if outline is not None)):
                 digest.update(array.tobytes())
-    return digest.hexdigest()
+    return f"2-{digest.hexdigest()}"
+
+
+def _offers(lacking: list[Missing]) -> Iterator[Finding]:
+    for item in lacking:
+        yield "warning", f"not here yet, and so not checked: a study would begin by fetching {item.offer()}"
 
 
 def _genes(hyp: Mapping[str, float], space: Mapping[str, Mapping[str, object]]) -> Iterator[Finding]:
@@ -186,4 +207,4 @@ def _transfer(
             "the output layer starts from scratch"
         )
     level = "note" if reason and total - copied <= _OUTPUT_LAYER else "warning"
-    yield level, f"weights: {copied} of {total} tensors are taken from {settings.weights}{reason}"
+    yield level, f"weights: {copied} of {total} tensors are taken from {printable(settings.weights)}{reason}"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import replace
 
@@ -244,7 +245,7 @@ def test_what_the_check_has_read_of_the_dataset_is_read_once(dataset, tmp_path, 
 def test_fingerprint_follows_the_content_and_not_the_place(dataset, tmp_path, monkeypatch):
     settings = dataset()
     first = fingerprint(settings)
-    assert len(first) == 64
+    assert re.fullmatch("2-[0-9a-f]{64}", first)
     os.utime(tmp_path / "images" / "a.png", (0, 0))
     assert fingerprint(settings) == first
     assert fingerprint(prepare(settings, tmp_path / "cache")) == first
