@@ -72,21 +72,31 @@ def settle(study: optuna.Study, stored: Plan, plan: Plan, fingerprint: str) -> l
         before = known.get(name)
         if before is None and (name != DATA or not fingerprint):
             before = _content(stored.settings.get(name))
-        if name in moved and before != now[name]:
+        if name in moved and before != now[name] and (name != DATA or _rule(before) == _rule(now[name])):
             raise InputError(
                 f"study «{study.study_name}» exists with another plan: --{name} was {stored.settings.get(name)} and is "
                 f"now {value}, which has another content; choose another name with --study"
             )
+        if name == DATA and _rule(before) != _rule(now[name]):
+            continue  # of version 0.1, which identified data in another way: nothing can be said
         if before is not None and before != now[name] and (name == DATA or _content(value)):
             what = "the dataset" if name == DATA else f"--{name} {value}"
             sentences.append(
                 f"{what} is not what it was when this study began: its trials' results may not compare"
             )
+    if _rule(known.get(DATA)) != _rule(fingerprint):
+        known.pop(DATA, None)
     contents = {name: now[name] for name in now if now[name] != plan.settings[name]}
     for key, value in ((CONTENTS, {**contents, **known}), (DATASET, known.get(DATA, fingerprint))):
         if value and study.user_attrs.get(key) != value:
             study.set_user_attr(key, value)
     return sentences
+
+
+def _rule(fingerprint: object) -> str:
+    """By which rule a fingerprint was made: the number before its first dash, empty for none."""
+    number, dash, _ = str(fingerprint or "").partition("-")
+    return number if dash and number.isdecimal() else ""
 
 
 def _content(value: Any) -> str | None:

@@ -45,9 +45,24 @@ def arena(bare_arena, empty_store) -> Path:
     return bare_arena
 
 
+class PostgreSQL:
+    """A server of its own with an empty database, which may be stopped and started."""
+
+    def __init__(self, address, start, stop):
+        self.address = address
+        self.start = start
+        self.stop = stop
+
+
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory):
-    """The address of an empty database on a server of its own; skipped where PostgreSQL or its driver is missing."""
+def postgresql(postgresql_server):
+    """The address of an empty database; skipped where PostgreSQL or its driver is missing."""
+    return postgresql_server.address
+
+
+@pytest.fixture(scope="session")
+def postgresql_server():
+    """A `PostgreSQL`; skipped where PostgreSQL or its driver is missing."""
     pytest.importorskip("psycopg")
     pg_ctl = shutil.which("pg_ctl") or next(
         iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))), None
@@ -69,9 +84,16 @@ def postgresql(tmp_path_factory):
         subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, timeout=120, **user)
 
     run("initdb", "-U", "hypevo", "-A", "trust")
-    run("pg_ctl", "start", "-w", "-l", folder / "log", "-o", f"-p {port} -k {folder} -h 127.0.0.1")
-    yield f"postgresql+psycopg://hypevo@127.0.0.1:{port}/postgres"
-    run("pg_ctl", "stop", "-m", "immediate")
+
+    def start():
+        run("pg_ctl", "start", "-w", "-l", folder / "log", "-o", f"-p {port} -k {folder} -h 127.0.0.1")
+
+    def stop(how="fast"):
+        run("pg_ctl", "stop", "-m", how)
+
+    start()
+    yield PostgreSQL(f"postgresql+psycopg://hypevo@127.0.0.1:{port}/postgres", start, stop)
+    stop("immediate")
     shutil.rmtree(folder)
 
 

@@ -12,6 +12,7 @@ import traceback
 
 
 def main() -> None:
+    import hypevo.evolution.evolve  # noqa: F401 - with optuna and mlflow: some seconds
     from hypevo.cli.app import main as command
 
     for line in sys.stdin:

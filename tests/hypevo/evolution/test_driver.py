@@ -365,6 +365,37 @@ def test_a_study_on_a_postgresql_server(driver, evolution, arena, nobody_left, p
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("how", ["fast", "immediate"])
+def test_a_postgresql_server_that_is_restarted_is_waited_for(
+    driver, evolution, arena, nobody_left, postgresql_server, how
+):
+    from hypevo.study.storage import load_study
+
+    options = (
+        "--storage",
+        postgresql_server.address,
+        "--generations",
+        "3",
+        "--sleep",
+        "0.5",
+        "--epochs",
+        "4",
+    )
+    first = driver(*options, study=f"restarted {how}")
+    first.until(f"runs/evolve/restarted {how}/trials/0001/epochs.jsonl")
+    postgresql_server.stop(how)
+    time.sleep(3)
+    postgresql_server.start()
+    assert first.wait() == 0, first.log.read_text()
+    assert "the database does not answer" in said(first)
+    assert "the database answers again" in said(first)
+    trials = load_study(postgresql_server.address, f"restarted {how}").get_trials()
+    assert states(trials) == [TrialState.COMPLETE] * 3
+    assert [trial.user_attrs["attempts"] for trial in trials] == [1, 1, 1]
+    nobody_left(arena)
+
+
+@pytest.mark.slow
 def test_a_kill_while_mlflow_makes_its_database_leaves_none_or_a_whole_one(
     driver, evolution, arena, nobody_left
 ):
