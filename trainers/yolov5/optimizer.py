@@ -157,7 +157,9 @@ class BatchStatistics:
     def guard(self) -> None:
         """Put the last sound value where a forward pass left NaN or infinity; nothing waits for the GPU."""
         now, before = torch.cat(self._running), torch.cat(self._sound)
-        kept = torch.where(now.isfinite(), now, before).split([len(tensor) for tensor in self._running])
+        kept = torch.split(
+            torch.where(now.isfinite(), now, before), [len(tensor) for tensor in self._running]
+        )
         torch._foreach_copy_(self._running, kept)
         torch._foreach_copy_(self._sound, kept)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 
 from trainers.yolov5 import cache as cache_module
-from trainers.yolov5.cache import open_cache
+from trainers.yolov5.cache import cache_name, map_bytes, open_cache
 from trainers.yolov5.data_yaml import load_data
 from trainers.yolov5.dataset import scan
 from trainers.yolov5.decode import read
@@ -75,9 +76,78 @@ def test_a_changed_image_makes_a_new_file(split, tmp_path):
     assert not images[0].any()
 
 
-def test_writing_to_an_image_does_not_reach_the_file(split, tmp_path):
-    open_cache(split, tmp_path, img=32, shrink="area")[0].zero_()
-    assert open_cache(split, tmp_path, img=32, shrink="area")[0].any()
+@pytest.mark.skipif(sys.platform != "linux", reason="reads what the kernel says of the memory")
+def test_a_file_larger_than_the_memory_is_mapped(tmp_path):
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    size = 2048 * (kilobytes["MemTotal"] + kilobytes["SwapTotal"])
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(size)
+    pixels = map_bytes(tmp_path / "sparse", size)
+    assert (pixels.nbytes, pixels[-1].item()) == (size, 0)
+
+
+def damaged(path: Path, how: str) -> None:
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        if how == "zeros":
+            file.write(bytes(size))
+        elif how == "shorter":
+            file.truncate(size - 1)
+        elif how == "longer":
+            file.truncate(size + 4096)
+        elif how == "empty":
+            file.truncate(0)
+        else:
+            file.seek(size // 3)
+            byte = file.read(1)[0]
+            file.seek(size // 3)
+            file.write(bytes([byte ^ 1]))
+
+
+@pytest.mark.parametrize("how", ["zeros", "shorter", "longer", "empty", "one bit"])
+def test_a_damaged_file_is_built_anew_and_told(split, tmp_path, caplog, how):
+    folder = tmp_path / "cache"
+    first = [image.clone() for image in open_cache(split, folder, img=32, shrink="area")]
+    (path,) = folder.iterdir()
+    damaged(path, how)
+    again = open_cache(split, folder, img=32, shrink="area")
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert f"{path} is damaged" in caplog.text
+    assert list(folder.iterdir()) == [path]
+
+
+def test_every_image_is_checked_once_per_study_and_some_of_them_every_time(split, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache_module, "_GLANCE", 1)
+    open_cache(split, tmp_path, img=32, shrink="area")
+    (path,) = tmp_path.glob("*.rgb")
+    damaged(path, "one bit")
+    glance = open_cache(split, tmp_path, img=32, shrink="area")[1].clone()
+    assert not torch.equal(open_cache(split, tmp_path, img=32, shrink="area", thorough=True)[1], glance)
+
+
+def test_a_known_name_touches_no_image(split, tmp_path):
+    name = cache_name(split, img=32, shrink="area")
+    first = open_cache(split, tmp_path / "cache", img=32, shrink="area", name=name)[0].clone()
+    for image in split.images:
+        image.unlink()
+    assert torch.equal(open_cache(split, tmp_path / "cache", img=32, shrink="area", name=name)[0], first)
+
+
+def test_what_has_no_room_is_not_begun(split, tmp_path, monkeypatch):
+    """Images that claim to be larger than any disk."""
+    monkeypatch.setattr(cache_module, "read", None)  # calling it would fail
+    free = shutil.disk_usage(tmp_path).free
+    img = 32 * (1 + int((free / 3) ** 0.5) // 32 + 1)
+    with pytest.raises(ValueError, match=r"expected [\d.]+ GB .* free on the disk of .*, got .*--cache none"):
+        open_cache(split, tmp_path / "cache", img=img, shrink="area")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_an_image_that_has_changed_its_size_since_the_scan_is_named(split, tmp_path):
+    Image.new("RGB", (50, 40)).save(split.images[0])
+    with pytest.raises(ValueError, match=r"0\.png: expected 64x40 pixels .* got 50x40"):
+        open_cache(split, tmp_path / "cache", img=32, shrink="area")
 
 
 def test_a_failed_build_leaves_nothing_behind(split, tmp_path):

@@ -6,9 +6,17 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from trainers.yolov5.model import Detector
-from trainers.yolov5.weights import Checkpoint, load_checkpoint, save_checkpoint, start_detector, transfer
+from trainers.yolov5.weights import (
+    Checkpoint,
+    load_checkpoint,
+    portable_state,
+    save_checkpoint,
+    start_detector,
+    transfer,
+)
 
 
 class Touch:
@@ -199,3 +207,11 @@ def test_a_zip_bomb_is_refused(tmp_path):
     assert path.stat().st_size < 1 << 20
     with pytest.raises(ValueError, match=r"would grow to 0\.3 GB"):
         load_checkpoint(path)
+
+
+def test_tensors_of_a_gpu_are_saved_as_a_cpus():
+    """Tensors without memory, which may say that they are on CUDA where there is none."""
+    with FakeTensorMode(), torch.device("cuda"):
+        state = portable_state(Detector("p", 3))
+    assert {tensor.device.type for tensor in state.values()} == {"cpu"}
+    assert {tensor.dtype for tensor in state.values()} == {torch.float16, torch.int64}
