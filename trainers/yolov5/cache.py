@@ -12,12 +12,10 @@ import os
 import secrets
 import shutil
 import threading
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from .decode import BadFileError, read
 from .progress import shown
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from .resize import Shrink
     from .split import Split
@@ -40,13 +37,13 @@ _GLANCE = 64  # images that are checked at least when a file is opened
 
 
 class ImageCache:
-    """Images of a split as `(3, h, w)` uint8 RGB tensors, their long side `img` pixels.
+    """Images of a split as `(3, h, w)` uint8 RGB arrays, their long side `img` pixels.
 
-    The tensors lie in a read-only mapping of the file: processes share its pages, it may be larger than the memory,
-    and opening it costs milliseconds. Writing to one ends the process.
+    The arrays lie in a read-only mapping of the file: processes share its pages, it may be larger than the memory,
+    and opening it costs milliseconds.
     """
 
-    def __init__(self, pixels: Tensor, shapes: NDArray[np.int64]) -> None:
+    def __init__(self, pixels: NDArray[np.uint8], shapes: NDArray[np.int64]) -> None:
         self.shapes = shapes  # (N, 2) height, width
         self._pixels = pixels  # (bytes,) of all images, plane after plane
         self._ends = ends_of(shapes)
@@ -54,16 +51,10 @@ class ImageCache:
     def __len__(self) -> int:
         return len(self.shapes)
 
-    def near(self, device: torch.device) -> ImageCache:
-        """Return the images in the device's memory if they take an eighth of what is free, else as they are."""
-        if device.type != "cuda" or self._pixels.nbytes > torch.cuda.mem_get_info(device)[0] / 8:
-            return self
-        return ImageCache(self._pixels.to(device), self.shapes)
-
-    def __getitem__(self, index: int) -> Tensor:
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
         height, width = map(int, self.shapes[index])
         end = int(self._ends[index])
-        return self._pixels[end - 3 * height * width : end].view(3, height, width)
+        return self._pixels[end - 3 * height * width : end].reshape(3, height, width)
 
 
 def fitted_shapes(split: Split, img: int) -> NDArray[np.int64]:
@@ -140,12 +131,9 @@ def gigabytes(size: float) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 
-def map_bytes(path: Path, size: int) -> Tensor:  # (size,) uint8
+def map_bytes(path: Path, size: int) -> NDArray[np.uint8]:  # (size,)
     """Map the first bytes of a file for reading; a private writable mapping has to fit into memory, this not."""
-    mapped = np.memmap(path, np.uint8, mode="r", shape=(size,))
-    with warnings.catch_warnings():  # PyTorch knows no read-only tensors and says so
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return torch.from_numpy(mapped)
+    return np.memmap(path, np.uint8, mode="r", shape=(size,)).view(np.ndarray)
 
 
 def _name(unfinished: Path, path: Path, shapes: NDArray[np.int64]) -> None:
@@ -173,7 +161,7 @@ def _sound(path: Path, shapes: NDArray[np.int64], *, thorough: bool) -> bool:
     if found != size:
         log.warning("%s is damaged: expected %d bytes, got %d; building it anew", path, size, found)
         return False
-    mapped = np.memmap(path, np.uint8, mode="r")
+    mapped = map_bytes(path, size)
     digests = mapped[pixels:-_SEAL]
     if _seal(digests) != mapped[-_SEAL:].tobytes():
         log.warning("%s is damaged: its seal does not fit; building it anew", path)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .cache import ImageCache, open_cache
+from .cache import open_cache
 from .data_yaml import DataConfig, load_data
 from .dataset import scan
 from .fetch import locate, obtain
@@ -15,6 +15,7 @@ from .settings import EMBEDDED
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .images import Images
     from .settings import Settings
     from .split import Split
 
@@ -28,7 +29,7 @@ class Part:
     """The training or validation images with their labels."""
 
     split: Split
-    cache: ImageCache
+    images: Images
 
 
 @dataclass(frozen=True)

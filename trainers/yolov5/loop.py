@@ -172,13 +172,13 @@ def training_batches(
 ) -> TrainBatches:
     """Augmented batches of the training images."""
     img, batch, part = settings.img, settings.batch, data.train
-    return TrainBatches(part.split, part.cache, hyp, img=img, batch=batch, seed=seed, device=place)
+    return TrainBatches(part.split, part.images, hyp, img=img, batch=batch, seed=seed, device=place)
 
 
 def validation_batches(settings: Settings, part: Part, place: torch.device, *, training: bool) -> ValBatches:
     """Rectangles of the validation images."""
     batch = settings.validation_batch(training=training)
-    return ValBatches(part.split, part.cache, img=settings.img, batch=batch, device=place)
+    return ValBatches(part.split, part.images, img=settings.img, batch=batch, device=place)
 
 
 def start_descent(

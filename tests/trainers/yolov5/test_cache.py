@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from trainers.yolov5 import cache as cache_module
@@ -38,28 +37,28 @@ def split(config):
 def test_images_come_back_resized_as_planes(split, tmp_path):
     images = open_cache(split, tmp_path / "cache", img=32, shrink="bilinear")
     assert [tuple(image.shape) for image in images] == [(3, 20, 32), (3, 32, 32), (3, 32, 9), (3, 32, 25)]
-    assert images[0].dtype == torch.uint8
+    assert images[0].dtype == np.uint8
     for i, path in enumerate(split.images):
         expected = bilinear(read(path), *images.shapes[i].tolist())
-        assert np.array_equal(images[i].permute(1, 2, 0).numpy(), expected)
+        assert np.array_equal(images[i].transpose(1, 2, 0), expected)
 
 
 def test_area_shrinks_large_images_and_small_ones_grow_bilinearly(split, tmp_path):
     images = open_cache(split, tmp_path, img=32, shrink="area")
-    assert np.array_equal(images[0].permute(1, 2, 0).numpy(), area(read(split.images[0]), 20, 32))
-    assert np.array_equal(images[3].permute(1, 2, 0).numpy(), bilinear(read(split.images[3]), 32, 25))
+    assert np.array_equal(images[0].transpose(1, 2, 0), area(read(split.images[0]), 20, 32))
+    assert np.array_equal(images[3].transpose(1, 2, 0), bilinear(read(split.images[3]), 32, 25))
 
 
 def test_an_image_of_the_right_size_is_kept_as_it_is(split, tmp_path):
     images = open_cache(split, tmp_path, img=64, shrink="area")
-    assert np.array_equal(images[1].permute(1, 2, 0).numpy(), read(split.images[1]))
+    assert np.array_equal(images[1].transpose(1, 2, 0), read(split.images[1]))
 
 
 def test_reopening_decodes_nothing(split, tmp_path, monkeypatch):
     first = open_cache(split, tmp_path, img=32, shrink="area")
     monkeypatch.setattr(cache_module, "read", None)  # calling it would fail
     second = open_cache(split, tmp_path, img=32, shrink="area")
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def test_size_and_shrinking_have_files_of_their_own(split, tmp_path):
@@ -84,7 +83,12 @@ def test_a_file_larger_than_the_memory_is_mapped(tmp_path):
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(size)
     pixels = map_bytes(tmp_path / "sparse", size)
-    assert (pixels.nbytes, pixels[-1].item()) == (size, 0)
+    assert (pixels.nbytes, pixels[-1]) == (size, 0)
+
+
+def test_nobody_can_write_to_the_images(split, tmp_path):
+    with pytest.raises(ValueError, match="read-only"):
+        open_cache(split, tmp_path, img=32, shrink="area")[0][:] = 0
 
 
 def damaged(path: Path, how: str) -> None:
@@ -108,11 +112,11 @@ def damaged(path: Path, how: str) -> None:
 @pytest.mark.parametrize("how", ["zeros", "shorter", "longer", "empty", "one bit"])
 def test_a_damaged_file_is_built_anew_and_told(split, tmp_path, caplog, how):
     folder = tmp_path / "cache"
-    first = [image.clone() for image in open_cache(split, folder, img=32, shrink="area")]
+    first = [image.copy() for image in open_cache(split, folder, img=32, shrink="area")]
     (path,) = folder.iterdir()
     damaged(path, how)
     again = open_cache(split, folder, img=32, shrink="area")
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert f"{path} is damaged" in caplog.text
     assert list(folder.iterdir()) == [path]
 
@@ -122,16 +126,16 @@ def test_every_image_is_checked_once_per_study_and_some_of_them_every_time(split
     open_cache(split, tmp_path, img=32, shrink="area")
     (path,) = tmp_path.glob("*.rgb")
     damaged(path, "one bit")
-    glance = open_cache(split, tmp_path, img=32, shrink="area")[1].clone()
-    assert not torch.equal(open_cache(split, tmp_path, img=32, shrink="area", thorough=True)[1], glance)
+    glance = open_cache(split, tmp_path, img=32, shrink="area")[1].copy()
+    assert not np.array_equal(open_cache(split, tmp_path, img=32, shrink="area", thorough=True)[1], glance)
 
 
 def test_a_known_name_touches_no_image(split, tmp_path):
     name = cache_name(split, img=32, shrink="area")
-    first = open_cache(split, tmp_path / "cache", img=32, shrink="area", name=name)[0].clone()
+    first = open_cache(split, tmp_path / "cache", img=32, shrink="area", name=name)[0].copy()
     for image in split.images:
         image.unlink()
-    assert torch.equal(open_cache(split, tmp_path / "cache", img=32, shrink="area", name=name)[0], first)
+    assert np.array_equal(open_cache(split, tmp_path / "cache", img=32, shrink="area", name=name)[0], first)
 
 
 def test_what_has_no_room_is_not_begun(split, tmp_path, monkeypatch):
@@ -166,7 +170,7 @@ def test_processes_that_build_at_once_read_the_same_images(config, split, tmp_pa
         "from trainers.yolov5.dataset import scan\n"
         "print('ready', flush=True); input()\n"
         "images = open_cache(scan(load_data(sys.argv[1]), 'train'), Path(sys.argv[2]), img=32, shrink='area')\n"
-        "print(hashlib.sha256(b''.join(image.numpy().tobytes() for image in images)).hexdigest())\n"
+        "print(hashlib.sha256(b''.join(image.tobytes() for image in images)).hexdigest())\n"
     )
     folder = tmp_path / "cache"
     command = [sys.executable, "-c", script, str(config.path), str(folder)]

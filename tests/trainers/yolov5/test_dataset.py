@@ -123,7 +123,7 @@ def test_a_damaged_kept_scan_is_told_and_made_anew(make, tmp_path, caplog, how):
     (kept,) = (tmp_path / "cache").iterdir()
     content = bytearray(kept.read_bytes())
     if how == "another zip":
-        np.savez(kept.open("wb"), other=np.zeros(3))
+        np.savez(kept, other=np.zeros(3))
     else:
         place = content.index(first.boxes[4].tobytes())
         kept.write_bytes(
