@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from .data_yaml import DataConfig, Part
-
-log = logging.getLogger(__name__)
 
 _LONGEST_LIST = 500_000_000  # bytes
 _RULES = 1  # number of the rules by which files are accepted: raise it when they change
@@ -50,8 +47,9 @@ def scan(config: DataConfig, part: Part, *, strict: bool = False, memory: Path |
     images, no_images = _list_images(sources, config.root)
     classes = len(config.names)
     kept = memory / f"{_fingerprint(images, classes)}.labels.npz" if memory else None
-    split = _kept(kept) if kept else None
-    if split is None:
+    if kept and kept.exists():
+        split = read_split(kept)
+    else:
         split = _examined(images, classes)
         if kept:
             save_split(kept, split)
@@ -63,17 +61,6 @@ def scan(config: DataConfig, part: Part, *, strict: bool = False, memory: Path |
         message = f"{part}: {split.skipped} file(s) unusable in {where}"
         raise ValueError(_summary(message, split.warnings[: split.skipped]))
     return split
-
-
-def _kept(path: Path) -> Split | None:
-    """Return what an earlier scan kept, if it is there and whole."""
-    try:
-        return read_split(path)
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        log.warning("%s; reading the dataset anew", error)
-        return None
 
 
 def _list_images(sources: Iterable[Path], root: Path) -> tuple[list[Path], list[str]]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
-
-
-_ARRAYS = (
-    *("images", "sizes", "boxes", "boxes_in_image", "points", "points_in_outline"),
-    *("warnings", "skipped"),
-)
 
 
 @dataclass(frozen=True)
@@ -57,27 +49,15 @@ def save_split(path: Path, split: Split) -> None:
     try:
         with unfinished.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub takes its flag for one of them
-            file.flush()
-            os.fsync(file.fileno())  # before the name: after a loss of power a file is whole or not there
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
 def read_split(path: Path) -> Split:
-    """Read what `save_split` wrote; the zip's checksums say whether it is that.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is damaged.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in _ARRAYS}
-    except FileNotFoundError:
-        raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, LookupError, OSError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({error or type(error).__name__})") from error
+    """Read what `save_split` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
     in_image, in_outline = arrays["boxes_in_image"], arrays["points_in_outline"]
     points = _pieces(arrays["points"], in_outline)
     outlines = [outline if len(outline) else None for outline in points]

@@ -113,30 +113,3 @@ def test_strict_also_judges_a_kept_scan(make, tmp_path):
     scan(config, "train", memory=tmp_path / "cache")
     with pytest.raises(ValueError, match=r"1 file\(s\) unusable"):
         scan(config, "train", strict=True, memory=tmp_path / "cache")
-
-
-@pytest.mark.parametrize("how", ["zeros", "truncated", "empty", "one bit", "no zip", "another zip"])
-def test_a_damaged_kept_scan_is_told_and_made_anew(make, tmp_path, caplog, how):
-    images = {f"{number}.png": f"0 .{number} .5 .2 .2\n" for number in range(1, 9)}
-    config = load_data(make(PLAIN, images))
-    first = scan(config, "train", memory=tmp_path / "cache")
-    (kept,) = (tmp_path / "cache").iterdir()
-    content = bytearray(kept.read_bytes())
-    if how == "another zip":
-        np.savez(kept, other=np.zeros(3))
-    else:
-        place = content.index(first.boxes[4].tobytes())
-        kept.write_bytes(
-            {
-                "zeros": bytes(len(content)),
-                "truncated": content[: len(content) // 2],
-                "empty": b"",
-                "one bit": content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :],
-                "no zip": b"hello",
-            }[how]
-        )
-    for _ in range(2):
-        again = scan(config, "train", memory=tmp_path / "cache")
-        assert all(np.array_equal(a, b) for a, b in zip(first.boxes, again.boxes, strict=True))
-    assert caplog.text.count(f"{kept} is damaged") == 1
-    assert list((tmp_path / "cache").iterdir()) == [kept]
