@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 _LAYOUT = 2  # number of the file layout and of the arithmetic that fills it: raise it when either changes
 _DIGEST, _SEAL = 16, 32  # bytes
+_CHUNK, _PAGE = 1 << 24, 4096  # bytes
 _GLANCE = 64  # images that are checked at least when a file is opened
 
 
@@ -45,7 +46,7 @@ class ImageCache:
 
     def __init__(self, pixels: NDArray[np.uint8], shapes: NDArray[np.int64]) -> None:
         self.shapes = shapes  # (N, 2) height, width
-        self._pixels = pixels  # (bytes,) of all images, plane after plane
+        self.pixels = pixels  # (bytes,) of all images, plane after plane
         self._ends = ends_of(shapes)
 
     def __len__(self) -> int:
@@ -54,7 +55,13 @@ class ImageCache:
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         height, width = map(int, self.shapes[index])
         end = int(self._ends[index])
-        return self._pixels[end - 3 * height * width : end].reshape(3, height, width)
+        return self.pixels[end - 3 * height * width : end].reshape(3, height, width)
+
+
+def read_ahead(images: ImageCache) -> None:
+    """Read the whole file once, in order, so that its pages are in memory when they are needed."""
+    for start in range(0, images.pixels.size, _CHUNK):
+        images.pixels[start : start + _CHUNK : _PAGE].max()
 
 
 def fitted_shapes(split: Split, img: int) -> NDArray[np.int64]:

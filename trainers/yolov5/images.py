@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from .cache import fitted_shapes, planes_of
+from .cache import fitted_shapes, open_cache, planes_of, read_ahead
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -24,6 +26,25 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]: ...
+
+
+def open_images(
+    split: Split,
+    folder: Path,
+    *,
+    img: int,
+    shrink: Shrink,
+    cache: str,
+    name: str = "",
+    thorough: bool = False,
+) -> Images:
+    """Open the resized images of a split; `cache` is disk, ram or none, the rest is as for `open_cache`."""
+    if cache == "none":
+        return DecodedImages(split, img=img, shrink=shrink)
+    images = open_cache(split, folder, img=img, shrink=shrink, name=name, thorough=thorough)
+    if cache == "ram":
+        read_ahead(images)
+    return images
 
 
 class DecodedImages:

@@ -42,8 +42,9 @@ def train(
     require_genes(hyp)
     place = torch_device(device)
     torch.manual_seed(seed)
-    cache = Path(settings.cache) if settings.cache else out / "cache"
-    settings = at_hand(settings, cache)
+    cache = Path(settings.cache_folder) if settings.cache_folder else out / "cache"
+    if not settings.prepared:
+        settings = at_hand(settings, cache)
     data = open_data(settings, cache)
     for warning in warnings_of(data.train.split, data.val.split):
         log.warning("%s", warning)
@@ -82,7 +83,7 @@ def validate(settings: Settings, *, device: str) -> dict[str, float]:
         raise ValueError("weights: expected the checkpoint to measure, got none")
     place = torch_device(device)
     with tempfile.TemporaryDirectory() as temporary:
-        cache = Path(settings.cache or temporary)
+        cache = Path(settings.cache_folder or temporary)
         settings = at_hand(settings, cache)
         checkpoint = load_checkpoint(Path(settings.weights))
         config, val = open_validation(settings, cache)

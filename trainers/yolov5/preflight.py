@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .data import at_hand, open_data, scan_parts, warnings_of
+from .data import at_hand, cache_names, missing_bytes, prepare_data, scan_parts, warnings_of
 from .data_yaml import DataConfig, load_data
+from .memory import Room, memory_findings
 from .settings import GENES, OPTIONAL_GENES
 from .weights import Checkpoint, load_checkpoint
 
@@ -28,6 +29,7 @@ def check(
     hyp: Mapping[str, float],
     space: Mapping[str, Mapping[str, object]],
     cache: Path | None,
+    device: str | None = None,
 ) -> list[Finding]:
     """Look for trouble; `trainers.yolov5.check` says what the arguments mean."""
     findings = [*_genes(hyp, space), *_optimizer(settings, hyp)]
@@ -37,6 +39,7 @@ def check(
             checkpoint = load_checkpoint(Path(settings.weights)) if settings.weights else None
             config = load_data(settings.data)
             train, val = scan_parts(config, settings, cache)
+            findings += _memory(settings, train, val, config, checkpoint, cache, device)
         except (OSError, ValueError) as error:
             return [*findings, ("error", str(error))]
     return [
@@ -51,16 +54,15 @@ def check(
 def prepare(settings: Settings, cache: Path) -> Settings:
     """Write what all trainings share; `trainers.yolov5.prepare` says what the arguments mean."""
     cache = cache.absolute()
-    settings = replace(at_hand(settings, cache), cache=str(cache))
-    open_data(settings, cache)
-    return settings
+    settings = replace(at_hand(settings, cache), cache_folder=str(cache))
+    return prepare_data(settings, cache)
 
 
 def fingerprint(settings: Settings) -> str:
     """Identify the dataset's content; `trainers.yolov5.fingerprint` says how."""
     config = load_data(settings.data)
     digest = hashlib.sha256("\0".join(config.names).encode("utf-8", "surrogateescape"))
-    for split in scan_parts(config, settings, Path(settings.cache) if settings.cache else None):
+    for split in scan_parts(config, settings, Path(settings.cache_folder) if settings.cache_folder else None):
         digest.update(b"\0part")
         for image, size, boxes, outlines in zip(
             split.images, split.sizes, split.boxes, split.polygons, strict=True
@@ -133,3 +135,21 @@ def _transfer(config: DataConfig, checkpoint: Checkpoint | None) -> Iterator[Fin
             f"weights: made for {checkpoint.classes} classes, the data has {len(config.names)}; "
             "the output layer starts from scratch",
         )
+
+
+def _memory(
+    settings: Settings,
+    train: Split,
+    val: Split,
+    config: DataConfig,
+    checkpoint: Checkpoint | None,
+    cache: Path | None,
+    device: str | None,
+) -> Iterator[Finding]:
+    folder = cache or Path()
+    if checkpoint and not settings.model:
+        settings = replace(settings, model=checkpoint.size)
+    names = cache_names((train, val), settings.img)
+    missing = missing_bytes((train, val), settings.img, folder, names)
+    room = Room.at(folder.absolute())
+    yield from memory_findings(settings, train, val, len(config.names), missing, room, device)
