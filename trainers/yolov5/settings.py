@@ -67,6 +67,10 @@ class Settings:
     pictures: bool = _option(True, "draw the first training and validation batch at the end")
     amp: bool = _option(True, "mixed precision (float16) on CUDA")
     bfloat16: bool = _option(False, "mixed precision on a CPU, a third faster where it has the instructions")
+    deterministic: bool = _option(
+        False,
+        "on a GPU, only operations that repeat to the last digit, at a cost in speed; a CPU always repeats",
+    )
     strict: bool = _option(False, "make skipped images and labels an error instead of a warning")
     cache: str = _option(
         "auto",

@@ -106,6 +106,21 @@ def test_what_prepare_left_may_be_lost(settings, trained, tmp_path):
     assert train(HYP, out=tmp_path, seed=0, device="cpu", report=ignore, settings=prepared) == trained[1]
 
 
+def test_deterministic_is_set_for_a_training_alone_and_changes_nothing_on_a_cpu(settings, trained, tmp_path):
+    seen = []
+    metrics = train(
+        HYP,
+        out=tmp_path,
+        seed=0,
+        device="cpu",
+        report=lambda metrics, *, step: seen.append(torch.are_deterministic_algorithms_enabled()),
+        settings=replace(settings, deterministic=True),
+    )
+    assert metrics == trained[1]
+    assert seen == [True, True]
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_reports_training_losses_and_learning_rate(settings, tmp_path):
     reports = []
     train(
