@@ -5,7 +5,9 @@
     python benchmarks/dataset_sizes.py --data coco128.yaml --img 640      # real images, per 1,000
 
 The synthetic images are hard links to a few files, so that they take no disk; each size runs in a process of its own,
-on one core and on all. CPU-seconds and wall seconds per 1,000 images, training and validation images together.
+on one core and on all. Seconds of scan and build per 1,000 images, training and validation images together; «again» is
+what prepare takes once all is there, «trial» a training's start in a process of its own, and the memory that it takes
+on top of what it has imported, some batches included.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +48,12 @@ def main() -> None:
     parser.add_argument("--img", type=int, default=32)
     parser.add_argument("--folder", type=Path, help="where to write (default: the system's)")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--trial", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     logging.disable()
+    if arguments.trial:
+        print(json.dumps(trial_of(Settings(**arguments.trial))))
+        return
     if arguments.measure:
         print(json.dumps(measured(arguments.data, arguments.measure, arguments.img)))
         return
@@ -94,13 +101,8 @@ def measured(data: str, cache: Path, img: int) -> dict[str, float]:
     build = clock.lap()
     prepare(settings, cache)
     again = clock.lap()
-    opened = open_data(settings, cache)
-    start = clock.lap()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    hyp = yaml.safe_load(HYP.read_text(encoding="utf-8"))
-    batches = training_batches(settings, hyp, opened, 0, torch.device("cpu")).epoch(0)
-    for _, _ in zip(range(BATCHES), batches, strict=False):
-        pass
+    command = [sys.executable, __file__, "--trial", json.dumps(asdict(settings))]
+    trial = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     return {
         "images": len(parts[0]),
         "scan cpu": scan[0] / thousands,
@@ -108,11 +110,27 @@ def measured(data: str, cache: Path, img: int) -> dict[str, float]:
         "build cpu": build[0] / thousands,
         "build wall": build[1] / thousands,
         "MB": sum(path.stat().st_size for path in cache.iterdir()) / 1e6,
-        "again s": again[1],
-        "trial s": start[1],
-        "peak MB": peak,
-        "trained MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
+        "again cpu": again[0],
+        "peak MB": peak_megabytes(),
+        **trial,
     }
+
+
+def trial_of(settings: Settings) -> dict[str, float]:
+    """Start as a trial does, in a process of its own, and put some batches together."""
+    torch.set_num_threads(1)
+    before, clock = peak_megabytes(), Clock()
+    opened = open_data(settings, Path(settings.cache_folder))
+    start = clock.lap()
+    hyp = yaml.safe_load(HYP.read_text(encoding="utf-8"))
+    batches = training_batches(settings, hyp, opened, 0, torch.device("cpu")).epoch(0)
+    for _, _ in zip(range(BATCHES), batches, strict=False):
+        pass
+    return {"trial cpu": start[0], "trial MB": peak_megabytes() - before}
+
+
+def peak_megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 class Clock:

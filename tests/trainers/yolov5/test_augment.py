@@ -325,6 +325,17 @@ def test_background_alone_and_few_images_are_legal(tmp_path, count):
     assert targets.shape == (0, 6)
 
 
+@pytest.mark.parametrize("together", [None, 5])
+def test_another_device_gets_every_tensor(outlined, together):
+    """The device without memory stands in for a GPU: what lies on the CPU still does not mix with it."""
+    made = TrainBatches(*outlined, EVERYTHING, img=IMG, batch=8, seed=0, device="meta", together=together)
+    here = batches(outlined, EVERYTHING)
+    for (images, targets), (own, own_targets) in zip(made.epoch(0), here.epoch(0), strict=True):
+        assert images.is_meta
+        assert targets.is_meta
+        assert (images.shape, targets.shape) == (own.shape, own_targets.shape)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_a_gpu_gives_the_samples_of_a_cpu(outlined):
