@@ -69,15 +69,8 @@ def main() -> None:
 
 
 COLUMNS = (
-    "scan cpu",
-    "scan wall",
-    "build cpu",
-    "build wall",
-    "MB",
-    "again s",
-    "trial s",
-    "peak MB",
-    "trained MB",
+    *("scan cpu", "scan wall", "build cpu", "build wall", "MB"),
+    *("again cpu", "peak MB", "trial cpu", "trial MB"),
 )
 
 
