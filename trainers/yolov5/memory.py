@@ -13,6 +13,7 @@ import torch
 
 from .cache import cache_bytes, gigabytes
 from .mosaic import RIM
+from .render import CANVASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,6 @@ _SHARE = (
     0.75  # of the machine's memory that image files may fill before decoding as they go is the better way
 )
 _CONTEXT = 900_000_000  # bytes that CUDA, cuDNN and their workspaces take
-_CANVASES = 2**29  # bytes, see `render`
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def training_bytes(settings: Settings, classes: int, *, half: bool) -> int:
     copies = 4 if settings.optimizer == "SGD" else 5  # weights, gradients, momenta, average
     pixels = 3 * img * img * batch
     canvas = 12 * (2 * img + 2 * RIM) ** 2
-    canvases = min(canvas * batch, _CANVASES) if half else canvas
+    canvases = min(canvas * batch, CANVASES) if half else canvas
     step = copies * weights + activations * batch // (2 if half else 1)
     return step + 12 * pixels + 2 * canvases + (_CONTEXT if half else _CONTEXT // 2)
 

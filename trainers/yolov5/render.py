@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .pack import Packed
 
-_CANVASES = 2**29  # bytes of float canvases on a GPU
+CANVASES = 2**29  # bytes of float canvases on a GPU
 
 
 class Renderer:
@@ -33,7 +33,7 @@ class Renderer:
     def __init__(self, img: int, batch: int, device: torch.device, together: int | None) -> None:
         side = 2 * img + 2 * RIM
         if together is None:
-            together = 1 if device.type == "cpu" else max(_CANVASES // (12 * side * side), 1)
+            together = 1 if device.type == "cpu" else max(CANVASES // (12 * side * side), 1)
         self._img = img
         self._device = device
         self._canvases = torch.empty(min(together, batch), 3, side, side, device=device)
