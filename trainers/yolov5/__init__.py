@@ -59,15 +59,17 @@ def check(
     hyp: Mapping[str, float],
     space: Mapping[str, Mapping[str, object]],
     cache: Path | None = None,
+    device: str | None = None,
 ) -> list[tuple[str, str]]:
     """Return findings before a search starts: ("error" | "warning" | "note", message).
 
     Under `cache`, the folder that `prepare` will get, it keeps what it has read of the dataset. It fetches nothing:
-    what isn't here is a warning that says what `prepare` will fetch, from where, how large, and into which place.
+    what isn't here is a warning that says what `prepare` will fetch, from where, how large, and into which place. A
+    `device` that is named, as `train` takes it, has to have the memory for a batch.
     """
     from .preflight import check as run
 
-    return run(settings, hyp, space, cache)
+    return run(settings, hyp, space, cache, device)
 
 
 def fetch(settings: Settings, cache: Path, *, say: Callable[[str], None]) -> Settings:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..printable import printable
-from .data import at_hand, open_data, scan_parts, warnings_of
+from .data import at_hand, cache_names, missing_bytes, prepare_data, scan_parts, warnings_of
 from .data_yaml import DataConfig, load_data
+from .memory import Room, memory_findings
 from .progress import shown
 from .settings import GENES, OPTIONAL_GENES
 from .sources import Missing, missing, tell
@@ -33,6 +34,7 @@ def check(
     hyp: Mapping[str, float],
     space: Mapping[str, Mapping[str, object]],
     cache: Path | None,
+    device: str | None = None,
 ) -> list[Finding]:
     """Look for trouble; `trainers.yolov5.check` says what the arguments mean."""
     findings = [*_genes(hyp, space), *_optimizer(settings, hyp)]
@@ -55,6 +57,7 @@ def check(
                 *_warmup(settings, hyp, len(train)),
                 *_transfer(settings, hyp, config, checkpoint),
             ]
+            findings += _memory(settings, train, val, config, checkpoint, cache, device)
         except (OSError, ValueError) as error:
             findings.append(("error", str(error)))
     return findings
@@ -65,7 +68,7 @@ def prepare(settings: Settings, cache: Path) -> Settings:
     cache = cache.absolute()
     unseen = bool(missing(settings))  # by `check`, which fetches nothing
     try:
-        settings = replace(at_hand(settings, cache), cache=str(cache))
+        settings = replace(at_hand(settings, cache), cache_folder=str(cache))
     except ConnectionError as error:  # an address that can't be reached is a wrong input, as every other one
         raise ValueError(str(error)) from error
     if unseen:
@@ -73,15 +76,14 @@ def prepare(settings: Settings, cache: Path) -> Settings:
             load_checkpoint(Path(settings.weights))
         for level, message in _images(*scan_parts(load_data(settings.data), settings, cache)):
             tell(f"{level}: {message}")
-    open_data(settings, cache)
-    return settings
+    return prepare_data(settings, cache)
 
 
 def fingerprint(settings: Settings) -> str:
     """Identify the dataset's content; `trainers.yolov5.fingerprint` says how."""
     config = load_data(settings.data)
     digest = hashlib.sha256("\0".join(config.names).encode("utf-8", "surrogateescape"))
-    for split in scan_parts(config, settings, Path(settings.cache) if settings.cache else None):
+    for split in scan_parts(config, settings, Path(settings.cache_folder) if settings.cache_folder else None):
         digest.update(b"\0part")
         for image, size, boxes, outlines in zip(
             split.images, split.sizes, split.boxes, split.polygons, strict=True
@@ -208,3 +210,21 @@ def _transfer(
         )
     level = "note" if reason and total - copied <= _OUTPUT_LAYER else "warning"
     yield level, f"weights: {copied} of {total} tensors are taken from {printable(settings.weights)}{reason}"
+
+
+def _memory(
+    settings: Settings,
+    train: Split,
+    val: Split,
+    config: DataConfig,
+    checkpoint: Checkpoint | None,
+    cache: Path | None,
+    device: str | None,
+) -> Iterator[Finding]:
+    folder = cache or Path()
+    if checkpoint and not settings.model:
+        settings = replace(settings, model=checkpoint.size)
+    names = cache_names((train, val), settings.img)
+    lacking = missing_bytes((train, val), settings.img, folder, names)
+    room = Room.at(folder.absolute())
+    yield from memory_findings(settings, train, val, len(config.names), lacking, room, device)

@@ -23,6 +23,7 @@ GENES = (  # hyperparameters that a training reads; `anchors` may be left out, `
     *("hsv_h", "hsv_s", "hsv_v", "degrees", "translate", "scale", "shear", "perspective"),
     *("flipud", "fliplr", "mosaic", "mixup", "copy_paste", "anchors"),
 )
+CACHES = ("auto", "disk", "ram", "none")
 OPTIONAL_GENES = ("anchors", "iou_t")
 _SCENARIOS = {  # (epochs, img, batch, warmup_floor) where the user gives none
     # A trial of seconds on a CPU: 42 iterations, of which the usual floor would make a warm-up all through.
@@ -66,8 +67,20 @@ class Settings:
     pictures: bool = _option(True, "draw the first training and validation batch at the end")
     amp: bool = _option(True, "mixed precision (float16) on CUDA")
     bfloat16: bool = _option(False, "mixed precision on a CPU, a third faster where it has the instructions")
+    deterministic: bool = _option(
+        False,
+        "on a GPU, only operations that repeat to the last digit, at a cost in speed; a CPU always repeats",
+    )
     strict: bool = _option(False, "make skipped images and labels an error instead of a warning")
-    cache: str = _option("", "folder of the image caches that trainings share (default: each training's own)")
+    cache: str = _option(
+        "auto",
+        "resized images: disk (files that all trainings map), ram (the same, read into memory at the start), "
+        "none (decoded as they are asked for), auto (disk where they fit on it and into memory, else none)",
+    )
+    cache_folder: str = _option(
+        "", "folder of what trainings share (default: each training's own); set by prepare"
+    )
+    prepared: str = _option("", "names of what lies ready in cache_folder; set by prepare")
 
     def __post_init__(self) -> None:
         embedded = self.data == EMBEDDED
@@ -76,6 +89,8 @@ class Settings:
         scenario = {"epochs": epochs, "img": img, "batch": batch, "weights": weights}
         for name, value in scenario.items():
             object.__setattr__(self, name, getattr(self, name) or value)
+        if not self.cache:  # as studies recorded it whose settings knew only a folder
+            object.__setattr__(self, "cache", "auto")
         if self.warmup_floor == -1:  # zero is a floor too
             object.__setattr__(self, "warmup_floor", warmup_floor)
         self._check()
@@ -90,6 +105,7 @@ class Settings:
             )
         _check_choice("model", self.model, ("", *SIZES))
         _check_choice("optimizer", self.optimizer, ("SGD", "Adam", "AdamW"))
+        _check_choice("cache", self.cache, CACHES)
         _check_choice("report_epoch", self.report_epoch, ("last", "best"))
         lowest = {"epochs": 1, "batch": 1, "val_batch": 0, "img": 32, "warmup_floor": 0, "val_every": 0}
         for name, low in lowest.items():

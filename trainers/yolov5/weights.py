@@ -96,11 +96,19 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def save_checkpoint(path: Path, model: Detector, names: Sequence[str]) -> None:
     """Write the detector in half precision, through a temporary name, for `torch.load(weights_only=True)`."""
-    state = {name: _float16(tensor) for name, tensor in model.state_dict().items()}
+    state = portable_state(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".part")
     torch.save({"model": state, "names": list(names)}, unfinished)
     unfinished.replace(path)
+
+
+def portable_state(model: Detector) -> dict[str, Tensor]:
+    """Return the detector's tensors by name, in half precision and on the CPU.
+
+    A tensor saved from a GPU asks for that GPU when it is loaded; these load where there is none.
+    """
+    return {name: _float16(tensor).cpu() for name, tensor in model.state_dict().items()}
 
 
 def transfer(state: Mapping[str, Tensor], model: Detector) -> tuple[int, int]:

@@ -6,11 +6,13 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from trainers.yolov5.model import Detector
 from trainers.yolov5.weights import (
     Checkpoint,
     load_checkpoint,
+    portable_state,
     save_checkpoint,
     start_detector,
     transfer,
@@ -303,3 +305,11 @@ def test_the_name_of_a_checkpoint_reaches_no_terminal_as_it_is(tmp_path, content
         load_checkpoint(path)
     assert r"a\x1b[2J\n\u202e.pt" in str(caught.value)
     assert str(caught.value).isprintable()
+
+
+def test_tensors_of_a_gpu_are_saved_as_a_cpus():
+    """Tensors without memory, which may say that they are on CUDA where there is none."""
+    with FakeTensorMode(), torch.device("cuda"):
+        state = portable_state(Detector("p", 3))
+    assert {tensor.device.type for tensor in state.values()} == {"cpu"}
+    assert {tensor.dtype for tensor in state.values()} == {torch.float16, torch.int64}
