@@ -3,11 +3,14 @@
     python benchmarks/trainer_speed.py training --data coco128.yaml --weights yolov5n.pt
     python benchmarks/trainer_speed.py steps --weights yolov5n.pt
     python benchmarks/trainer_speed.py memory
+    python benchmarks/trainer_speed.py ops
 
 `training` runs 3 epochs at 320 pixels, batch 16, validated each, then the same validated once. `steps` times forward,
 loss, backward and optimizer of one batch in each memory layout, in bfloat16 and compiled. CPU time, not wall time: it
 stays the same when the machine is shared. `memory` runs 50 trials of the embedded dataset, an epoch each, in processes
 of their own as an evolution does, and 50 in one process: what each takes at its peak, and what is left behind.
+`ops` counts, without a GPU, what a GPU would be asked to do: operations that the code dispatches for a batch (views are
+free, and not counted), and those after which the CPU has to wait for it.
 """
 
 from __future__ import annotations
@@ -28,12 +31,17 @@ from typing import Any
 
 import torch
 import yaml
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from hypevo.protocol import Job
 from hypevo.trainings.local import LocalBackend
 from trainers.yolov5 import Settings, loop, optimizer, prepare, train
+from trainers.yolov5.augment import TrainBatches
+from trainers.yolov5.boxes import _candidates, detect, detect_together
+from trainers.yolov5.data import open_data
+from trainers.yolov5.feed import Feed
 from trainers.yolov5.loss import LossGains, detection_loss
-from trainers.yolov5.model import Detector, as_input, mixed
+from trainers.yolov5.model import Detector, as_input, mixed, published_anchors
 from trainers.yolov5.weights import load_checkpoint, start_detector
 
 HYP = Path(__file__).parents[1] / "hypevo" / "presets" / "scratch-low.yaml"
@@ -45,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["training", "steps", "memory"])
+    parser.add_argument("what", choices=["training", "steps", "memory", "ops"])
     parser.add_argument("--data", default="coco128.yaml")
     parser.add_argument("--weights", default="yolov5n.pt")
     arguments = parser.parse_args()
@@ -55,6 +63,8 @@ def main() -> None:
         measure_training(arguments.data, arguments.weights)
     elif arguments.what == "steps":
         measure_steps(arguments.weights)
+    elif arguments.what == "ops":
+        measure_operations()
     else:
         measure_memory()
 
@@ -190,6 +200,72 @@ def step_times(
         marks.append(time.process_time())
         rows.append([b - a for a, b in itertools.pairwise(marks)])
     return rows
+
+
+class Operations(TorchDispatchMode):
+    """Counts what would run on a GPU, and what would make the CPU wait: results whose size depends on the data."""
+
+    WAITS = ("nonzero", "_local_scalar_dense", "bincount", "masked_select", "nms", "unique")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = self.waits = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, given: Any = (), named: Any = None) -> Any:
+        result = function(*given, **(named or {}))
+        if not function.is_view and function._schema.name.split("::")[1] not in ("detach", "empty"):
+            self.count += 1
+            name = function._schema.name.split("::")[1]
+            masked = name == "index" and any(i is not None and i.dtype == torch.bool for i in given[1])
+            self.waits += name in self.WAITS or masked
+        return result
+
+
+def measure_operations() -> None:
+    """Print the operations of rendering a batch and of finding its detections."""
+    hyp = yaml.safe_load(HYP.read_text(encoding="utf-8"))
+    cpu = torch.device("cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        settings = prepare(Settings(model="p", img=96), Path(folder))
+        data = open_data(settings, Path(folder))
+        for batch in (16, 64):
+            for mixup in (0.0, 0.5):
+                made = TrainBatches(
+                    data.train.split,
+                    data.train.images,
+                    {**hyp, "mixup": mixup},
+                    img=96,
+                    batch=batch,
+                    seed=0,
+                    device=cpu,
+                    together=25,  # as many as a GPU renders at once at 640 pixels
+                    threads=0,
+                )
+                samples = [made.sample(0, image) for image in made.order(0)[:batch]]
+                packed = made._packer.pack(samples, Feed(cpu, 0), map)
+                with Operations() as seen:
+                    made._renderer.render(packed)
+                print(
+                    f"augmentation, batch {batch}, mixup {mixup}: {seen.count} operations, {seen.waits} waits"
+                )
+    generator = torch.Generator().manual_seed(0)
+    levels = [torch.randn(32, 3, 320 // s, 320 // s, 85, generator=generator) - 3 for s in (8, 16, 32)]
+    for level in levels:
+        level[..., 4] -= 6  # about a hundred likely objects an image, as a trained detector has
+    for name, find in (("an image at a time", one_by_one), ("together", all_together)):
+        with Operations() as seen:
+            find(levels, published_anchors())
+        print(
+            f"detections, {name}: {seen.count / 32:.1f} operations, {seen.waits / 32:.2f} waits an image of 32"
+        )
+
+
+def one_by_one(levels: list[torch.Tensor], anchors: torch.Tensor) -> list[torch.Tensor]:
+    return detect(levels, anchors)
+
+
+def all_together(levels: list[torch.Tensor], anchors: torch.Tensor) -> list[torch.Tensor]:
+    return detect_together(*_candidates(levels, anchors), len(levels[0]))
 
 
 if __name__ == "__main__":

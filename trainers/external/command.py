@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ..printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -141,6 +143,6 @@ def plain_name(column: str | None) -> str:
     """The metric a column holds: `metrics/mAP50(B)` is `mAP_0.5`; training losses keep their prefix."""
     name = (column or "").strip()
     if name.startswith("train/"):
-        return name
+        return printable(name)
     name = name.rpartition("/")[2].removesuffix("(B)")
-    return "" if name in ("epoch", "time") else ALIASES.get(name, name)
+    return "" if name in ("epoch", "time") else ALIASES.get(name, printable(name))

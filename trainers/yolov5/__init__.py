@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from .. import Report
 
-__all__ = ["METRICS", "PRELOAD", "Settings", "check", "fingerprint", "prepare", "train", "validate"]
+__all__ = ["METRICS", "PRELOAD", "Settings", "check", "fetch", "fingerprint", "prepare", "train", "validate"]
 
 METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95", "box_loss", "obj_loss", "cls_loss")
 PRELOAD = ("trainers.yolov5.loop",)
@@ -59,28 +59,56 @@ def check(
     hyp: Mapping[str, float],
     space: Mapping[str, Mapping[str, object]],
     cache: Path | None = None,
+    device: str | None = None,
 ) -> list[tuple[str, str]]:
     """Return findings before a search starts: ("error" | "warning" | "note", message).
 
-    Under `cache`, the folder that `prepare` will get, it keeps what it has read of the dataset.
+    Under `cache`, the folder that `prepare` will get, it keeps what it has read of the dataset. It fetches nothing:
+    what isn't here is a warning that says what `prepare` will fetch, from where, how large, and into which place. A
+    `device` that is named, as `train` takes it, has to have the memory for a batch.
     """
     from .preflight import check as run
 
-    return run(settings, hyp, space, cache)
+    return run(settings, hyp, space, cache, device)
+
+
+def fetch(settings: Settings, cache: Path, *, say: Callable[[str], None]) -> Settings:
+    """Fetch what the settings name and isn't here, and return settings that name files.
+
+    Args:
+        settings: Data and weights that may be published names, or a data.yaml with a `download` address.
+        cache: Folder for the embedded dataset; what is fetched goes to the user's cache.
+        say: Gets a sentence before each download: what, from where, how large, and into which place. What it raises
+            ends the fetching before it begins, so that a command can ask first.
+
+    Raises:
+        ConnectionError: Something can't be fetched; the message says where to put it by hand.
+        FileNotFoundError: There is no such file, here or published.
+        ValueError: What was fetched isn't what was expected.
+    """
+    from .data import at_hand
+
+    return at_hand(settings, cache, say)
 
 
 def prepare(settings: Settings, cache: Path) -> Settings:
-    """Build what all trainings of a study share under `cache`; return the settings they run with."""
+    """Build what all trainings of a study share under `cache`; return the settings they run with.
+
+    What isn't here is fetched, each download said on standard error before it begins.
+    """
     from .preflight import prepare as run
 
     return run(settings, cache)
 
 
 def fingerprint(settings: Settings) -> str:
-    """Identify the content of the settings' dataset, wherever it lies, by 64 hexadecimal digits.
+    """Identify the content of the settings' dataset, wherever it lies.
 
-    It is a hash of the class names and, image after image, of its file's name, its size in bytes and in pixels and
-    its labels; pixels are not read.
+    It is `2-` and the 64 hexadecimal digits of a hash of the class names and, image after image, of its file's name,
+    its size in bytes and in pixels and its labels; pixels are not read.
+
+    The number before the hash tells the kind of fingerprint. Those of version 0.1, digits alone, are of another kind:
+    they followed the folder too and other rules for labels, so the two can't be compared.
     """
     from .preflight import fingerprint as run
 

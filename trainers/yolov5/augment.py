@@ -1,34 +1,26 @@
-"""Training batches: shuffled and augmented on the device, each sample a function of (seed, epoch, image)."""
+"""Training batches: shuffled and augmented, each sample a function of (seed, epoch, image)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from .colour import jitter_colour
-from .copy_paste import copy_paste
-from .mosaic import RIM, CanvasLabels, Placement, mosaic, paint, place_labels, single
-from .warp import (
-    BOX_SHOWN,
-    POLYGON_SHOWN,
-    matrix,
-    visible,
-    warp_boxes,
-    warp_pixels,
-    warp_polygons,
-    window_of,
-)
+from .feed import Feed
+from .mosaic import mosaic, single
+from .pack import Packer, Sample, Scene
+from .render import Renderer
+from .warp import matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
-    from .cache import ImageCache
+    from .feed import Map
+    from .images import Images
+    from .pack import Packed
     from .split import Split
 
 GENES = (
@@ -38,45 +30,26 @@ GENES = (
 )
 
 
-@dataclass(frozen=True)
-class Scene:
-    """What goes onto one canvas, and the map from there to the output."""
-
-    placements: list[Placement]
-    is_mosaic: bool
-    matrix: NDArray[np.float64]
-    scale: float
-    rng: np.random.Generator  # for copy-paste
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One image of a batch: a scene, or two mixed; then the colour."""
-
-    scenes: tuple[Scene, ...]
-    ratio: float  # of the first scene
-    gains: NDArray[np.float64]  # factors of hue, saturation and value
-
-
 class TrainBatches:
     """The augmented batches of a split.
 
     Args:
         split: Whose images and labels.
-        cache: Its images, resized to `img`.
+        images: Its images, resized to `img`.
         hyp: Value of each of GENES.
         img: Side of the square outputs in pixels, even.
         batch: Images in a batch; the last of an epoch may hold fewer.
         seed: With the epoch and the image it decides everything random.
         device: Where the augmentation runs and the tensors lie.
         together: Samples rendered in one go; by default one on a CPU, whose cache holds the float canvas of
-            one, and a batch on a GPU, which wants few large operations. The result is the same.
+            one, and half a gigabyte of canvases on a GPU, which wants few large operations. The result is the same.
+        threads: That put the next batch together while one is in use, see `Feed`.
     """
 
     def __init__(
         self,
         split: Split,
-        cache: ImageCache,
+        images: Images,
         hyp: Mapping[str, float],
         *,
         img: int,
@@ -84,6 +57,7 @@ class TrainBatches:
         seed: int,
         device: torch.device | str,
         together: int | None = None,
+        threads: int | None = None,
     ) -> None:
         self.split = split
         self.hyp = {gene: float(hyp[gene]) for gene in GENES}
@@ -91,11 +65,10 @@ class TrainBatches:
         self.batch = batch
         self.seed = seed
         self.device = torch.device(device)
-        self.cache = cache.near(self.device)
-        if together is None:
-            together = 1 if self.device.type == "cpu" else min(batch, len(split))
-        side = 2 * img + 2 * RIM
-        self._canvases = torch.empty(together, 3, side, side, device=self.device)
+        self.images = images
+        self._feed = Feed(self.device, threads)
+        self._packer = Packer(split, images, copy_paste=self.hyp["copy_paste"], img=img)
+        self._renderer = Renderer(img, min(batch, len(split)), self.device, together)
 
     def __len__(self) -> int:
         return -(-len(self.split) // self.batch)
@@ -106,17 +79,13 @@ class TrainBatches:
         A target is image in batch, class, x, y, w, h; the last four normalised.
         """
         order = self.order(epoch)
-        for start in range(0, len(order), self.batch):
-            samples = [self.sample(epoch, image) for image in order[start : start + self.batch]]
-            images = torch.empty(len(samples), 3, self.img, self.img, dtype=torch.uint8, device=self.device)
-            targets = []
-            for first in range(0, len(samples), len(self._canvases)):
-                part = slice(first, first + len(self._canvases))
-                pixels, labels = self._render(samples[part])
-                images[part] = pixels
-                labels[:, 0] += first
-                targets.append(labels)
-            yield images, torch.from_numpy(np.concatenate(targets)).to(self.device, non_blocking=True)
+
+        def packed(members: list[int], share: Map) -> Packed:
+            return self._packer.pack([self.sample(epoch, image) for image in members], self._feed, share)
+
+        parts = [order[start : start + self.batch] for start in range(0, len(order), self.batch)]
+        for batch in self._feed.ahead(packed, parts):
+            yield self._renderer.render(batch)
 
     def order(self, epoch: int) -> list[int]:
         """Return the images in the order in which an epoch shows them."""
@@ -144,7 +113,7 @@ class TrainBatches:
     def _scene(
         self, rng: np.random.Generator, image: int, *, is_mosaic: bool, flip: tuple[bool, bool]
     ) -> Scene:
-        hyp, shapes = self.hyp, self.cache.shapes
+        hyp, shapes = self.hyp, self.images.shapes
         where, luck = rng.random(6), rng.uniform(-1, 1, 8)
         if is_mosaic:
             four = np.roll([image, *(where[:3] * len(self.split)).astype(int)], int(4 * where[3])).tolist()
@@ -162,63 +131,3 @@ class TrainBatches:
             flip=flip,
         )
         return Scene(placements, is_mosaic, to_output, scale, rng)
-
-    def _render(self, samples: Sequence[Sample]) -> tuple[Tensor, NDArray[np.float32]]:
-        """Return the pixels, half a level up so that cutting rounds, and the targets, numbered from 0."""
-        pixels, labels = self._warp([sample.scenes[0] for sample in samples])
-        mixed = [i for i, sample in enumerate(samples) if len(sample.scenes) > 1]
-        if mixed:
-            others, other_labels = self._warp([samples[i].scenes[1] for i in mixed])
-            rows = torch.tensor(mixed).to(self.device, non_blocking=True)
-            ratio = torch.tensor([samples[i].ratio for i in mixed]).to(self.device, non_blocking=True)
-            pixels[rows] = torch.lerp(others, pixels[rows], ratio[:, None, None, None])
-            other_labels[:, 0] = np.array(mixed)[other_labels[:, 0].astype(int)]
-            labels = np.concatenate((labels, other_labels))
-        gains = np.array([sample.gains for sample in samples], np.float32)
-        if (gains != 1).any():
-            pixels = jitter_colour(pixels, torch.from_numpy(gains).to(self.device, non_blocking=True))
-        return pixels.add_(0.5), labels
-
-    def _warp(self, scenes: Sequence[Scene]) -> tuple[Tensor, NDArray[np.float32]]:
-        """Paint the scenes, sample the outputs from them, and return the targets that remain."""
-        side = 2 * self.img
-        labels = []
-        for framed, scene in zip(self._canvases, scenes, strict=False):
-            placed = place_labels(scene.placements, self.split, side)
-            if scene.is_mosaic and self.hyp["copy_paste"]:
-                paint(framed, scene.placements, self.cache, (0, 0, side, side))
-                canvas = framed[:, RIM:-RIM, RIM:-RIM]
-                placed = copy_paste(canvas, placed, self.hyp["copy_paste"], scene.rng)
-            else:
-                paint(framed, scene.placements, self.cache, window_of(scene.matrix, self.img))
-            labels.append(placed)
-        matrices = np.array([scene.matrix for scene in scenes])
-        pixels = warp_pixels(self._canvases[: len(scenes)], matrices, self.img)
-        return pixels, _targets(scenes, labels, self.img)
-
-
-def _targets(
-    scenes: Sequence[Scene], labels: Sequence[CanvasLabels], img: int
-) -> NDArray[np.float32]:  # (n, 6) scene, class, x, y, w, h normalised
-    owner = np.repeat(np.arange(len(scenes)), [len(placed.classes) for placed in labels])
-    if not len(owner):
-        return np.zeros((0, 6), np.float32)
-    matrices = np.array([scene.matrix for scene in scenes])[owner]
-    before = np.concatenate([placed.boxes for placed in labels])
-    after = warp_boxes(before, matrices, img)
-    # Only mosaics follow outlines, as in YOLOv5.
-    polygons = {
-        i: polygon
-        for i, polygon in enumerate(polygon for placed in labels for polygon in placed.polygons)
-        if polygon is not None and scenes[owner[i]].is_mosaic
-    }
-    share = np.full(len(owner), BOX_SHOWN)
-    if polygons:
-        rows = list(polygons)
-        after[rows] = warp_polygons(list(polygons.values()), matrices[rows], img)
-        share[rows] = POLYGON_SHOWN
-    scale = np.array([scene.scale for scene in scenes])[owner]
-    kept = visible(before, after, scale, share)
-    low, high = after[kept, :2] / img, after[kept, 2:] / img
-    classes = np.concatenate([placed.classes for placed in labels])[kept]
-    return np.column_stack((owner[kept], classes, (low + high) / 2, high - low)).astype(np.float32)

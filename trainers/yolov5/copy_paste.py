@@ -8,19 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from .mosaic import CanvasLabels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
 MOST_COVERED = 0.30  # share of any existing box that a pasted object may hide
 
 
 def copy_paste(
-    canvas: Tensor,  # (3, side, side), changed in place
+    canvas: NDArray[np.uint8],  # (3, side, side), changed in place
     labels: CanvasLabels,
     share: float,
     rng: np.random.Generator,
@@ -67,16 +65,14 @@ def fill(polygon: NDArray[np.float32], height: int, width: int) -> NDArray[np.bo
     return inside
 
 
-def _paste(canvas: Tensor, outlines: list[NDArray[np.float32]]) -> None:
+def _paste(canvas: NDArray[np.uint8], outlines: list[NDArray[np.float32]]) -> None:
     side = canvas.shape[-1]
     patches = []  # taken before any is pasted, so that no object shows what was pasted over it
     for polygon in outlines:
         (left, top), (right, bottom) = np.floor(polygon.min(axis=0)), np.ceil(polygon.max(axis=0))
         left, top, right, bottom = int(left), int(top), int(right), int(bottom)
         mask = fill(polygon - np.array([left, top], np.float32), bottom - top, right - left)
-        source = canvas[:, top:bottom, left:right].flip(-1)
-        mirrored = torch.from_numpy(mask).to(canvas.device, non_blocking=True).flip(-1)
-        patches.append((source, mirrored, top, side - right))
-    for source, mask_here, top, left in patches:
+        patches.append((canvas[:, top:bottom, left:right].copy(), mask, top, side - right))
+    for source, mask, top, left in patches:
         target = canvas[:, top : top + source.shape[1], left : left + source.shape[2]]
-        target.copy_(torch.where(mask_here, source, target))
+        np.copyto(target, source[..., ::-1], where=mask[:, ::-1])

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from .decode import BadFileError
-from .text import read_text
+from ..printable import printable
+from .download import fetched_roots
+from .text import BadFileError, read_text
 
 _MOST_BYTES = 10_000_000
 _MOST_DEPTH = 5
@@ -20,6 +21,7 @@ _MOST_ENTRIES = _MOST_CLASSES + 10_000  # lines and commas: one per class, and t
 _NULL = (None, "", "~", "null", "Null", "NULL")  # how YAML writes nothing
 
 Part = Literal["train", "val"]
+_PARTS: tuple[Part, ...] = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ def load_data(path: Path | str) -> DataConfig:
 
     Keys: `path` (root of the dataset, relative to the yaml or else to the working directory; else the
     yaml's folder), `train`, `val` (a folder, a .txt list, or a list of these, relative to the root), `names`
-    (list or map) or `nc`, and optionally `download` (address of a zip). Other keys are ignored.
+    (list or map) or `nc`, and optionally `download` (address of a zip). Other keys are ignored. A dataset that was
+    fetched from there has its root in the user's cache.
 
     Raises:
         FileNotFoundError: There is no such yaml; or a source is missing and no `download` says where it is.
@@ -61,6 +64,12 @@ def load_data(path: Path | str) -> DataConfig:
         download=None if raw.get("download") in _NULL else str(raw["download"]),
     )
     missing = config.missing()
+    if missing and config.download:
+        for place in fetched_roots(config.download, root):
+            train, val = (_sources(path, raw, place, part) for part in _PARTS)
+            fetched = replace(config, root=place, train=train, val=val)
+            if not fetched.missing():
+                return fetched
     if missing and config.download is None:
         raise FileNotFoundError(_absence(path, missing[0], root))
     return config
@@ -73,18 +82,28 @@ def _mapping(path: Path) -> dict[str, Any]:
         entries = len(text.splitlines()) + text.count(",")
         if entries > _MOST_ENTRIES:  # parsing them would take a while
             raise ValueError(
-                f"{path}: expected `names` of at most {_MOST_CLASSES:,} classes, got a file of {entries:,} entries"
+                f"{printable(path)}: expected `names` of at most {_MOST_CLASSES:,} classes, "
+                f"got a file of {entries:,} entries"
             )
         raw = yaml.load(text, Loader=_TextLoader)
     except FileNotFoundError:
-        raise FileNotFoundError(f"no data.yaml at {path}; give the path of an existing one") from None
+        raise FileNotFoundError(
+            f"no data.yaml at {printable(path)}; give the path of an existing one"
+        ) from None
     except BadFileError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{printable(path)}: {error}") from None
     except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
+        raise ValueError(f"{printable(path)} is not valid YAML: {_lines(error)}") from error
     if not isinstance(raw, dict):
-        raise ValueError(f"{path}: expected keys `train`, `val` and `names`, got {type(raw).__name__}")
+        raise ValueError(
+            f"{printable(path)}: expected keys `train`, `val` and `names`, got {type(raw).__name__}"
+        )
     return raw
+
+
+def _lines(error: Exception) -> str:
+    """An error's text in the lines it has, and fit for a terminal: YAML's own errors quote the file."""
+    return "\n".join(map(printable, str(error).split("\n")))
 
 
 class _TextLoader(yaml.BaseLoader):
@@ -125,7 +144,9 @@ def _refuse_repeats(node: yaml.MappingNode) -> None:
 def _root(path: Path, raw: dict[str, Any]) -> Path:
     entry = raw.get("path")
     if isinstance(entry, list | dict):
-        raise ValueError(f"{path}: expected `path:` with the folder of the dataset, got {entry!r:.100}")
+        raise ValueError(
+            f"{printable(path)}: expected `path:` with the folder of the dataset, got {entry!r:.100}"
+        )
     root = _expanded("." if entry in _NULL else str(entry))
     beside, here = path.parent / root, Path.cwd() / root
     return Path(os.path.normpath(here if _exists(here) and not _exists(beside) else beside))
@@ -136,7 +157,7 @@ def _sources(path: Path, raw: dict[str, Any], root: Path, part: Part) -> tuple[P
     entries: list[Any] = value if isinstance(value, list) else [value]
     if not value or not all(isinstance(entry, str) and entry not in _NULL for entry in entries):
         raise ValueError(
-            f"{path}: expected `{part}:` with a folder of images, a .txt list of them, or several; "
+            f"{printable(path)}: expected `{part}:` with a folder of images, a .txt list of them, or several; "
             f"got {value!r:.100}"
         )
     return tuple(_source(entry, root) for entry in entries)
@@ -160,10 +181,11 @@ def _exists(path: Path) -> bool:
 def _absence(path: Path, missing: Path, root: Path) -> str:
     """Say that a source is missing, and what may be wrong with how it is written."""
     text = str(missing)
+    shown = printable(text)
     hint = ""
     if os.sep == "/" and "\\" in text:
         hint = "; paths are written with / here, not with \\"
-    elif any(not character.isprintable() for character in text):
+    elif shown != text:
         hint = (
             "; in double quotes, YAML takes \\ and a letter for another character: use single quotes or none"
         )
@@ -171,30 +193,34 @@ def _absence(path: Path, missing: Path, root: Path) -> str:
         hint = "; a blank begins or ends a name in it"
     elif any(part.startswith("~") for part in missing.parts):
         hint = "; there is no such user whose home `~` could mean"
-    shown = text if text.isprintable() else repr(text)
-    return f"{path} names {shown:.500}, which does not exist; paths are relative to its `path`, here {root}{hint}"
+    return (
+        f"{printable(path)} names {shown:.500}, which does not exist; "
+        f"paths are relative to its `path`, here {printable(root)}{hint}"
+    )
 
 
 def _names(path: Path, raw: dict[str, Any]) -> tuple[str, ...]:
     names, count = (None if raw.get(key) in _NULL else raw[key] for key in ("names", "nc"))
     if count is not None and not (isinstance(count, str) and re.fullmatch("[1-9][0-9]{,4}", count)):
         raise ValueError(
-            f"{path}: expected `nc:` with the number of classes, 1 to {_MOST_CLASSES}, got {count!r:.100}"
+            f"{printable(path)}: expected `nc:` with the number of classes, 1 to {_MOST_CLASSES}, got {count!r:.100}"
         )
     if isinstance(names, dict):
         expected = {str(number) for number in range(len(names))}
         if set(names) != expected:
             odd = sorted(set(names) - expected)[0]
             raise ValueError(
-                f"{path}: `names` must number its {len(names)} classes from 0 on, got {odd!r:.100}"
+                f"{printable(path)}: `names` must number its {len(names)} classes from 0 on, got {odd!r:.100}"
             )
         names = [names[str(number)] for number in range(len(names))]
     if not names:
         if count is None:
-            raise ValueError(f"{path}: expected `names:` with the classes, or `nc:` with their number")
+            raise ValueError(
+                f"{printable(path)}: expected `names:` with the classes, or `nc:` with their number"
+            )
         names = [f"class{number}" for number in range(int(count))]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{path}: expected `names:` with one text per class, got {names!r:.100}")
+        raise ValueError(f"{printable(path)}: expected `names:` with one text per class, got {names!r:.100}")
     if count is not None and int(count) != len(names):
-        raise ValueError(f"{path}: `nc` says {count} classes, `names` holds {len(names)}")
-    return tuple(names)
+        raise ValueError(f"{printable(path)}: `nc` says {count} classes, `names` holds {len(names)}")
+    return tuple(map(printable, names))  # they reach terminals, tables and pages

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .decode import BadFileError, measure
+from ..printable import printable
+from .decode import measure
 from .labels import Labels, label_path, read_labels
 from .listing import list_images
 from .progress import shown
 from .split import Split, read_split, save_split
-from .text import require_file
+from .text import BadFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from .data_yaml import DataConfig, Part
 
-_RULES = 2  # number of the rules by which files are accepted: raise it when they change
+_RULES = 3  # number of the rules by which files are accepted: raise it when they change
 
 
 def scan(config: DataConfig, part: Part, *, strict: bool = False, memory: Path | None = None) -> Split:
@@ -54,7 +55,7 @@ def scan(config: DataConfig, part: Part, *, strict: bool = False, memory: Path |
         split = _examined(listing.images, classes)
         if kept:
             save_split(kept, split)
-    where = ", ".join(map(str, sources))
+    where = ", ".join(map(printable, sources))
     reasons = (*listing.refused, *split.warnings)
     skipped = len(listing.refused) + split.skipped
     if not len(split):
@@ -95,7 +96,7 @@ def _nothing(split: Split, part: Part) -> str:
 
 
 def _label_folders(split: Split, images: Iterable[int]) -> str:
-    counts = Counter(str(label_path(split.images[index]).parent) for index in images)
+    counts = Counter(printable(label_path(split.images[index]).parent) for index in images)
     most = ", ".join(folder for folder, _ in counts.most_common(3))
     return most if len(counts) <= 3 else f"{most} and {len(counts) - 3} more folders"
 
@@ -128,7 +129,7 @@ def _examined(images: Sequence[Path], classes: int) -> Split:
     usable = [item for item in found if isinstance(item, _Image)]
     skipped = [item for item in found if isinstance(item, str)]
     repeats = [
-        f"{label_path(item.path)}: {item.labels.duplicates} duplicate row(s) dropped"
+        f"{printable(label_path(item.path))}: {item.labels.duplicates} duplicate row(s) dropped"
         for item in usable
         if item.labels.duplicates
     ]
@@ -148,14 +149,11 @@ def _examine(path: Path, *, classes: int) -> _Image | str:
     try:
         labels = read_labels(label_path(path), classes)
     except BadFileError as error:
-        return f"{path} skipped: its labels {label_path(path)}: {error}"
+        return f"{printable(path)} skipped: its labels {printable(label_path(path))}: {error}"
     try:
-        require_file(path)
         return _Image(path, measure(path), labels)
-    except FileNotFoundError:
-        return f"{path} skipped: no such file"
     except BadFileError as error:
-        return f"{path} skipped: {error}"
+        return f"{printable(path)} skipped: {error}"
 
 
 def _summary(message: str, reasons: Sequence[str]) -> str:

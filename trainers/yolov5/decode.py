@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..printable import printable
+from .text import BadFileError, require_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,14 +19,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
+# Pillow has more formats, and starts Ghostscript for some. Its JPEG opens the MPO of cameras as well.
+FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+MOST_PIXELS = 89_478_485  # of an image, a quarter of a gigabyte; Pillow warns from there on
 SMALLEST_SIDE = 10  # pixels; below, YOLOv5 release 7.0 calls an image corrupt
 
 _ORIENTATION = 274  # the EXIF tag
 _SIDEWAYS = frozenset({5, 6, 7, 8})  # its values that swap width and height
 
 
-class BadFileError(ValueError):
-    """A file of a dataset that can't be used; its message is the reason."""
+# What it warns of is refused here, with a reason.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def measure(path: Path) -> tuple[int, int]:
@@ -67,11 +74,25 @@ def read(path: Path) -> NDArray[np.uint8]:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """An open Pillow image; whatever its decoder raises becomes a BadFileError that says so."""
     try:
-        with Image.open(path) as image:
+        require_file(path)
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise BadFileError(_too_many(f"{image.width * image.height:,}"))
             yield image
     except BadFileError:
         raise
     except FileNotFoundError:
         raise BadFileError("no such file") from None
+    except (
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ):  # twice the limit; or python -W error
+        raise BadFileError(_too_many("even more")) from None
+    except UnidentifiedImageError:
+        raise BadFileError(f"not a readable image (cannot identify it as {', '.join(FORMATS)})") from None
     except Exception as error:  # each format's parser has its own, some without a text
-        raise BadFileError(f"not a readable image ({error or type(error).__name__})") from error
+        raise BadFileError(f"not a readable image ({printable(error) or type(error).__name__})") from error
+
+
+def _too_many(pixels: str) -> str:
+    return f"expected at most {MOST_PIXELS:,} pixels, got {pixels}; make it smaller or cut it into tiles"

@@ -65,12 +65,12 @@ def evaluate(
             right.append(match(detections, labels))
             found.append(detections)
             labelled.append(labels)
-    rows = torch.cat(found).cpu().numpy()
+    rows = torch.cat(found).numpy()
     scores = score(
-        torch.cat(right).cpu().numpy(),
+        torch.cat(right).numpy(),
         confidence=rows[:, 4],
         detected=rows[:, 5].astype(np.int64),
-        labelled=torch.cat(labelled)[:, 0].long().cpu().numpy(),
+        labelled=torch.cat(labelled)[:, 0].long().numpy(),
     )
     box, obj, cls = torch.stack(losses).mean(0).tolist()
     return Evaluation(
@@ -84,7 +84,7 @@ def evaluate(
             "cls_loss": cls,
         },
         scores=scores,
-        detections=dict(zip(indices, (detections.cpu() for detections in found), strict=True)),
+        detections=dict(zip(indices, found, strict=True)),
     )
 
 
@@ -96,10 +96,10 @@ def _logits(model: Detector, images: Tensor, precision: torch.dtype) -> list[Ten
 
 
 def _labels(batch: ValBatch) -> list[Tensor]:
-    """Per image (l, 5): class, x1, y1, x2, y2 in pixels of the batch."""
+    """Per image (l, 5): class, x1, y1, x2, y2 in pixels of the batch; on the CPU."""
     _, _, height, width = batch.images.shape
-    size = torch.tensor((width, height, width, height), device=batch.targets.device)
-    corners = box_convert(batch.targets[:, 2:] * size, "cxcywh", "xyxy")
-    rows = torch.cat((batch.targets[:, 1:2], corners), 1)
-    counts = torch.bincount(batch.targets[:, 0].long(), minlength=len(batch.images)).tolist()
+    targets = batch.targets.cpu()
+    corners = box_convert(targets[:, 2:] * torch.tensor((width, height, width, height)), "cxcywh", "xyxy")
+    rows = torch.cat((targets[:, 1:2], corners), 1)
+    counts = torch.bincount(targets[:, 0].long(), minlength=len(batch.images)).tolist()
     return list(torch.split(rows, counts))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .decode import BadFileError
-from .text import read_text
+from ..printable import printable
+from .text import BadFileError, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,8 +58,8 @@ def read_labels(path: Path, classes: int) -> Labels:
     for row in rows:
         if row.values[0] >= classes:
             raise ValueError(
-                f"{path}, line {row.line}: class {row.values[0]:.15g}, but the data.yaml names {classes} classes "
-                f"(0 to {classes - 1}); correct the label or add the class"
+                f"{printable(path)}, line {row.line}: class {row.values[0]:.15g}, "
+                f"but the data.yaml names {classes} classes (0 to {classes - 1}); correct the label or add the class"
             )
     coordinates = _coordinates(rows)
     boxes: dict[tuple[float, ...], NDArray[np.float32] | None] = {}

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .decode import SUFFIXES, BadFileError
+from ..printable import printable
+from .decode import SUFFIXES
 from .labels import label_path
-from .text import read_text
+from .text import BadFileError, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,10 +53,10 @@ def list_images(sources: Iterable[Path], root: Path) -> Listing:
             lines = read_text(source, _LONGEST_LIST).splitlines()
         except FileNotFoundError:
             raise FileNotFoundError(
-                f"no {source}; expected a folder of images or a .txt list of them"
+                f"no {printable(source)}; expected a folder of images or a .txt list of them"
             ) from None
         except BadFileError as error:
-            raise ValueError(f"{source}, taken for a list of images: {error}") from None
+            raise ValueError(f"{printable(source)}, taken for a list of images: {error}") from None
         for line in filter(None, map(str.strip, lines)):
             _take(line, source.parent, root, found)
     return found
@@ -73,16 +74,17 @@ def _search(folder: Path, found: Listing) -> None:
             with os.scandir(place) as opened:
                 entries = list(opened)
         except OSError as error:
-            found.refused.append(f"{place} skipped: it can't be read: {error.strerror}")
+            found.refused.append(f"{printable(place)} skipped: it can't be read: {error.strerror}")
             continue
         identity = (status.st_dev, status.st_ino)
         if identity in above:
-            found.remarks.append(f"{place} passed over: a link to a folder that it lies in")
+            found.remarks.append(f"{printable(place)} passed over: a link to a folder that it lies in")
             continue
         arrivals[identity] += 1
         if arrivals[identity] > _MOST_WAYS:
             raise ValueError(
-                f"{place} can be reached in more than {_MOST_WAYS} ways; remove links below {folder}"
+                f"{printable(place)} can be reached in more than {_MOST_WAYS} ways; "
+                f"remove links below {printable(folder)}"
             )
         for entry in entries:
             path = place / entry.name
@@ -93,7 +95,7 @@ def _search(folder: Path, found: Listing) -> None:
             elif path.suffix.lower() in SUFFIXES:
                 images.append(path)
             else:
-                found.others[path.suffix.lower() or "no ending"] += 1
+                found.others[printable(path.suffix.lower()) or "no ending"] += 1
     found.images += sorted(images)
 
 
@@ -109,7 +111,8 @@ def _base(source: Path, found: Listing) -> Path:
     if not _holds_text(here):
         return real
     found.remarks.append(
-        f"{source} is a link: its labels are read from {here}, not from {there} as by YOLOv5"
+        f"{printable(source)} is a link: its labels are read from {printable(here)}, "
+        f"not from {printable(there)} as by YOLOv5"
     )
     return source
 
@@ -129,8 +132,10 @@ def _take(line: str, folder: Path, root: Path, found: Listing) -> None:
     candidates = [place / line for place in places]
     path = next((path for path in candidates if os.path.exists(path)), candidates[0])  # noqa: PTH110  # never raises
     if path.suffix.lower() not in SUFFIXES:
-        found.refused.append(f"{path} skipped: no image format")
+        found.refused.append(f"{printable(path)} skipped: no image format")
     elif os.sep == "/" and "\\" in line and not os.path.lexists(path):
-        found.refused.append(f"{line} skipped: no such file; paths are written with / here, not with \\")
+        found.refused.append(
+            f"{printable(line)} skipped: no such file; paths are written with / here, not with \\"
+        )
     else:
         found.images.append(path)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,7 @@ from .settings import GENES, OPTIONAL_GENES
 from .weights import load_checkpoint, save_checkpoint, start_detector
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .. import Report
     from .data import Data, Part
@@ -41,9 +43,17 @@ def train(
     """Train once; `trainers.yolov5.train` says what the arguments mean."""
     require_genes(hyp)
     place = torch_device(device)
+    with repeatable(settings.deterministic):
+        return _train(hyp, out, seed, place, report, settings)
+
+
+def _train(
+    hyp: Mapping[str, float], out: Path, seed: int, place: torch.device, report: Report, settings: Settings
+) -> dict[str, float]:
     torch.manual_seed(seed)
-    cache = Path(settings.cache) if settings.cache else out / "cache"
-    settings = at_hand(settings, cache)
+    cache = Path(settings.cache_folder) if settings.cache_folder else out / "cache"
+    if not settings.prepared:
+        settings = at_hand(settings, cache)
     data = open_data(settings, cache)
     for warning in warnings_of(data.train.split, data.val.split):
         log.warning("%s", warning)
@@ -82,7 +92,7 @@ def validate(settings: Settings, *, device: str) -> dict[str, float]:
         raise ValueError("weights: expected the checkpoint to measure, got none")
     place = torch_device(device)
     with tempfile.TemporaryDirectory() as temporary:
-        cache = Path(settings.cache or temporary)
+        cache = Path(settings.cache_folder or temporary)
         settings = at_hand(settings, cache)
         checkpoint = load_checkpoint(Path(settings.weights))
         config, val = open_validation(settings, cache)
@@ -132,6 +142,27 @@ def torch_device(device: str) -> torch.device:
     return place
 
 
+@contextmanager
+def repeatable(wanted: bool) -> Iterator[None]:
+    """Within, if it is wanted, a GPU repeats a computation to the last digit; where it cannot, PyTorch warns.
+
+    On a CPU the same number of threads repeats without it.
+    """
+    if not wanted:
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as cuBLAS asks, before its first use
+    cudnn = torch.backends.cudnn
+    before = torch.are_deterministic_algorithms_enabled(), cudnn.deterministic, cudnn.benchmark
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        cudnn.deterministic, cudnn.benchmark = before[1:]
+
+
 def mixed_precision(settings: Settings, place: torch.device) -> torch.dtype:
     """Precision of the convolutions on this device."""
     if place.type == "cuda" and settings.amp:
@@ -172,13 +203,13 @@ def training_batches(
 ) -> TrainBatches:
     """Augmented batches of the training images."""
     img, batch, part = settings.img, settings.batch, data.train
-    return TrainBatches(part.split, part.cache, hyp, img=img, batch=batch, seed=seed, device=place)
+    return TrainBatches(part.split, part.images, hyp, img=img, batch=batch, seed=seed, device=place)
 
 
 def validation_batches(settings: Settings, part: Part, place: torch.device, *, training: bool) -> ValBatches:
     """Rectangles of the validation images."""
     batch = settings.validation_batch(training=training)
-    return ValBatches(part.split, part.cache, img=settings.img, batch=batch, device=place)
+    return ValBatches(part.split, part.images, img=settings.img, batch=batch, device=place)
 
 
 def start_descent(

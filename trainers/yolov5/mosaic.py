@@ -10,9 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
-    from .cache import ImageCache
+    from .images import Images
     from .split import Split
 
 PAD = 114  # grey level where no image is
@@ -66,22 +65,22 @@ def single(image: int, shapes: NDArray[np.int64], img: int) -> list[Placement]:
     return [Placement(image, top, left, height, width)]
 
 
-def paint(framed: Tensor, placements: Sequence[Placement], cache: ImageCache, window: Window) -> None:
-    """Draw the images on a (3, side + 2·RIM, side + 2·RIM) canvas with its rim, grey where none is.
-
-    Nothing is drawn outside of the window, the part of the canvas that will be looked at.
-    """
+def paint(
+    framed: NDArray[np.uint8],  # (3, bottom - top + 2·RIM, right - left + 2·RIM) of the window
+    placements: Sequence[Placement],
+    images: Images,
+    window: Window,
+) -> None:
+    """Draw the part of a canvas that lies in a window, with a rim: the images, and grey where none is."""
     top_seen, left_seen, bottom_seen, right_seen = window
-    framed[:, top_seen : bottom_seen + 2 * RIM, left_seen : right_seen + 2 * RIM] = PAD
+    framed[:] = PAD
     canvas = framed[:, RIM:-RIM, RIM:-RIM]
     for image, top, left, height, width in placements:
         upper, lower = max(top, top_seen), min(top + height, bottom_seen)
         first, last = max(left, left_seen), min(left + width, right_seen)
         if upper < lower and first < last:
-            pixels = cache[image][:, upper - top : lower - top, first - left : last - left]
-            if pixels.device != canvas.device:  # bytes travel, not floats; pinned ones while the CPU goes on
-                pixels = pixels.contiguous().pin_memory().to(canvas.device, non_blocking=True)
-            canvas[:, upper:lower, first:last] = pixels
+            pixels = images[image][:, upper - top : lower - top, first - left : last - left]
+            canvas[:, upper - top_seen : lower - top_seen, first - left_seen : last - left_seen] = pixels
 
 
 def place_labels(placements: Sequence[Placement], split: Split, side: int) -> CanvasLabels:

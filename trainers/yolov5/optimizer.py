@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from .model import Detector
 
+log = logging.getLogger(__name__)
+
 MAX_GRADIENT = 10.0  # norm of the gradient above which it is scaled down
 
 
@@ -28,7 +31,8 @@ class Descent:
         optimizer: Of the model's parameters, its groups from `parameter_groups`.
         schedule: Rates of every iteration.
         gains: Hyperparameters of the loss.
-        precision: Of the convolutions; float16 scales the loss, so that small gradients survive.
+        precision: Of the convolutions; float16 scales the loss, so that small gradients survive, and an
+            iteration that overflows is passed over.
     """
 
     def __init__(
@@ -47,16 +51,26 @@ class Descent:
         self._schedule = schedule
         self._gains = gains
         self._precision = precision
-        self._scaler = torch.amp.GradScaler("cuda", enabled=precision == torch.float16)
+        half = precision == torch.float16
+        self._scaler = torch.amp.GradScaler(model.anchors.device.type, enabled=half)
+        self._statistics = BatchStatistics(model) if half else None
         self._iteration = 0
         self._last_step = -1
 
     def epoch(self, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, float, float]:
-        """Train on each batch once; return the means of the box, objectness and class losses."""
+        """Train on each batch once; return the means of the box, objectness and class losses.
+
+        In float16 they are the means over the iterations that did not overflow, NaN where every one did.
+        """
         self.model.train()
         self._optimizer.zero_grad()
-        parts = [self._iterate(images, targets) for images, targets in batches]
-        box, obj, cls = torch.stack(parts).mean(0).tolist()
+        parts = torch.stack([self._iterate(images, targets) for images, targets in batches])
+        if self._statistics:
+            sound = parts.isfinite().all(1)
+            if overflows := len(parts) - int(sound.sum()):
+                log.warning("%d of %d iterations overflowed in float16, passed over", overflows, len(parts))
+            parts = parts[sound]
+        box, obj, cls = parts.mean(0).tolist()
         return box, obj, cls
 
     def _iterate(self, images: Tensor, targets: Tensor) -> Tensor:
@@ -66,6 +80,8 @@ class Descent:
             levels = self.model(as_input(images))
         loss, parts = detection_loss(levels, targets, self.model.anchors, self._gains)
         torch.autograd.backward(self._scaler.scale(loss))
+        if self._statistics:
+            self._statistics.guard()
         if self._iteration - self._last_step >= self.rates.accumulate:
             self._step()
             self._last_step = self._iteration
@@ -105,7 +121,11 @@ def make_optimizer(
     """Build SGD with Nesterov momentum, Adam or AdamW (momentum is their beta1), in its fused form."""
     groups = parameter_groups(model, weight_decay)
     if name == "SGD":
-        return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=True, fused=True)
+        sgd = torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=True, fused=True)
+        for group in sgd.param_groups:
+            for parameter in group["params"]:  # left to the first step, a scaler that skips it leaves garbage
+                sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return sgd
     adam = torch.optim.AdamW if name == "AdamW" else torch.optim.Adam
     return adam(groups, lr=lr, betas=(momentum, 0.999), fused=True)
 
@@ -116,6 +136,32 @@ def set_rates(optimizer: torch.optim.Optimizer, rates: Rates) -> None:
         group["lr"] = rates.bias_lr if group["bias"] else rates.lr
         if "momentum" in group:
             group["momentum"] = rates.momentum
+
+
+class BatchStatistics:
+    """Keeps a batch whose activations overflowed out of the running statistics of the batch norms.
+
+    Such a batch spoils no weight, since the scaler skips its step; a mean of infinity would never go away again.
+    """
+
+    def __init__(self, model: Detector):
+        self._running = [
+            tensor
+            for module in model.modules()
+            if isinstance(module, nn.BatchNorm2d)
+            for tensor in (module.running_mean, module.running_var)
+            if tensor is not None
+        ]
+        self._sound = [tensor.clone() for tensor in self._running]
+
+    def guard(self) -> None:
+        """Put the last sound value where a forward pass left NaN or infinity; nothing waits for the GPU."""
+        now, before = torch.cat(self._running), torch.cat(self._sound)
+        kept = torch.split(
+            torch.where(now.isfinite(), now, before), [len(tensor) for tensor in self._running]
+        )
+        torch._foreach_copy_(self._running, kept)
+        torch._foreach_copy_(self._sound, kept)
 
 
 class WeightAverage:

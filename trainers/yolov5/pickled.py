@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..printable import printable
 from .unpack import ALWAYS_FINE
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def detector(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
         try:
             state, names = dict(_tensors(model)), getattr(model, "names", ())
         except _TooMuchError as error:
-            raise ValueError(f"weights: {path} holds no YOLOv5 detector: {error}") from None
+            raise ValueError(f"weights: {printable(path)} holds no YOLOv5 detector: {error}") from None
     else:
         tensors = _mapping(model).items()
         state = {
@@ -83,8 +84,8 @@ def detector(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
 
 def _other(path: Path, kind: str) -> ValueError:
     return ValueError(
-        f"weights: {path} is {kind}; expected a YOLOv5 detector: yolov5n.pt, s, m, l or x of release 6 or 7, "
-        "or weights trained here"
+        f"weights: {printable(path)} is {kind}; expected a YOLOv5 detector: yolov5n.pt, s, m, l or x "
+        "of release 6 or 7, or weights trained here"
     )
 
 
@@ -93,17 +94,17 @@ def _unpickled(path: Path) -> Any:
     with path.open("rb") as file:
         if not zipfile.is_zipfile(file):
             raise ValueError(
-                f"weights: {path} is no checkpoint (expected a zip file as torch.save writes it)"
+                f"weights: {printable(path)} is no checkpoint (expected a zip file as torch.save writes it)"
             )
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             size = sum(entry.file_size for entry in entries)
     except zipfile.BadZipFile as error:
-        raise ValueError(f"weights: {path} is damaged or no checkpoint") from error
+        raise ValueError(f"weights: {printable(path)} is damaged or no checkpoint") from error
     if size > max(ALWAYS_FINE, MOST_GROWTH * path.stat().st_size):
         raise ValueError(
-            f"weights: {path} would grow to {size / 1e9:.1f} GB, as no checkpoint does; not loaded"
+            f"weights: {printable(path)} would grow to {size / 1e9:.1f} GB, as no checkpoint does; not loaded"
         )
     if any("/code/" in entry.filename for entry in entries):
         raise _other(path, "a TorchScript export")
@@ -116,11 +117,11 @@ def _unpickled(path: Path) -> Any:
             with torch.serialization.safe_globals(stand_ins):
                 return torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGE as error:
-        raise ValueError(f"weights: {path} is damaged or no checkpoint") from error
+        raise ValueError(f"weights: {printable(path)} is damaged or no checkpoint") from error
     if kind is not None:
         raise _other(path, kind)
     raise ValueError(
-        f"weights: {path} wants to import {', '.join(refused)}, which no detector needs; "
+        f"weights: {printable(path)} wants to import {', '.join(map(printable, refused))}, which no detector needs; "
         f"nothing was loaded, nothing was run"
     )
 
@@ -172,5 +173,7 @@ def _mapping(value: Any) -> Mapping[Any, Any]:
 def _names(names: Any) -> tuple[str, ...]:
     values = list(names.values()) if isinstance(names, Mapping) else names
     return (
-        tuple(str(v) for v in values if isinstance(v, str | int)) if isinstance(values, list | tuple) else ()
+        tuple(printable(v) for v in values if isinstance(v, str | int))
+        if isinstance(values, list | tuple)
+        else ()
     )

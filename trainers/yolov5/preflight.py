@@ -9,10 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .data import at_hand, open_data, scan_parts, warnings_of
+from ..printable import printable
+from .data import at_hand, cache_names, missing_bytes, prepare_data, scan_parts, warnings_of
 from .data_yaml import DataConfig, load_data
+from .memory import Room, memory_findings
 from .progress import shown
 from .settings import GENES, OPTIONAL_GENES
+from .sources import Missing, missing, tell
 from .weights import Checkpoint, load_checkpoint, transferable
 
 if TYPE_CHECKING:
@@ -31,11 +34,17 @@ def check(
     hyp: Mapping[str, float],
     space: Mapping[str, Mapping[str, object]],
     cache: Path | None,
+    device: str | None = None,
 ) -> list[Finding]:
     """Look for trouble; `trainers.yolov5.check` says what the arguments mean."""
     findings = [*_genes(hyp, space), *_optimizer(settings, hyp)]
     with tempfile.TemporaryDirectory() as temporary:
         try:
+            lacking = missing(settings)
+            if lacking:
+                if settings.weights and Path(settings.weights).exists():
+                    load_checkpoint(Path(settings.weights))
+                return [*findings, *_offers(lacking)]
             settings = at_hand(settings, cache or Path(temporary))
             checkpoint = load_checkpoint(Path(settings.weights)) if settings.weights else None
             config = load_data(settings.data)
@@ -48,6 +57,7 @@ def check(
                 *_warmup(settings, hyp, len(train)),
                 *_transfer(settings, hyp, config, checkpoint),
             ]
+            findings += _memory(settings, train, val, config, checkpoint, cache, device)
         except (OSError, ValueError) as error:
             findings.append(("error", str(error)))
     return findings
@@ -56,16 +66,24 @@ def check(
 def prepare(settings: Settings, cache: Path) -> Settings:
     """Write what all trainings share; `trainers.yolov5.prepare` says what the arguments mean."""
     cache = cache.absolute()
-    settings = replace(at_hand(settings, cache), cache=str(cache))
-    open_data(settings, cache)
-    return settings
+    unseen = bool(missing(settings))  # by `check`, which fetches nothing
+    try:
+        settings = replace(at_hand(settings, cache), cache_folder=str(cache))
+    except ConnectionError as error:  # an address that can't be reached is a wrong input, as every other one
+        raise ValueError(str(error)) from error
+    if unseen:
+        if settings.weights:
+            load_checkpoint(Path(settings.weights))
+        for level, message in _images(*scan_parts(load_data(settings.data), settings, cache)):
+            tell(f"{level}: {message}")
+    return prepare_data(settings, cache)
 
 
 def fingerprint(settings: Settings) -> str:
     """Identify the dataset's content; `trainers.yolov5.fingerprint` says how."""
     config = load_data(settings.data)
     digest = hashlib.sha256("\0".join(config.names).encode("utf-8", "surrogateescape"))
-    for split in scan_parts(config, settings, Path(settings.cache) if settings.cache else None):
+    for split in scan_parts(config, settings, Path(settings.cache_folder) if settings.cache_folder else None):
         digest.update(b"\0part")
         for image, size, boxes, outlines in zip(
             split.images, split.sizes, split.boxes, split.polygons, strict=True
@@ -73,7 +91,12 @@ def fingerprint(settings: Settings) -> str:
             digest.update(f"\0{image.name}\0{image.stat().st_size}".encode("utf-8", "surrogateescape"))
             for array in (size, boxes, *(outline for outline in outlines if outline is not None)):
                 digest.update(array.tobytes())
-    return digest.hexdigest()
+    return f"2-{digest.hexdigest()}"
+
+
+def _offers(lacking: list[Missing]) -> Iterator[Finding]:
+    for item in lacking:
+        yield "warning", f"not here yet, and so not checked: a study would begin by fetching {item.offer()}"
 
 
 def _genes(hyp: Mapping[str, float], space: Mapping[str, Mapping[str, object]]) -> Iterator[Finding]:
@@ -186,4 +209,22 @@ def _transfer(
             "the output layer starts from scratch"
         )
     level = "note" if reason and total - copied <= _OUTPUT_LAYER else "warning"
-    yield level, f"weights: {copied} of {total} tensors are taken from {settings.weights}{reason}"
+    yield level, f"weights: {copied} of {total} tensors are taken from {printable(settings.weights)}{reason}"
+
+
+def _memory(
+    settings: Settings,
+    train: Split,
+    val: Split,
+    config: DataConfig,
+    checkpoint: Checkpoint | None,
+    cache: Path | None,
+    device: str | None,
+) -> Iterator[Finding]:
+    folder = cache or Path()
+    if checkpoint and not settings.model:
+        settings = replace(settings, model=checkpoint.size)
+    names = cache_names((train, val), settings.img)
+    lacking = missing_bytes((train, val), settings.img, folder, names)
+    room = Room.at(folder.absolute())
+    yield from memory_findings(settings, train, val, len(config.names), lacking, room, device)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from .feed import Feed
 from .mosaic import PAD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from .cache import ImageCache
+    from .feed import Map
+    from .images import Images
     from .split import Split
 
 
@@ -37,25 +40,28 @@ class ValBatches:
 
     Args:
         split: Whose images and labels.
-        cache: Its resized images.
+        images: Its resized images.
         img: Their long side in pixels.
         batch: Images in a batch; the last may hold fewer.
         device: Where the tensors are wanted.
         stride: The sides of the rectangles are multiples of it.
+        threads: That fill the next batch while one is in use, see `Feed`.
     """
 
     def __init__(
         self,
         split: Split,
-        cache: ImageCache,
+        images: Images,
         *,
         img: int,
         batch: int,
         device: torch.device | str,
         stride: int = 32,
+        threads: int | None = None,
     ) -> None:
         self.split = split
-        self.cache = cache
+        self.images = images
+        self._threads = threads
         self.device = torch.device(device)
         aspect = split.sizes[:, 0] / split.sizes[:, 1]
         # Not stable: YOLOv5 leaves equal shapes in the order that NumPy's quicksort gives, and who shares a
@@ -68,27 +74,38 @@ class ValBatches:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[ValBatch]:
-        for members, (height, width) in zip(self.batches, self.rectangles, strict=True):
-            yield self._batch(members, height, width)
+        feed = Feed(self.device, self._threads)
+        for make in feed.ahead(partial(self._batch, feed), range(len(self))):
+            yield make()
 
-    def _batch(self, members: list[int], height: int, width: int) -> ValBatch:
-        sizes, native = self.cache.shapes[members], self.split.sizes[members]
+    def _batch(self, feed: Feed, number: int, share: Map) -> Callable[[], ValBatch]:
+        """Fill and send a batch; return what receives it."""
+        members, (height, width) = self.batches[number], self.rectangles[number]
+        sizes, native = self.images.shapes[members], self.split.sizes[members]
         pads = (np.array([height, width]) - sizes) / 2
-        on_gpu = self.device.type == "cuda"  # from pinned memory the copy runs beside the detector
-        images = torch.full((len(members), 3, height, width), PAD, dtype=torch.uint8, pin_memory=on_gpu)
-        for place, index in enumerate(members):
+        block = feed.buffer(3 * len(members) * height * width).view(len(members), 3, height, width)
+
+        def fill(place: int) -> None:
             top, left = (round(pad - 0.1) for pad in pads[place].tolist())
-            picture = self.cache[index]
-            images[place, :, top : top + picture.shape[1], left : left + picture.shape[2]] = picture
+            picture = self.images[members[place]]
+            frame = block[place].numpy()
+            frame[:] = PAD
+            frame[:, top : top + picture.shape[1], left : left + picture.shape[2]] = picture
+
+        list(share(fill, range(len(members))))
         targets = [
             np.column_stack((np.full(len(boxes), place), padded(boxes, size, pad, height, width)))
             for place, (boxes, size, pad) in enumerate(
                 zip((self.split.boxes[index] for index in members), sizes, pads, strict=True)
             )
         ]
-        return ValBatch(
-            images=images.to(self.device, non_blocking=True),
-            targets=torch.from_numpy(np.concatenate(targets).astype(np.float32)).to(self.device),
+        rows = np.concatenate(targets).astype(np.float32)
+        floats = feed.buffer(rows.nbytes)
+        floats.numpy()[:] = rows.reshape(-1).view(np.uint8)
+        images, labels = feed.send(block), feed.send(floats)
+        return lambda: ValBatch(
+            images=images.received(),
+            targets=labels.received().view(torch.float32).view(-1, 6),
             indices=members,
             native=[(int(h), int(w)) for h, w in native],
             ratio=(sizes[:, 0] / native[:, 0]).tolist(),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+Shrink = Literal["bilinear", "area"]
 
 _ONE = 2048  # a bilinear weight of 1: OpenCV's are whole multiples of 1/2048
 
@@ -18,15 +20,24 @@ def fitted(height: int, width: int, img: int) -> tuple[int, int]:
     return max(int(height * ratio), 1), max(int(width * ratio), 1)
 
 
+def resized(image: NDArray[np.uint8], height: int, width: int, shrink: Shrink) -> NDArray[np.uint8]:
+    """Return (h, w, 3) in another size; `shrink` says how it gets smaller, larger it gets bilinearly."""
+    if image.shape[:2] == (height, width):
+        return image
+    smaller = height < image.shape[0] or width < image.shape[1]
+    return (area if smaller and shrink == "area" else bilinear)(image, height, width)
+
+
 def bilinear(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Sample (h, w, 3) at the centres of new pixels, between the four nearest old ones; no antialiasing."""
     left, right, to_right = _neighbours(image.shape[1], width)
     above, below, to_below = _neighbours(len(image), height)
     to_right, to_below = to_right[:, None], to_below[:, None, None]
-    levels = image.astype(np.int32)
-    rows = levels[:, left] * (_ONE - to_right) + levels[:, right] * to_right
+    needed, place = np.unique(np.concatenate((above, below)), return_inverse=True)
+    image = image[needed]  # of a large photograph a small part
+    rows = image[:, left] * (_ONE - to_right) + image[:, right] * to_right
     rows >>= 4  # so that the products below fit into 32 bits
-    levels = (rows[above] * (_ONE - to_below) >> 16) + (rows[below] * to_below >> 16)
+    levels = (rows[place[:height]] * (_ONE - to_below) >> 16) + (rows[place[height:]] * to_below >> 16)
     return (levels + 2 >> 2).astype(np.uint8)
 
 
@@ -36,7 +47,7 @@ def area(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]
     Means are rounded to the nearest level. At exactly half the size a quarter of them lie half-way, and go up;
     otherwise half-way goes to the even level.
     """
-    rows = _shrink_rows(image.astype(np.float32), height)
+    rows = _shrink_rows(image, height)
     both = _shrink_rows(rows.transpose(1, 0, 2), width).transpose(1, 0, 2)
     halved = image.shape[:2] == (2 * height, 2 * width)
     return np.ascontiguousarray(np.floor(both + 0.5) if halved else np.rint(both)).astype(np.uint8)
@@ -50,7 +61,7 @@ def _neighbours(length: int, size: int) -> tuple[NDArray[np.int32], NDArray[np.i
     return first, np.minimum(first + 1, length - 1), weight
 
 
-def _shrink_rows(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+def _shrink_rows(image: NDArray[np.uint8] | NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """Shrink axis 0 to `size` rows, each the overlap-weighted mean of the old rows it covers."""
     length = len(image)
     edges = np.arange(size + 1) * (length / size)  # of the new rows, in old ones

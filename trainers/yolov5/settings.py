@@ -23,6 +23,7 @@ GENES = (  # hyperparameters that a training reads; `anchors` may be left out, `
     *("hsv_h", "hsv_s", "hsv_v", "degrees", "translate", "scale", "shear", "perspective"),
     *("flipud", "fliplr", "mosaic", "mixup", "copy_paste", "anchors"),
 )
+CACHES = ("auto", "disk", "ram", "none")
 OPTIONAL_GENES = ("anchors", "iou_t")
 _SCENARIOS = {  # (epochs, img, batch, warmup_floor) where the user gives none
     # A trial of seconds on a CPU: 42 iterations, of which the usual floor would make a warm-up all through.
@@ -31,8 +32,12 @@ _SCENARIOS = {  # (epochs, img, batch, warmup_floor) where the user gives none
 }
 
 
-def _option(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
+def _option(default: Any, text: str, *, changes_results: bool = True) -> Any:
+    return field(default=default, metadata={"help": text, "changes_results": changes_results})
+
+
+def _set_by_prepare(text: str) -> Any:
+    return field(default="", metadata={"help": text, "hidden": True, "changes_results": False})
 
 
 @dataclass(frozen=True)
@@ -63,17 +68,26 @@ class Settings:
     autoanchor: bool = _option(True, "replace anchors that fit the labels badly")
     val_every: int = _option(1, "validate every so many epochs; 0: after the last one only")
     report_epoch: str = _option("last", "epoch whose metrics the training returns: last (as YOLOv5) or best")
-    pictures: bool = _option(True, "draw the first training and validation batch at the end")
+    pictures: bool = _option(
+        True, "draw the first training and validation batch at the end", changes_results=False
+    )
     amp: bool = _option(True, "mixed precision (float16) on CUDA")
     bfloat16: bool = _option(False, "mixed precision on a CPU, a third faster where it has the instructions")
-    strict: bool = _option(False, "make skipped images and labels an error instead of a warning")
-    cache: str = field(  # set by `prepare`
-        default="",
-        metadata={
-            "help": "folder of the image caches that trainings share (default: each training's own)",
-            "hidden": True,
-        },
+    deterministic: bool = _option(
+        False,
+        "on a GPU, only operations that repeat to the last digit, at a cost in speed; a CPU always repeats",
     )
+    strict: bool = _option(
+        False, "make skipped images and labels an error instead of a warning", changes_results=False
+    )
+    cache: str = _option(
+        "auto",
+        "resized images: disk (files that all trainings map), ram (the same, read into memory at the start), "
+        "none (decoded as they are asked for), auto (disk where they fit on it and into memory, else none)",
+        changes_results=False,
+    )
+    cache_folder: str = _set_by_prepare("folder of what trainings share (default: each training's own)")
+    prepared: str = _set_by_prepare("names of what lies ready in cache_folder")
 
     def __post_init__(self) -> None:
         embedded = self.data == EMBEDDED
@@ -82,6 +96,8 @@ class Settings:
         scenario = {"epochs": epochs, "img": img, "batch": batch, "weights": weights}
         for name, value in scenario.items():
             object.__setattr__(self, name, getattr(self, name) or value)
+        if not self.cache:  # as studies recorded it whose settings knew only a folder
+            object.__setattr__(self, "cache", "auto")
         if self.warmup_floor == -1:  # zero is a floor too
             object.__setattr__(self, "warmup_floor", warmup_floor)
         self._check()
@@ -96,6 +112,7 @@ class Settings:
             )
         _check_choice("model", self.model, ("", *SIZES))
         _check_choice("optimizer", self.optimizer, ("SGD", "Adam", "AdamW"))
+        _check_choice("cache", self.cache, CACHES)
         _check_choice("report_epoch", self.report_epoch, ("last", "best"))
         lowest = {"epochs": 1, "batch": 1, "val_batch": 0, "img": 32, "warmup_floor": 0, "val_every": 0}
         for name, low in lowest.items():

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -78,7 +80,7 @@ def read_split(path: Path) -> Split | None:
         return None
     content = data[_DIGEST:]
     if data[:_DIGEST] != hashlib.sha256(content).digest():
-        log.warning("%s is damaged; the dataset is read again", path)
+        log.warning("%s is damaged; the dataset is read again", printable(path))
         return None
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         arrays = dict(file)

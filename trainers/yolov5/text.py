@@ -6,12 +6,16 @@ import re
 import stat
 from typing import TYPE_CHECKING
 
-from .decode import BadFileError
+from ..printable import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+
+
+class BadFileError(ValueError):
+    """A file of a dataset that can't be used; its message is the reason."""
 
 
 def read_text(path: Path, most: int) -> str:
@@ -42,7 +46,7 @@ def require_file(path: Path) -> int:
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(f"no such file: {path}") from None
+        raise FileNotFoundError(f"no such file: {printable(path)}") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         raise BadFileError(f"it can't be reached: {getattr(error, 'strerror', None) or error}") from None
     if not stat.S_ISREG(status.st_mode):

@@ -89,11 +89,32 @@ def warp_pixels(
 
     Whatever lies beyond the canvas has the colour of the rim next to it.
     """
+    places = sources(matrices, img)
+    return sample_pixels(framed, torch.from_numpy(places).to(framed.device), img, flat=is_flat(places))
+
+
+def sources(matrices: NDArray[np.float64], img: int) -> NDArray[np.float32]:  # both (B, 3, 3)
+    """Return the maps from an output's pixels to a canvas whose sides run from -1 to 1, rim included."""
     half = img + RIM
-    to_grid = np.array([[1 / half, 0, RIM / half - 1], [0, 1 / half, RIM / half - 1], [0, 0, 1]])  # to -1…1
-    inverse = (to_grid @ np.linalg.inv(matrices)).astype(np.float32)
-    flat = (inverse[:, 2] == (0, 0, 1)).all()
-    m = torch.from_numpy(inverse[:, :2] if flat else inverse).to(framed.device, non_blocking=True)
+    to_grid = np.array([[1 / half, 0, RIM / half - 1], [0, 1 / half, RIM / half - 1], [0, 0, 1]])
+    places: NDArray[np.float32] = (to_grid @ np.linalg.inv(matrices)).astype(np.float32)
+    return places
+
+
+def is_flat(places: NDArray[np.float32]) -> bool:
+    """Whether none of the (B, 3, 3) maps has a perspective."""
+    return bool((places[:, 2] == (0, 0, 1)).all())
+
+
+def sample_pixels(
+    framed: Tensor,  # as for `warp_pixels`
+    places: Tensor,  # (B, 3, 3) from `sources`
+    img: int,
+    *,
+    flat: bool,  # from `is_flat`: dividing by ones is left out
+) -> Tensor:  # (B, 3, img, img) float
+    """Sample the canvases as `warp_pixels` does, its maps already on their device."""
+    m = places[:, :2] if flat else places
     centres = torch.arange(img, device=framed.device) + 0.5
     points = m[:, :, 0, None, None] * centres + (m[:, :, 1, None] * centres + m[:, :, 2, None])[..., None]
     if not flat:  # what is behind the viewer goes far beyond the rim

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .decode import BadFileError
+from ..printable import printable
 from .model import Detector
 from .pickled import MOST_GROWTH, detector
 from .settings import SIZES
-from .text import require_file
+from .text import BadFileError, require_file
 from .unpack import ALWAYS_FINE
 
 if TYPE_CHECKING:
@@ -73,32 +73,42 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         require_file(path)
     except FileNotFoundError:
-        raise FileNotFoundError(f"weights: {path} does not exist") from None
+        raise FileNotFoundError(f"weights: {printable(path)} does not exist") from None
     except BadFileError as error:
-        raise ValueError(f"weights: {path}: {error}") from None
+        raise ValueError(f"weights: {printable(path)}: {error}") from None
     state, names = detector(path)
     odd = [name for name, shape in _LANDMARKS.items() if not _has_shape(state.get(name), shape)]
     if odd:
         raise ValueError(
-            f"weights: {path} holds no YOLOv5 detector of three levels (no fitting tensor {odd[0]}); "
+            f"weights: {printable(path)} holds no YOLOv5 detector of three levels (no fitting tensor {odd[0]}); "
             f"expected yolov5n.pt, s, m, l or x of release 6 or 7, or weights trained here"
         )
     _require_values(state, path)
     checkpoint = Checkpoint({name: _float32(tensor) for name, tensor in state.items()}, names)
     for name, tensor in checkpoint.state.items():
         if not tensor.isfinite().all():
-            raise ValueError(f"weights: {path} is of a training that diverged: {name} holds NaN or infinity")
+            raise ValueError(
+                f"weights: {printable(path)} is of a training that diverged: {printable(name)} holds NaN or infinity"
+            )
     _require_anchors(checkpoint, path)
     return checkpoint
 
 
 def save_checkpoint(path: Path, model: Detector, names: Sequence[str]) -> None:
     """Write the detector in half precision, through a temporary name, for `torch.load(weights_only=True)`."""
-    state = {name: _float16(tensor) for name, tensor in model.state_dict().items()}
+    state = portable_state(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".part")
     torch.save({"model": state, "names": list(names)}, unfinished)
     unfinished.replace(path)
+
+
+def portable_state(model: Detector) -> dict[str, Tensor]:
+    """Return the detector's tensors by name, in half precision and on the CPU.
+
+    A tensor saved from a GPU asks for that GPU when it is loaded; these load where there is none.
+    """
+    return {name: _float16(tensor).cpu() for name, tensor in model.state_dict().items()}
 
 
 def transfer(state: Mapping[str, Tensor], model: Detector) -> tuple[int, int]:
@@ -160,10 +170,14 @@ def _require_values(state: Mapping[str, Tensor], path: Path) -> None:
     claimed, most = 0, max(ALWAYS_FINE, MOST_GROWTH * path.stat().st_size)
     for name, tensor in state.items():
         if tensor.device.type != "cpu" or tensor.layout != torch.strided or tensor.dtype not in _PLAIN:
-            raise ValueError(f"weights: {path}: {name} is a {_kind(tensor)} tensor; expected plain numbers")
+            raise ValueError(
+                f"weights: {printable(path)}: {printable(name)} is a {_kind(tensor)} tensor; expected plain numbers"
+            )
         claimed += tensor.nbytes
         if tensor.nbytes > tensor.untyped_storage().nbytes() or claimed > most:
-            raise ValueError(f"weights: {path} is damaged: {name} claims more values than the file holds")
+            raise ValueError(
+                f"weights: {printable(path)} is damaged: {printable(name)} claims more values than the file holds"
+            )
 
 
 def _kind(tensor: Tensor) -> str:
@@ -180,11 +194,12 @@ def _require_anchors(checkpoint: Checkpoint, path: Path) -> None:
     count = anchors.shape[1]
     if count > _MOST_ANCHORS or width % count or checkpoint.classes < 1:
         raise ValueError(
-            f"weights: {path} is damaged: {count} anchors per level do not fit an output layer of {width} channels"
+            f"weights: {printable(path)} is damaged: {count} anchors per level do not fit "
+            f"an output layer of {width} channels"
         )
     if not ((anchors > 0) & (anchors <= _LARGEST_ANCHOR)).all():
         raise ValueError(
-            f"weights: {path} is damaged: expected anchors of up to {_LARGEST_ANCHOR} cells, "
+            f"weights: {printable(path)} is damaged: expected anchors of up to {_LARGEST_ANCHOR} cells, "
             f"got {anchors.min():g} to {anchors.max():g}"
         )
 

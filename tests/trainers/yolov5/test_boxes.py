@@ -5,7 +5,8 @@ import torch
 from torchvision.ops import batched_nms, box_convert, complete_box_iou_loss
 
 from trainers.yolov5 import boxes
-from trainers.yolov5.boxes import decode, detect, paired_ciou, to_native
+from trainers.yolov5.boxes import _candidates, decode, detect, detect_together, paired_ciou, to_native
+from trainers.yolov5.model import published_anchors
 
 
 def random_boxes(count: int, seed: int = 0) -> torch.Tensor:
@@ -87,3 +88,19 @@ def test_native_boxes_undo_resize_and_padding_and_stay_inside():
     padded = native * 0.5 + torch.tensor([3.0, 16.5, 3.0, 16.5])
     found = to_native(padded, (480, 640), 0.5, (3.0, 16.5))
     assert found.tolist() == [[10, 20, 300, 200], [0, 0, 640, 480]]
+
+
+@pytest.mark.parametrize(("classes", "shift"), [(1, 0.0), (4, 0.0), (80, -2.0), (4, -20.0)])
+def test_a_batch_at_once_gives_the_detections_of_image_after_image(classes, shift):
+    """Few and many candidates, images without any, and prefixes that have to grow."""
+    generator = torch.Generator().manual_seed(classes)
+    levels = [torch.randn(5, 3, 160 // s, 160 // s, 5 + classes, generator=generator) for s in (8, 16, 32)]
+    for level in levels:
+        level[..., 4:] += shift
+        level[2, ..., 4] = -20  # an image of nothing
+        level[3, ..., 2:4] += 2  # one of large boxes, of which few remain
+    image, rows = _candidates(levels, published_anchors())
+    together = detect_together(image, rows, 5)
+    for one, other in zip(detect(levels, published_anchors()), together, strict=True):
+        assert torch.equal(one, other)
+    assert len(together[2]) == 0

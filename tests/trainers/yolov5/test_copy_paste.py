@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image, ImageDraw
 
 from trainers.yolov5.copy_paste import copy_paste, covered, fill
@@ -17,7 +16,7 @@ def rectangle(left, top, right, bottom):
 
 def scene(boxes, outlined=True):
     """A canvas where object i has level 10 + i, brighter in its left column."""
-    canvas = torch.zeros(3, SIDE, SIDE)
+    canvas = np.zeros((3, SIDE, SIDE), np.uint8)
     for i, (left, top, right, bottom) in enumerate(boxes):
         canvas[:, top:bottom, left:right] = 10 + i
         canvas[:, top:bottom, left] = 100 + i
@@ -57,10 +56,10 @@ def test_a_larger_share_adds_to_the_same_choice():
 
 def test_nothing_is_pasted_over_a_third_of_an_object():
     canvas, labels = scene([(10, 10, 40, 40), (65, 10, 75, 40)])
-    before = canvas.clone()
+    before = canvas.copy()
     pasted = copy_paste(canvas, labels, 1.0, np.random.default_rng(0))
     assert [0] not in pasted.classes[2:].tolist()  # the first would hide the second wholly
-    assert torch.equal(canvas[:, :, 65:75], before[:, :, 65:75])
+    assert np.array_equal(canvas[:, :, 65:75], before[:, :, 65:75])
 
 
 def test_boxes_without_an_outline_are_not_pasted():
@@ -69,7 +68,7 @@ def test_boxes_without_an_outline_are_not_pasted():
 
 
 def test_no_labels_are_no_problem():
-    canvas = torch.zeros(3, SIDE, SIDE)
+    canvas = np.zeros((3, SIDE, SIDE), np.uint8)
     labels = CanvasLabels(np.zeros(0, np.float32), np.zeros((0, 4), np.float32), [])
     assert len(copy_paste(canvas, labels, 1.0, np.random.default_rng(0)).classes) == 0
 
@@ -77,9 +76,9 @@ def test_no_labels_are_no_problem():
 def test_a_polygon_cut_down_to_nothing_is_no_problem():
     canvas, labels = scene([(5, 20, 25, 50)])
     flat = CanvasLabels(labels.classes, np.array([[0, 20, 0, 50]], np.float32), [rectangle(0, 20, 0, 50)])
-    before = canvas.clone()
+    before = canvas.copy()
     copy_paste(canvas, flat, 1.0, np.random.default_rng(0))
-    assert torch.equal(canvas, before)
+    assert np.array_equal(canvas, before)
 
 
 def test_covered_is_the_share_of_the_existing_box():

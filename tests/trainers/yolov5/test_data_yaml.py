@@ -4,8 +4,10 @@ import os
 
 import pytest
 
+from trainers.printable import printable
 from trainers.yolov5.data_yaml import load_data
 from trainers.yolov5.dataset import scan
+from trainers.yolov5.sources import obtain
 
 PLAIN = "path: set\ntrain: images\nval: images\nnames: [digit]\n"
 BOX = "0 .5 .5 .2 .2\n"
@@ -169,3 +171,47 @@ def test_what_is_no_file_is_not_opened(tmp_path, make_path, kind):
     make_path(tmp_path / "data.yaml")
     with pytest.raises(ValueError, match=rf"data\.yaml: expected a file, got {kind}"):
         load_data(tmp_path / "data.yaml")
+
+
+def test_a_class_name_that_would_command_a_terminal_is_spelled_out(make):
+    text = 'path: set\ntrain: images\nval: images\nnames: ["\\e]52;c;bHM=\\a", "cat\\nerror: dog", "\u202egod", ä]\n'
+    names = load_data(make(text, {"a.png": None})).names
+    assert names == (r"\x1b]52;c;bHM=\x07", r"cat\nerror: dog", r"\u202egod", "ä")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'path: "\\e]52;c;x\\a"\ntrain: images\nval: images\nnc: 1\n',
+        'train: "\\e[2J\u202e"\nval: images\nnc: 1\n',
+        'train: ["\\e[2J", {a: b}]\nval: images\nnc: 1\n',
+        'train: images\nval: images\nnc: "\\e[2J"\n',
+        'train: images\nval: images\nnames: {"\\e[2J": a}\n',
+        'train: images\nval: images\nnc: 1\ndownload: "\\e[2J"\n',
+        'train: images\nval: images\nnc: 1\ndownload: "http://127.0.0.1/\\e[2J"\n',
+        "train: [\u202eimages\n",
+        "train: \x1b[2J\n",
+        "train: images\n\u202eval: images\n\u202eval: images\n",
+        'path: ["\\e[2J"]\ntrain: images\nval: images\nnc: 1\n',
+    ],
+)
+def test_an_error_about_a_yaml_is_fit_for_a_terminal(make, text):
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        obtain(load_data(make(text)))
+    assert all(line.isprintable() for line in str(caught.value).split("\n"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize(
+    "text", ["just text", "nc: 1\n", "train: none\nval: none\nnc: 1\n", "a: [\n", "a: b\0\n"]
+)
+@pytest.mark.parametrize("name", ["a\x1b[2J.yaml", "a\n\u202eb.yaml"])
+def test_the_name_of_a_yaml_reaches_no_terminal_as_it_is(tmp_path, text, name):
+    path = tmp_path / name
+    for written in (False, True):
+        if written:
+            path.write_text(text)
+        with pytest.raises((ValueError, FileNotFoundError)) as caught:
+            load_data(path)
+        assert printable(name) in str(caught.value)
+        assert all(line.isprintable() for line in str(caught.value).split("\n"))

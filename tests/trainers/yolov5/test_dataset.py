@@ -183,3 +183,64 @@ def test_a_damaged_kept_scan_is_made_anew(make, tmp_path, damage, caplog):
     assert len(scan(config, "train", memory=tmp_path / "cache").boxes[0]) == 1
     assert "is damaged; the dataset is read again" in caplog.text
     assert len(kept.read_bytes()) == len(whole)
+
+
+HOSTILE = [
+    "a\x1b]52;c;bHM=\x07.png",
+    "a\n/etc/passwd skipped.png",
+    "a\u202egnp.png",
+    "a\x9b2J.png",
+    "a\x85.png",
+]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("fault", ["image", "label", "class"])
+def test_a_file_name_reaches_no_terminal_as_it_is(make, tmp_path, name, fault):
+    label = {"image": None, "label": "x 1 1 1 1\n", "class": "7 .5 .5 .1 .1\n"}[fault]
+    config = load_data(make("path: set\ntrain: images\nval: images\nnc: 1\n", {"b.png": BOX, name: label}))
+    if fault == "image":
+        (tmp_path / "set" / "images" / name).write_bytes(b"no image")
+    if fault == "class":
+        with pytest.raises(ValueError, match="class 7") as caught:
+            scan(config, "train")
+        told = [str(caught.value)]
+    else:
+        told = list(scan(config, "train", memory=tmp_path / "memory").warnings)
+        assert scan(config, "train", memory=tmp_path / "memory").warnings == tuple(told)
+    assert len(told) == 1
+    assert told[0].isprintable()
+
+
+def test_a_path_in_a_list_reaches_no_terminal_as_it_is(make, tmp_path):
+    path = make("path: set\ntrain: list.txt\nval: images\nnc: 1\n", {"b.png": BOX})
+    (tmp_path / "set" / "list.txt").write_text("images/b.png\nimages/\x1b[2Jnone.png\nx\u202e.gif\n")
+    warnings = scan(load_data(path), "train").warnings
+    assert len(warnings) == 2
+    assert all(text.isprintable() for text in warnings)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("labels", [(None, None), (BOX, None), ("", None), ("", "")])
+def test_a_folder_of_labels_reaches_no_terminal_as_it_is(make, labels):
+    images = {f"a\x1b[2J\n\u202e/{i}.png": label for i, label in enumerate(labels)}
+    config = load_data(make(PLAIN, images))
+    if labels[0]:
+        (told,) = scan(config, "train").warnings
+    else:
+        with pytest.raises(ValueError, match="label file") as caught:
+            scan(config, "train")
+        told = str(caught.value)
+    assert r"/labels/a\x1b[2J\n\u202e" in told
+    assert told.isprintable()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_an_ending_that_was_passed_over_reaches_no_terminal_as_it_is(make, tmp_path):
+    path = make(PLAIN, {"a.png": BOX})
+    (tmp_path / "set" / "images" / "a.png").rename(tmp_path / "set" / "images" / "a.\x1b[2j\n")
+    with pytest.raises(ValueError, match="no usable image") as caught:
+        scan(load_data(path), "train")
+    assert r"passed over there: 1 × .\x1b[2j\n" in str(caught.value)
+    assert str(caught.value).isprintable()

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import os
+import struct
+import zlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from trainers.yolov5.decode import BadFileError, measure, read
+from trainers.yolov5.decode import measure, read
+from trainers.yolov5.text import BadFileError
 
 WIDTH, HEIGHT = 40, 24
 
@@ -81,3 +87,64 @@ def test_one_pixel_image_is_too_small(tmp_path):
     Image.new("RGB", (1, 1)).save(tmp_path / "a.png")
     with pytest.raises(BadFileError, match="1x1 pixels, expected at least 10"):
         measure(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
+@pytest.mark.parametrize("format_", ["EPS", "GIF", "ICO", "PPM", "PCX", "PDF", "TGA", "SGI"])
+def test_a_format_that_no_detector_takes_is_refused_under_any_name(tmp_path, picture, name, format_):
+    Image.fromarray(picture).save(tmp_path / name, format=format_)
+    for use in (measure, read):
+        with pytest.raises(BadFileError, match="cannot identify it as BMP, JPEG, PNG, TIFF, WEBP"):
+            use(tmp_path / name)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the program that must not start is a shell script")
+def test_an_image_starts_no_program(tmp_path, picture, monkeypatch):
+    started = tmp_path / "started"
+    for name in ("gs", "ghostscript"):
+        (tmp_path / name).write_text(f"#!/bin/sh\ntouch {started}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    Image.fromarray(picture).save(tmp_path / "a.jpg", format="EPS")
+    with pytest.raises(BadFileError):
+        read(tmp_path / "a.jpg")
+    assert not started.exists()
+
+
+def test_what_a_camera_calls_mpo_is_read(tmp_path, picture):
+    first, second = Image.fromarray(picture), Image.fromarray(picture[::-1])
+    first.save(tmp_path / "a.mpo", format="MPO", save_all=True, append_images=[second], quality=95)
+    assert measure(tmp_path / "a.mpo") == (HEIGHT, WIDTH)
+    assert np.abs(read(tmp_path / "a.mpo").astype(int) - picture).max() <= 12
+
+
+@pytest.mark.parametrize(
+    ("side", "got"), [(9_460, "89,491,600"), (13_000, "169,000,000"), (40_000, "even more")]
+)
+def test_a_bomb_is_refused_with_the_limit(tmp_path, side, got):
+    head = struct.pack(">II5B", side, side, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+    data = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    for use in (measure, read):
+        with pytest.raises(BadFileError, match=f"expected at most 89,478,485 pixels, got {got}; make it"):
+            use(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (Path.mkdir, "a folder"),
+        pytest.param(
+            *(getattr(os, "mkfifo", None), "a pipe"),
+            marks=pytest.mark.skipif(os.name == "nt", reason="no pipes"),
+        ),
+    ],
+)
+def test_what_is_no_file_is_not_opened(tmp_path, make, kind):
+    make(tmp_path / "a.jpg")
+    with pytest.raises(BadFileError, match=f"expected a file, got {kind}"):
+        measure(tmp_path / "a.jpg")

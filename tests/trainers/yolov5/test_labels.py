@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainers.yolov5.decode import BadFileError
 from trainers.yolov5.labels import label_path, read_labels
+from trainers.yolov5.text import BadFileError
 
 
 @pytest.fixture

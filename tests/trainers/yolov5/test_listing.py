@@ -148,3 +148,34 @@ def test_a_list_in_another_encoding_or_a_pipe_is_told(tree):
     for name, kind in (("list.txt", "UTF-16"), ("pipe.txt", "a pipe")):
         with pytest.raises(ValueError, match=f"{name}, taken for a list of images: expected .* got {kind}"):
             list_images([folder / name], folder)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_names_of_folders_and_links_reach_no_terminal_as_they_are(tree):
+    name = "a\x1b[2J\n\u202e"
+    folder = tree(
+        f"{name}/images/a.jpg", f"store{name}/images/b.jpg", f"store{name}/labels/b.txt", "list.txt"
+    )
+    (folder / name / "images" / name).symlink_to(folder / name)
+    (folder / name / "labels").mkdir()
+    (folder / name / "labels" / "b.txt").touch()
+    (folder / name / "images.jpg").symlink_to(folder / f"store{name}" / "images")
+    (folder / "list.txt").write_text("images\\\x1b[2J.jpg\n")
+    (folder / "set").mkdir()
+    (folder / "set" / "images").symlink_to(folder / f"store{name}" / "images")
+    (folder / "set" / "labels").symlink_to(folder / name / "labels")
+    listing = list_images([folder / name / "images", folder / "set" / "images", folder / "list.txt"], folder)
+    assert (len(listing.remarks), len(listing.refused)) == (2, 1)
+    assert all(text.isprintable() for text in (*listing.remarks, *listing.refused))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
+def test_the_name_of_a_source_reaches_no_terminal_as_it_is(tree, content):
+    path = tree() / "a\x1b[2J\n\u202e.txt"
+    if content:
+        path.write_bytes(content)
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        list_images([path], path.parent)
+    assert r"a\x1b[2J\n\u202e.txt" in str(caught.value)
+    assert str(caught.value).isprintable()

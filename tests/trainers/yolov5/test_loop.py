@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import csv
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,6 +81,44 @@ def test_written_weights_score_what_the_training_returned(trained, settings):
     found = validate(replace(settings, weights=str(out / "weights" / "last.pt")))
     for name in ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95"):  # losses also depend on hyp
         assert found[name] == pytest.approx(metrics[name], abs=0.01)  # weights are in half precision
+
+
+@pytest.mark.parametrize("cache", ["none", "ram"])
+def test_where_images_come_from_changes_no_digit(settings, trained, tmp_path, cache):
+    prepared = prepare(replace(settings, cache=cache, prepared=""), tmp_path / "cache")
+    assert bool(list((tmp_path / "cache").glob("*.rgb"))) == (cache == "ram")
+    assert train(HYP, out=tmp_path, seed=0, device="cpu", report=ignore, settings=prepared) == trained[1]
+
+
+def test_a_prepared_training_touches_no_file_of_the_dataset(settings, trained, tmp_path):
+    shutil.copytree(Path(settings.data).parent, tmp_path / "data")
+    yaml = tmp_path / "data" / "data.yaml"
+    prepared = prepare(replace(settings, data=str(yaml), prepared="", cache="disk"), tmp_path / "cache")
+    for path in (*yaml.parent.rglob("*.jpg"), *yaml.parent.rglob("*.png"), *yaml.parent.rglob("*.txt")):
+        path.unlink()
+    assert train(HYP, out=tmp_path, seed=0, device="cpu", report=ignore, settings=prepared) == trained[1]
+
+
+def test_what_prepare_left_may_be_lost(settings, trained, tmp_path):
+    prepared = prepare(replace(settings, prepared=""), tmp_path / "cache")
+    for path in (tmp_path / "cache").iterdir():
+        path.unlink()
+    assert train(HYP, out=tmp_path, seed=0, device="cpu", report=ignore, settings=prepared) == trained[1]
+
+
+def test_deterministic_is_set_for_a_training_alone_and_changes_nothing_on_a_cpu(settings, trained, tmp_path):
+    seen = []
+    metrics = train(
+        HYP,
+        out=tmp_path,
+        seed=0,
+        device="cpu",
+        report=lambda metrics, *, step: seen.append(torch.are_deterministic_algorithms_enabled()),
+        settings=replace(settings, deterministic=True),
+    )
+    assert metrics == trained[1]
+    assert seen == [True, True]
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_reports_training_losses_and_learning_rate(settings, tmp_path):

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import logging
+import math
+
 import pytest
 import torch
 
@@ -104,3 +107,77 @@ def test_training_lowers_the_loss_it_reports(model):
     run = descent(model, batch=64, warmup_floor=0, warmup_epochs=0)
     first = sum(run.epoch(batches(4)))
     assert sum(run.epoch(batches(4))) < first
+
+
+def half(model):
+    optimizer = make_optimizer("SGD", model, lr=0.01, momentum=0.9, weight_decay=0.0)
+    schedule = Schedule(epochs=1, batches=4, batch=64, warmup_floor=0, warmup_epochs=0)
+    return Descent(model, optimizer, schedule, LossGains(), precision=torch.float16)
+
+
+def sound(tensors) -> bool:
+    return all(bool(tensor.isfinite().all()) and tensor.abs().max() < 1e4 for tensor in tensors)
+
+
+def test_a_first_step_that_overflows_costs_that_step_alone(model):
+    """The scaler begins at 65,536: gradients above 1 are infinite in float16, and the step is skipped."""
+    run = half(model)
+    run._gains = LossGains(box=50, obj=1000)
+    torch.use_deterministic_algorithms(True)  # fills what nobody has initialised with NaN
+    try:
+        run.epoch(batches(1))
+        before = [parameter.detach().clone() for parameter in model.parameters()]
+        assert sound(state["momentum_buffer"] for state in run._optimizer.state.values())
+        run._gains = LossGains()
+        run.epoch(batches(3))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert run._scaler.get_scale() < 65536
+    assert sound(model.parameters())
+    assert not all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_momentum_from_the_start_changes_no_step(model):
+    """Made at the first step, as PyTorch does it, or zeros beforehand: the same weights, bit for bit."""
+    trained = []
+    for made_by_torch in (False, True):
+        torch.manual_seed(0)
+        network = Detector("p", 3)
+        run = descent(network, batch=64)
+        if made_by_torch:
+            run._optimizer.state.clear()
+        run.epoch(batches(4))
+        trained.append(list(network.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(*trained, strict=True))
+
+
+def overflowing(count: int):
+    """Batches of which the second is too bright for float16."""
+    for number, (images, targets) in enumerate(batches(count)):
+        yield images.float() * (1e9 if number == 1 else 1), targets
+
+
+def test_one_overflowed_forward_pass_ends_no_training(model, caplog):
+    run = half(model)
+    with caplog.at_level(logging.WARNING):
+        losses = run.epoch(overflowing(4))
+    assert all(math.isfinite(loss) for loss in losses)
+    assert "1 of 4 iterations overflowed" in caplog.text
+    for network in (model, run.average.model):
+        assert all(tensor.isfinite().all() for tensor in network.state_dict().values())
+
+
+def test_a_training_that_only_overflows_has_diverged(model):
+    with torch.no_grad():
+        model.model[0].conv.weight.fill_(math.nan)
+    assert all(math.isnan(loss) for loss in half(model).epoch(batches(2)))
+
+
+def test_in_single_precision_nan_is_told(model):
+    run = descent(model, batch=64)
+    assert any(math.isnan(loss) for loss in run.epoch(overflowing_single()))
+
+
+def overflowing_single():
+    for images, targets in batches(2):
+        yield images.float() * math.inf, targets

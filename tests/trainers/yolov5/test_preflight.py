@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import replace
 
@@ -41,7 +42,12 @@ def dataset(tmp_path):
 
 def test_nothing_to_say_about_a_sound_study(dataset):
     hyp = {**HYP, "warmup_epochs": 1.0}
-    assert check(dataset(batch=1), hyp, {"lr0": {"gain": 1}}) == []
+    assert told(dataset(batch=1), hyp, {"lr0": {"gain": 1}}) == []
+
+
+def told(settings, hyp, space) -> list[tuple[str, str]]:
+    """All findings but what the training takes, which is always said."""
+    return [finding for finding in check(settings, hyp, space) if not finding[1].startswith("memory: ")]
 
 
 def single_error(settings: Settings) -> str:
@@ -150,7 +156,7 @@ def test_findings_name_their_subject(dataset, options, hyp, space, level, words)
 )
 def test_frozen_genes_polygons_and_small_rates_are_fine(dataset, options, rows, space):
     hyp = {**HYP, "lr0": 0.001, "warmup_epochs": 1.0}
-    assert check(dataset(rows, batch=1, **options), hyp, space) == []
+    assert told(dataset(rows, batch=1, **options), hyp, space) == []
 
 
 def test_images_without_any_label_are_an_error(dataset):
@@ -223,7 +229,7 @@ def test_preparing_leaves_caches_that_trainings_share(dataset, tmp_path):
     settings = prepare(dataset(), tmp_path / "cache")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
     assert len(before) >= 2
-    assert settings.cache == str(tmp_path / "cache")
+    assert settings.cache_folder == str(tmp_path / "cache")
     assert prepare(settings, tmp_path / "cache") == settings
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == before
 
@@ -244,7 +250,7 @@ def test_what_the_check_has_read_of_the_dataset_is_read_once(dataset, tmp_path, 
 def test_fingerprint_follows_the_content_and_not_the_place(dataset, tmp_path, monkeypatch):
     settings = dataset()
     first = fingerprint(settings)
-    assert len(first) == 64
+    assert re.fullmatch("2-[0-9a-f]{64}", first)
     os.utime(tmp_path / "images" / "a.png", (0, 0))
     assert fingerprint(settings) == first
     assert fingerprint(prepare(settings, tmp_path / "cache")) == first
@@ -280,3 +286,38 @@ def test_fingerprint_follows_the_content_and_not_the_place(dataset, tmp_path, mo
     yaml.write_text(yaml.read_text().replace("dog", "fox"))
     changes["class"] = fingerprint(settings)
     assert len(set(changes.values())) == len(changes)
+
+
+def test_what_a_training_takes_is_said(dataset):
+    (note,) = [
+        message for level, message in check(dataset(batch=4), HYP, {}) if message.startswith("memory: ")
+    ]
+    size = 2 * (2 * 64 * 64 * 3 + 2 * 16 + 32)  # of two images, their digests and a seal; for train and val
+    assert f"in files of {size / 1e6:.1f} MB, {size / 1e6:.1f} MB still to write, --cache disk" in note
+    assert "a batch of 4 at 64 takes about" in note
+
+
+@pytest.mark.parametrize(
+    ("options", "device", "words"),
+    [
+        ({"img": 32 * 10**5, "cache": "disk"}, None, "free on the disk, got .*--cache none"),
+        ({"img": 32 * 10**5, "cache": "ram"}, None, r"of RAM for resized images \(--cache ram\), got"),
+        ({"batch": 10**7}, "cpu", "of RAM for 10000000 images at 64 pixels, got .*smaller --batch"),
+    ],
+)
+def test_what_cannot_fit_is_an_error_with_numbers(dataset, options, device, words):
+    findings = check(dataset(**options), HYP, {}, None, device)
+    errors = [message for level, message in findings if level == "error"]
+    assert any(re.search(words, message) for message in errors)
+
+
+def test_what_has_no_room_as_files_is_decoded(dataset, tmp_path, caplog):
+    """Images of 3.2 million pixels a side, as `prepare` decides it; they are not opened."""
+    settings = prepare(dataset(img=32 * 10**5), tmp_path / "cache")
+    assert settings.cache == "none"
+    assert "--cache none" in caplog.text
+    assert not list((tmp_path / "cache").glob("*.rgb"))
+
+
+def test_a_folder_of_an_older_study_is_not_a_way_to_keep_images(dataset):
+    assert dataset(cache="").cache == "auto"

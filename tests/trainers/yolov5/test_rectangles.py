@@ -56,7 +56,7 @@ def test_images_lie_centred_in_grey(batches):
     for batch in batches:
         height, width = batch.images.shape[2:]
         for i, (index, (pad_x, pad_y)) in enumerate(zip(batch.indices, batch.pad, strict=True)):
-            h, w = batches.cache.shapes[index]
+            h, w = batches.images.shapes[index]
             assert (pad_x, pad_y) == ((width - w) / 2, (height - h) / 2)
             frame = torch.ones(height, width, dtype=torch.bool)
             top, left = round(pad_y - 0.1), round(pad_x - 0.1)

@@ -43,6 +43,7 @@ def test_every_option_has_a_help_text():
         ({"report_epoch": "first"}, "report_epoch: expected one of last, best"),
         ({"label_smoothing": 1.0}, "label_smoothing: expected 0 to below 1"),
         ({"data": ""}, "data: expected"),
+        ({"cache": "runs/cache"}, "cache: expected one of auto, disk, ram, none, got 'runs/cache'"),
     ],
 )
 def test_impossible_options_say_what_to_change(options, message):

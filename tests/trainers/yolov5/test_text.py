@@ -5,8 +5,7 @@ import socket
 
 import pytest
 
-from trainers.yolov5.decode import BadFileError
-from trainers.yolov5.text import decoded, read_text
+from trainers.yolov5.text import BadFileError, decoded, read_text
 
 CHINESE = "train: 图片/训练\nnames: [猫, 狗]\n"
 

@@ -6,11 +6,13 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from trainers.yolov5.model import Detector
 from trainers.yolov5.weights import (
     Checkpoint,
     load_checkpoint,
+    portable_state,
     save_checkpoint,
     start_detector,
     transfer,
@@ -245,3 +247,69 @@ def test_a_zip_bomb_is_refused(tmp_path):
     assert path.stat().st_size < 1 << 20
     with pytest.raises(ValueError, match=r"would grow to 0\.3 GB"):
         load_checkpoint(path)
+
+
+@pytest.mark.parametrize("module", ["evil\x1b]52;c;bHM=\x07", "evil\u202egod", "evil\x9b2J"])
+def test_a_name_in_a_pickle_reaches_no_terminal_as_it_is(tmp_path, module):
+    torch.save({}, tmp_path / "plain.pt")
+    with zipfile.ZipFile(tmp_path / "plain.pt") as plain, zipfile.ZipFile(tmp_path / "a.pt", "w") as hostile:
+        for entry in plain.namelist():
+            pickled = b"\x80\x02c" + module.encode() + b"\nrun\n."
+            hostile.writestr(entry, pickled if entry.endswith("data.pkl") else plain.read(entry))
+    with pytest.raises(ValueError, match=r"wants to import evil\\.*\.run, which") as caught:
+        load_checkpoint(tmp_path / "a.pt")
+    assert str(caught.value).isprintable()
+
+
+def test_class_names_of_a_checkpoint_are_fit_for_a_terminal(tmp_path):
+    save_checkpoint(tmp_path / "a.pt", Detector("p", 1), ["\x1b]52;c;bHM=\x07"])
+    assert load_checkpoint(tmp_path / "a.pt").names == (r"\x1b]52;c;bHM=\x07",)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.tensor([torch.nan]),
+        torch.empty(8, device="meta"),
+        torch.zeros(1).expand(10**9),
+    ],
+)
+def test_a_name_of_a_tensor_reaches_no_terminal_as_it_is(tmp_path, tensor):
+    torch.save(state_with(**{"\x1b[2J\n\u202e": tensor}), tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=r"\\x1b\[2J\\n\\u202e (is a|holds|claims)") as caught:
+        load_checkpoint(tmp_path / "a.pt")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"text",
+        {},
+        {"model": torch.ones(1)},
+        {"model.33.anchors": torch.ones(1)},
+        state_with(model__24__anchors=torch.zeros(3, 3, 2)),
+        state_with(model__24__anchors=torch.ones(3, 7, 2)),
+    ],
+)
+def test_the_name_of_a_checkpoint_reaches_no_terminal_as_it_is(tmp_path, content):
+    path = tmp_path / "a\x1b[2J\n\u202e.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, tmp_path / "a.pt")
+        (tmp_path / "a.pt").rename(path)
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        load_checkpoint(path)
+    assert r"a\x1b[2J\n\u202e.pt" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_tensors_of_a_gpu_are_saved_as_a_cpus():
+    """Tensors without memory, which may say that they are on CUDA where there is none."""
+    with FakeTensorMode(), torch.device("cuda"):
+        state = portable_state(Detector("p", 3))
+    assert {tensor.device.type for tensor in state.values()} == {"cpu"}
+    assert {tensor.dtype for tensor in state.values()} == {torch.float16, torch.int64}
