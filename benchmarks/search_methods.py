@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     Measure = Callable[[NDArray[np.float64]], float]  # a point of the unit cube (d,) -> fitness
     Method = Callable[["Problem", int, int], "Run"]  # problem, number of trials, seed
-    # parents (9, d) best first, their weights, the number of trials so far, rng -> child (d,)
-    MakeChild = Callable[
+    # parents (9, d) best first, their weights, the number of trials so far, rng -> offspring (d,)
+    MakeOffspring = Callable[
         [NDArray[np.float64], NDArray[np.float64], int, np.random.Generator], NDArray[np.float64]
     ]
 
@@ -155,8 +155,8 @@ def _generation(
         strategy.tell(told)
 
 
-def genetic(make_child: MakeChild) -> Method:
-    """Return a GA without generations: each child comes from the best 9 individuals so far, weighted by fitness."""
+def genetic(make_offspring: MakeOffspring) -> Method:
+    """Return a GA without generations: each offspring comes from the best 9 individuals so far, weighted by fitness."""
 
     def run(problem: Problem, n: int, seed: int) -> Run:
         rng = np.random.default_rng(seed)
@@ -164,8 +164,8 @@ def genetic(make_child: MakeChild) -> Method:
         while len(points) < n:
             best = np.argsort(-np.array(fitness))[:9]
             lead = np.array(fitness)[best] - np.array(fitness)[best].min() + 1e-6
-            child = make_child(np.array(points)[best], lead / lead.sum(), len(points), rng)
-            points.append(np.clip(child, 0.0, 1.0))
+            offspring = make_offspring(np.array(points)[best], lead / lead.sum(), len(points), rng)
+            points.append(np.clip(offspring, 0.0, 1.0))
             fitness.append(problem.measure(points[-1]))
         return Run(np.array(points), np.array(fitness), {})
 
@@ -177,17 +177,17 @@ def blend(
 ) -> NDArray[np.float64]:
     """Cross two parents by BLX-α with α = 0.5 (Eshelman & Schaffer, 1993) and mutate half of the genes."""
     a, b = parents[rng.choice(len(parents), 2, p=weights)]
-    child = a + (b - a) * rng.uniform(-0.5, 1.5, a.size)
-    return child + (rng.random(a.size) < 0.5) * 0.1 * rng.standard_normal(a.size)
+    offspring = a + (b - a) * rng.uniform(-0.5, 1.5, a.size)
+    return offspring + (rng.random(a.size) < 0.5) * 0.1 * rng.standard_normal(a.size)
 
 
-def elite_gaussian(sigma: float) -> MakeChild:
+def elite_gaussian(sigma: float) -> MakeOffspring:
     """Mutate one parent by a Gaussian step of ``sigma``, from trial 30 on shaped by the covariance of the elite.
 
     Written from a description of the tuner in Ultralytics' releases of 2026.
     """
 
-    def make_child(
+    def make_offspring(
         parents: NDArray[np.float64], weights: NDArray[np.float64], n: int, rng: np.random.Generator
     ) -> NDArray[np.float64]:
         parent = parents[rng.choice(len(parents), p=weights)]
@@ -197,7 +197,7 @@ def elite_gaussian(sigma: float) -> MakeChild:
             step = np.linalg.cholesky(covariance) @ rng.standard_normal(parent.size)
         return parent + step
 
-    return make_child
+    return make_offspring
 
 
 def all_methods(slots: int, recommend_at: tuple[int, ...]) -> dict[str, Method]:

@@ -1,7 +1,7 @@
-"""The adaptive strategy: children of averaged parents, screened by a Gaussian process.
+"""The adaptive strategy: offspring of averaged parents, screened by a Gaussian process.
 
-A child starts from the mean of nine parents, drawn by rank from the best of the recent trials, and its genes take
-Gaussian steps in the unit cube. A gene still at its default is dormant: it stays so in a child as often as in the
+An offspring starts from the mean of nine parents, drawn by rank from the best of the recent trials, and its genes take
+Gaussian steps in the unit cube. A gene still at its default is dormant: it stays so in an offspring as often as in the
 parents, and few dormant genes wake at a time, so that those without merit do not drift. Steps shrink as trials
 accumulate and grow along genes that the fitness does not feel. Of many such mutants the strategy proposes the one that
 is best in one joint draw from the posterior of a Gaussian process (Thompson sampling): likely improvements win often,
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._child import Child
 from ._cube import Cube
 from ._evidence import Evidence
 from ._genetics import jump
+from ._offspring import Offspring
 from ._surrogate import GaussianProcess, Hyperparameters, fit
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 _N_RECENT = 45  # parents come from this many newest trials: no result reigns for ever
 _N_ELITE = 15  # of them the best may be parents
-_N_PICKS = 9  # parents averaged in one child
-_N_MUTANTS = 50  # screened for one child
+_N_PICKS = 9  # parents averaged in one offspring
+_N_MUTANTS = 50  # screened for one offspring
 _N_STRANGERS = 1000  # drawn from the whole space when all mutants are known: the nearest new one is proposed
 N_BEFORE_MODEL = 12  # trials before the model speaks
 _BACKCROSS = 0.3  # greatest probability that a gene returns to the ancestor's value, in half of the mutants
-_MUTATION_PROB = 0.8  # of a dormant gene: between 0 and this, one number per child
+_MUTATION_PROB = 0.8  # of a dormant gene: between 0 and this, one number per offspring
 _DORMANT = 1e-4  # a gene as near to its default as this, in the cube, is dormant
 _SIGMA, _SIGMA_TRIALS, _SIGMA_POWER = 0.17, 100.0, 0.7  # σ(n) = σ / (1 + n / trials)^power
 _RELIEF = 0.5  # power of a gene's length scale in its step
@@ -62,7 +62,7 @@ class AdaptiveStrategy:
         """Return values (genes,) as an individual: clipped, on the grid."""
         return genes.snap(values)
 
-    def children(
+    def offspring(
         self,
         history: History,
         genes: Genes,
@@ -71,8 +71,8 @@ class AdaptiveStrategy:
         rng: np.random.Generator,
         *,
         together: bool,
-    ) -> Iterator[Child]:
-        """Yield children of the finished trials, the most promising first; a gene alone is mutated without a model."""
+    ) -> Iterator[Offspring]:
+        """Yield offspring of the finished trials, the most promising first; a gene alone is mutated without a model."""
         cube = Cube.of(genes)
         evidence = Evidence.of(history, cube, number)
         if together:  # a gene alone has nothing else to change
@@ -86,7 +86,7 @@ class AdaptiveStrategy:
         if kernel is None or n < n_seen or n >= n_seen + _FIT_EVERY[int(n >= _FIT_LATER)]:
             kernel = fit_kernel(kernel, evidence, cube, steps=_FIT_STEPS)
             fitted = (n, kernel.to_array().tolist())
-        return (child._replace(fitted=fitted) for child in mutants(evidence, cube, gains, kernel, rng))
+        return (one._replace(fitted=fitted) for one in mutants(evidence, cube, gains, kernel, rng))
 
     def mutants(
         self,
@@ -94,7 +94,7 @@ class AdaptiveStrategy:
         genes: Genes,
         gains: NDArray[np.float64],
         rng: np.random.Generator,
-    ) -> Iterator[Child]:
+    ) -> Iterator[Offspring]:
         """Yield mutants of one individual (genes,)."""
         cube = Cube.of(genes)
         evidence = replace(Evidence.lone(individual, cube), ancestor=self._ancestor(cube))
@@ -117,8 +117,8 @@ def mutants(
     gains: NDArray[np.float64],
     kernel: Hyperparameters | None,
     rng: np.random.Generator,
-) -> Iterator[Child]:
-    """Yield children of the finished individuals, the most promising first.
+) -> Iterator[Offspring]:
+    """Yield offspring of the finished individuals, the most promising first.
 
     Args:
         evidence: At least one finished individual.
@@ -153,15 +153,15 @@ def mutants(
         promise = process.draw(cube.features(cube.scale(vectors)), rng.standard_normal(_N_MUTANTS))
         order = np.argsort(-promise, kind="stable")
 
-    def child(i: int, vector: NDArray[np.float64], point: NDArray[np.float64]) -> Child:
+    def made(i: int, vector: NDArray[np.float64], point: NDArray[np.float64]) -> Offspring:
         parents = tuple(evidence.numbers[parent] for parent in np.unique(picks[i]) if evidence.numbers)
-        return Child(vector, parents, steps=np.where(whole, 0.0, point - base[i]))
+        return Offspring(vector, parents, steps=np.where(whole, 0.0, point - base[i]))
 
     for i in order.tolist():
-        yield child(i, vectors[i], moved[i])
+        yield made(i, vectors[i], moved[i])
     first = int(order[0])
     for stranger in _strangers(vectors[first], cube, frozen, rng):
-        yield child(first, stranger, cube.scale(stranger))
+        yield made(first, stranger, cube.scale(stranger))
 
 
 def last_kernel(history: History, cube: Cube) -> Hyperparameters | None:
@@ -238,7 +238,7 @@ def _backcross(
 
 
 def _shared_normal(probability: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return normal numbers (children, genes), each kept with its probability, scaled by one per child in [1/2, 1]."""
+    """Return normal numbers (offspring, genes), each kept with its probability, scaled by one each in [1/2, 1]."""
     mutates = rng.random(probability.shape) < probability
     shared = rng.uniform(0.5, 1.0, (len(probability), 1))
     return np.asarray(mutates * rng.standard_normal(probability.shape) * shared)
@@ -258,12 +258,12 @@ def _strangers(
 
 
 def _jump(
-    children: NDArray[np.float64], cube: Cube, probability: NDArray[np.float64], rng: np.random.Generator
+    offspring: NDArray[np.float64], cube: Cube, probability: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Move categorical genes of some children (n, genes) to another choice."""
+    """Move categorical genes of some offspring (n, genes) to another choice."""
     genes = cube.genes
     for gene in np.flatnonzero(genes.categorical):
-        n = len(children)
+        n = len(offspring)
         n_choices = np.full(n, genes.high[gene] + 1)
-        children[:, gene] = jump(children[:, gene], n_choices, np.full(n, probability[gene]), rng)
-    return children
+        offspring[:, gene] = jump(offspring[:, gene], n_choices, np.full(n, probability[gene]), rng)
+    return offspring

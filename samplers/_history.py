@@ -10,7 +10,7 @@ import numpy as np
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from ._offspring import LINEAGE
+from ._proposal import LINEAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
