@@ -1,4 +1,4 @@
-"""The searches that `search_quality.py` compares: ours, and what a user would pick instead.
+"""Searches without a model of their own: ours and other Optuna samplers, evolution strategies, genetic algorithms.
 
 Every method starts at the same individual and works on the same scaled space; CMA-type peers are ask-and-tell loops of
 the ``cmaes`` package, the others are Optuna samplers or short operators written here.
@@ -198,17 +198,3 @@ def elite_gaussian(sigma: float) -> MakeOffspring:
         return parent + step
 
     return make_offspring
-
-
-def all_methods(slots: int, recommend_at: tuple[int, ...]) -> dict[str, Method]:
-    """Return every method by name; the peers' step sizes are separate methods, so that the best can be chosen."""
-    methods = {mode: ours(mode, slots=slots, recommend_at=recommend_at) for mode in ("adaptive", "classic")}
-    for kind in ("cma", "sep-cma", "xnes"):
-        for sigma in (0.05, 0.07, 0.1, 0.15):
-            methods[f"{kind}:{sigma}"] = evolution_strategy(kind, sigma)
-    for sigma in (0.05, 0.1, 0.2):
-        methods[f"ultralytics-2026:{sigma}"] = genetic(elite_gaussian(sigma))
-    methods["blx"] = genetic(blend)
-    methods["tpe"] = optuna_method(lambda _, seed: optuna.samplers.TPESampler(seed=seed), slots=slots)
-    methods["random"] = optuna_method(lambda _, seed: optuna.samplers.RandomSampler(seed=seed), slots=slots)
-    return methods
