@@ -120,7 +120,7 @@ class History:
         for candidate in self.candidates:
             if len(found) == n or (found and candidate.violation > 0 and found[0].violation == 0):
                 break
-            if candidate.trial.params and required <= candidate.trial.params.keys():
+            if candidate.trial.distributions and required <= candidate.trial.distributions.keys():
                 found.append(candidate)
         return found
 

@@ -90,7 +90,7 @@ def test_a_long_study_shows_its_newest_and_its_best_trials() -> None:
     study = optuna.create_study(direction="maximize")
     study.add_trials([trial(-float(n), x=n / 1000, y=0.5) for n in range(500)])
     numbers = evidence_of(study).numbers
-    assert numbers == (*range(100), *range(300, 500))
+    assert numbers == (*range(50), *range(350, 500))
 
 
 def test_mutants_stay_in_the_cube_and_leave_frozen_genes() -> None:
