@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._adaptive import N_BEFORE_MODEL, fit_kernel, last_kernel, posterior, rank_weights
+from ._adaptive import fit_kernel, last_kernel, posterior
 from ._cube import Cube
 from ._evidence import Evidence
 from ._genes import Genes
 from ._genetics import divisor, mean_parent
 from ._history import History
+from ._mutation import rank_weights
 from ._surrogate import GaussianProcess, Hyperparameters, fit
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _FIT_STEPS = 30  # a study asks seldom, and may have no fit to start from
 _N_BEST = 9
+_N_BEFORE_MODEL = 12  # trials that a verdict by the model needs
 _FAR_BELOW = 4.0  # times the distance of the best from the upper quartile
 _NORMAL_PER_MEDIAN = 1.4826  # standard deviation of a normal distribution per median distance from its mean
 
@@ -55,7 +57,7 @@ def recommend(study: Study, *, n_best: int = _N_BEST) -> dict[str, Any]:
         )
     cube, evidence = view.cube, view.evidence
     genes, merit = cube.genes, evidence.fitness
-    if len(merit) >= N_BEFORE_MODEL:
+    if len(merit) >= _N_BEFORE_MODEL:
         kernel = fit_kernel(last_kernel(view.history, cube), evidence, cube, steps=_FIT_STEPS)
         merit = posterior(evidence, cube, kernel).fitted[: len(merit)]
     elite = evidence.eligible[np.argsort(-merit[evidence.eligible], kind="stable")][:n_best]
@@ -94,7 +96,7 @@ def noise(study: Study) -> float:
         return math.nan
     evidence = view.evidence
     sound = evidence.eligible[_not_far_below(evidence.fitness[evidence.eligible])]
-    if len(sound) < N_BEFORE_MODEL:
+    if len(sound) < _N_BEFORE_MODEL:
         return math.nan
     unit = divisor(evidence.fitness[sound])  # of huge values, whose squares are infinite
     fitness = evidence.fitness[sound] / unit

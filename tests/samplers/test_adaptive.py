@@ -217,12 +217,20 @@ def test_crashing_regions_are_left_alone() -> None:
     assert study.best_value > 0.47
 
 
-def test_fits_are_recorded_now_and_then_and_continued() -> None:
+def test_every_fourth_trial_fits_the_model_and_records_it() -> None:
     study = adaptive_study(SQUARE, {"x": 0.5, "y": 0.5})
     study.optimize(lambda t: t.suggest_float("x", 0, 1) - t.suggest_float("y", 0, 1), n_trials=45)
     key = "WeightedParentSampler:lineage"
-    fitted = [t.system_attrs[key]["fitted"][0] for t in study.trials[1:] if "fitted" in t.system_attrs[key]]
-    assert fitted == [12, 22, 32, 42]
+    fitted = [t.number for t in study.trials[1:] if "fitted" in t.system_attrs[key]]
+    assert fitted == [6, *range(8, 45, 4)]  # the first one that may, and then by number
+
+
+def test_of_trials_in_flight_every_fourth_fits_the_model() -> None:
+    study = adaptive_study(SQUARE, {"x": 0.5, "y": 0.5})
+    study.optimize(lambda t: t.suggest_float("x", 0, 1) - t.suggest_float("y", 0, 1), n_trials=20)
+    key = "WeightedParentSampler:lineage"
+    in_flight = [study.ask(SQUARE).number for _ in range(8)]
+    assert [n for n in in_flight if "fitted" in study.trials[n].system_attrs[key]] == [20, 24]
 
 
 def test_steps_of_the_lineage_lead_from_the_parents_mean_to_the_offspring() -> None:
@@ -237,11 +245,12 @@ def test_steps_of_the_lineage_lead_from_the_parents_mean_to_the_offspring() -> N
 def test_parallel_trials_are_spread_out() -> None:
     study = adaptive_study(SQUARE, {"x": 0.2, "y": 0.2})
     study.optimize(
-        lambda t: -((t.suggest_float("x", 0, 1) - 0.5) ** 2) - t.suggest_float("y", 0, 1), n_trials=30
+        lambda t: -((t.suggest_float("x", 0, 1) - 0.5) ** 2) - t.suggest_float("y", 0, 1), n_trials=10
     )
     points = np.array([list(study.ask(SQUARE).params.values()) for _ in range(8)])
     distances = np.linalg.norm(points[:, None] - points[None], axis=2)[np.triu_indices(8, 1)]
     assert distances.min() > 1e-4
+    assert np.median(distances) > 0.01
 
 
 def test_settings_of_the_classic_operator_are_refused() -> None:
