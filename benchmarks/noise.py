@@ -1,7 +1,8 @@
 """How well `samplers.noise` knows the noise of a study, without one repeated trial.
 
-Adaptive and classic searches; the truth is the standard deviation of repeated measurements of each search's best
-individuals. Printed: estimate / truth, as geometric mean with the 10th and 90th percentile.
+Every trial has a fresh seed here, so its scatter is the noise of a measurement. Adaptive and classic searches; the
+truth is the standard deviation of repeated measurements of each search's best individuals. Printed: estimate / truth,
+as geometric mean with the 10th and 90th percentile.
 
     python benchmarks/noise.py --suite training
 """

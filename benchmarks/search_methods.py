@@ -1,4 +1,4 @@
-"""The searches that `search_quality.py` compares: ours, and what a user would pick instead.
+"""Searches without a model of their own: ours and other Optuna samplers, evolution strategies, genetic algorithms.
 
 Every method starts at the same individual and works on the same scaled space; CMA-type peers are ask-and-tell loops of
 the ``cmaes`` package, the others are Optuna samplers or short operators written here.
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     Measure = Callable[[NDArray[np.float64]], float]  # a point of the unit cube (d,) -> fitness
     Method = Callable[["Problem", int, int], "Run"]  # problem, number of trials, seed
-    # parents (9, d) best first, their weights, the number of trials so far, rng -> child (d,)
-    MakeChild = Callable[
+    # parents (9, d) best first, their weights, the number of trials so far, rng -> offspring (d,)
+    MakeOffspring = Callable[
         [NDArray[np.float64], NDArray[np.float64], int, np.random.Generator], NDArray[np.float64]
     ]
 
@@ -155,8 +155,8 @@ def _generation(
         strategy.tell(told)
 
 
-def genetic(make_child: MakeChild) -> Method:
-    """Return a GA without generations: each child comes from the best 9 individuals so far, weighted by fitness."""
+def genetic(make_offspring: MakeOffspring) -> Method:
+    """Return a GA without generations: each offspring comes from the best 9 individuals so far, weighted by fitness."""
 
     def run(problem: Problem, n: int, seed: int) -> Run:
         rng = np.random.default_rng(seed)
@@ -164,8 +164,8 @@ def genetic(make_child: MakeChild) -> Method:
         while len(points) < n:
             best = np.argsort(-np.array(fitness))[:9]
             lead = np.array(fitness)[best] - np.array(fitness)[best].min() + 1e-6
-            child = make_child(np.array(points)[best], lead / lead.sum(), len(points), rng)
-            points.append(np.clip(child, 0.0, 1.0))
+            offspring = make_offspring(np.array(points)[best], lead / lead.sum(), len(points), rng)
+            points.append(np.clip(offspring, 0.0, 1.0))
             fitness.append(problem.measure(points[-1]))
         return Run(np.array(points), np.array(fitness), {})
 
@@ -177,17 +177,17 @@ def blend(
 ) -> NDArray[np.float64]:
     """Cross two parents by BLX-α with α = 0.5 (Eshelman & Schaffer, 1993) and mutate half of the genes."""
     a, b = parents[rng.choice(len(parents), 2, p=weights)]
-    child = a + (b - a) * rng.uniform(-0.5, 1.5, a.size)
-    return child + (rng.random(a.size) < 0.5) * 0.1 * rng.standard_normal(a.size)
+    offspring = a + (b - a) * rng.uniform(-0.5, 1.5, a.size)
+    return offspring + (rng.random(a.size) < 0.5) * 0.1 * rng.standard_normal(a.size)
 
 
-def elite_gaussian(sigma: float) -> MakeChild:
+def elite_gaussian(sigma: float) -> MakeOffspring:
     """Mutate one parent by a Gaussian step of ``sigma``, from trial 30 on shaped by the covariance of the elite.
 
     Written from a description of the tuner in Ultralytics' releases of 2026.
     """
 
-    def make_child(
+    def make_offspring(
         parents: NDArray[np.float64], weights: NDArray[np.float64], n: int, rng: np.random.Generator
     ) -> NDArray[np.float64]:
         parent = parents[rng.choice(len(parents), p=weights)]
@@ -197,18 +197,4 @@ def elite_gaussian(sigma: float) -> MakeChild:
             step = np.linalg.cholesky(covariance) @ rng.standard_normal(parent.size)
         return parent + step
 
-    return make_child
-
-
-def all_methods(slots: int, recommend_at: tuple[int, ...]) -> dict[str, Method]:
-    """Return every method by name; the peers' step sizes are separate methods, so that the best can be chosen."""
-    methods = {mode: ours(mode, slots=slots, recommend_at=recommend_at) for mode in ("adaptive", "classic")}
-    for kind in ("cma", "sep-cma", "xnes"):
-        for sigma in (0.05, 0.07, 0.1, 0.15):
-            methods[f"{kind}:{sigma}"] = evolution_strategy(kind, sigma)
-    for sigma in (0.05, 0.1, 0.2):
-        methods[f"ultralytics-2026:{sigma}"] = genetic(elite_gaussian(sigma))
-    methods["blx"] = genetic(blend)
-    methods["tpe"] = optuna_method(lambda _, seed: optuna.samplers.TPESampler(seed=seed), slots=slots)
-    methods["random"] = optuna_method(lambda _, seed: optuna.samplers.RandomSampler(seed=seed), slots=slots)
-    return methods
+    return make_offspring

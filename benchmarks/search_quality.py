@@ -1,16 +1,17 @@
 """How good is the search? Regret of our sampler and of its peers, with paired differences and their intervals.
 
-    python benchmarks/search_quality.py                                      # landscapes, development half, 3 seeds
-    python benchmarks/search_quality.py --suite bbob --half held-out --seeds 5
+    python benchmarks/search_quality.py                                      # landscapes, development part, 3 seeds
+    python benchmarks/search_quality.py --suite bbob --part held-out --seeds 5
     python benchmarks/search_quality.py --suite training --trials 100 --methods adaptive,classic,cma,tpe
     python benchmarks/search_quality.py --slots 8 --methods adaptive         # eight trials in flight
 
-Suites: ``landscapes`` (25 movable genes, noisy; score = regret, 1 at the defaults), ``bbob`` (20-d, noise-free, COCO's
-24 functions; score = regret relative to the start, averaged geometrically), ``training`` (a real small network; score =
-gain over the defaults). A search is judged by the noise-free score of what it would hand over, under two rules: the
-best trial, and the recommended point (the rank-weighted mean of the 9 best trials; ``recommend`` for our sampler as
-well). Peers are taken at their best setting per number of trials and rule. Intervals are 95 % bootstrap intervals over
-instances. Results are added to ``--out`` as JSON lines, so a benchmark may be run in parts.
+Suites: ``landscapes`` (25 movable genes, noisy; score = regret, 1 at the defaults), ``bbob`` (20-d, COCO's 24
+functions; score = regret relative to the start, averaged geometrically), ``bbob-noisy`` (the same functions with
+Gaussian noise of 5 % of the start's regret), ``training`` (a real small network; score = gain over the defaults). A
+search is judged by the noise-free score of what it would hand over, under two rules: the best trial, and the
+recommended point (the rank-weighted mean of the 9 best trials; ``recommend`` for our sampler as well). Peers are
+taken at their best setting per number of trials and rule. Intervals are 95 % bootstrap intervals over instances.
+Results are added to ``--out`` as JSON lines, so a benchmark may be run in parts.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: threads only co
 import numpy as np
 import optuna
 from matplotlib.figure import Figure
-from search_methods import all_methods
-from search_suites import SUITES
+from search_entrants import all_methods
+from search_suites import PARTS, SUITES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,27 +43,29 @@ RULES = ("best_trial", "top9", "recommend")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--suite", choices=SUITES, default="landscapes")
-    parser.add_argument("--half", choices=("development", "held-out"), default="development")
+    parser.add_argument("--part", choices=PARTS, default="development")
     parser.add_argument("--seeds", type=int, default=3, help="searches per instance")
     parser.add_argument("--instances", type=int, help="only so many instances")
     parser.add_argument("--trials", type=int, default=300)
-    parser.add_argument("--slots", type=int, default=1, help="trials in flight (Optuna samplers)")
+    parser.add_argument(
+        "--slots", type=int, default=1, help="trials in flight (Optuna samplers, turbo, log-ei)"
+    )
     parser.add_argument("--methods", help="names or their beginnings, separated by commas; default: all")
     parser.add_argument("--out", type=Path, default=Path("runs/search_quality"))
     parser.add_argument("--report", action="store_true", help="only report what was measured before")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     options.out.mkdir(parents=True, exist_ok=True)
-    marks = tuple(m for m in (50, 100, 300, 1000) if m <= options.trials)
-    name = f"{options.suite}-{options.half}-{options.trials}" + (
+    marks = tuple(m for m in (25, 50, 100, 300, 1000) if m <= options.trials)
+    name = f"{options.suite}-{options.part}-{options.trials}" + (
         f"-slots{options.slots}" if options.slots > 1 else ""
     )
     results = options.out / f"{name}.jsonl"
     if not options.report:
         measure(options, marks, results)
     rows = [json.loads(line) for line in results.read_text().splitlines()]
-    report(rows, marks, geometric=options.suite == "bbob")
-    draw(rows, options.out / f"{name}.png", options.trials, geometric=options.suite == "bbob")
+    report(rows, marks, geometric=options.suite.startswith("bbob"))
+    draw(rows, options.out / f"{name}.png", options.trials, geometric=options.suite.startswith("bbob"))
 
 
 def measure(options: argparse.Namespace, marks: tuple[int, ...], results: Path) -> None:
@@ -71,7 +74,7 @@ def measure(options: argparse.Namespace, marks: tuple[int, ...], results: Path) 
     if options.methods:
         wanted = tuple(options.methods.split(","))
         methods = {name: method for name, method in methods.items() if name.startswith(wanted)}
-    for number, instance in enumerate(SUITES[options.suite](options.half)[: options.instances]):
+    for number, instance in enumerate(SUITES[options.suite](options.part)[: options.instances]):
         for seed in range(options.seeds):
             for name, method in methods.items():
                 problem = instance.problem(seed)

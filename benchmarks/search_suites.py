@@ -1,4 +1,4 @@
-"""Problem suites of `search_quality.py`, each in a half to develop with and a half kept for the last look."""
+"""Problem suites of `search_quality.py`: parts to develop with, held out, and fresh: kept for one look at the end."""
 
 from __future__ import annotations
 
@@ -18,10 +18,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_N = 12  # landscapes in each half
-_BBOB = {"development": range(1, 6), "held-out": range(6, 11)}  # COCO's instance numbers
+PARTS = ("development", "held-out", "fresh")
+_N = 12  # landscapes in each part
+_BBOB = {
+    "development": range(1, 6),
+    "held-out": range(6, 11),
+    "fresh": range(11, 16),
+}  # COCO's instance numbers
 _DIMENSION = 20
-_N_TRAINING = 10  # blocks of seeds in each half: there is one training only
+_NOISE = 0.05  # standard deviation of the noisy bbob suite, relative to the start's regret
+_N_TRAINING = 10  # blocks of seeds in each part: there is one training only
 _SCORE_SEEDS = range(10_000, 10_020)
 
 
@@ -34,7 +40,7 @@ class Instance:
     score: Callable[[NDArray[np.float64]], float]  # of a point of the unit cube, lower is better
 
 
-def landscapes(half: str) -> list[Instance]:
+def landscapes(part: str) -> list[Instance]:
     """Return synthetic landscapes of the 25 movable genes."""
     gains = {name: GAINS[name] for name in MOVABLE}
 
@@ -47,12 +53,12 @@ def landscapes(half: str) -> list[Instance]:
 
         return Instance(f"landscape {number}", problem, surface.regret)
 
-    first = 0 if half == "development" else _N
+    first = _N * PARTS.index(part)
     return [instance(number) for number in range(first, first + _N)]
 
 
-def bbob(half: str) -> list[Instance]:
-    """Return COCO's noise-free functions in 20 dimensions, from the middle of their domain [−5, 5]."""
+def bbob(part: str, noise: float = 0.0) -> list[Instance]:
+    """Return COCO's functions in 20 dimensions, from the middle of their domain [−5, 5], with Gaussian noise."""
     import cocoex  # only this suite needs the package
 
     def instance(function: cocoex.Problem) -> Instance:
@@ -69,16 +75,23 @@ def bbob(half: str) -> list[Instance]:
             return max(function(10 * point - 5) - least, 1e-9 * span) / span
 
         space = {f"x{i:02}": FloatDistribution(0.0, 1.0) for i in range(_DIMENSION)}
-        return Instance(
-            function.id, lambda _: Problem(space, start, lambda p: -function(10 * p - 5), {}), score
-        )
 
-    numbers = ",".join(map(str, _BBOB[half]))
+        def problem(seed: int) -> Problem:
+            rng = np.random.default_rng([function.index, seed])
+
+            def measure(point: NDArray[np.float64]) -> float:
+                return float(noise * span * rng.standard_normal() - function(10 * point - 5))
+
+            return Problem(space, start, measure, {})
+
+        return Instance(function.id, problem, score)
+
+    numbers = ",".join(map(str, _BBOB[part]))
     suite = cocoex.Suite("bbob", f"instances: {numbers}", f"dimensions: {_DIMENSION}")
     return [instance(suite.get_problem(i)) for i in range(len(suite))]
 
 
-def training(half: str) -> list[Instance]:
+def training(part: str) -> list[Instance]:
     """Return the small training in blocks of seeds; its score is the negative gain over the defaults."""
     space = {name: distribution for name, (distribution, _) in HYPERPARAMETERS.items()}
     defaults = {name: default for name, (_, default) in HYPERPARAMETERS.items()}
@@ -104,12 +117,13 @@ def training(half: str) -> list[Instance]:
 
         return Instance(f"training {block}", problem, score)
 
-    first = 0 if half == "development" else _N_TRAINING
+    first = _N_TRAINING * PARTS.index(part)
     return [instance(block) for block in range(first, first + _N_TRAINING)]
 
 
 SUITES: dict[str, Callable[[str], list[Instance]]] = {
     "landscapes": landscapes,
     "bbob": bbob,
+    "bbob-noisy": lambda part: bbob(part, _NOISE),
     "training": training,
 }

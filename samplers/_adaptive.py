@@ -1,25 +1,39 @@
-"""The adaptive strategy: children of averaged parents, screened by a Gaussian process.
+"""The adaptive strategy: mutants of the best individuals, screened by a Gaussian process.
 
-A child starts from the mean of nine parents, drawn by rank from the best of the recent trials, and its genes take
-Gaussian steps in the unit cube. A gene still at its default is dormant: it stays so in a child as often as in the
-parents, and few dormant genes wake at a time, so that those without merit do not drift. Steps shrink as trials
-accumulate and grow along genes that the fitness does not feel. Of many such mutants the strategy proposes the one that
-is best in one joint draw from the posterior of a Gaussian process (Thompson sampling): likely improvements win often,
-and doubtful ones sometimes, so the search stays diverse. Parents are ranked by the posterior mean, which a lucky
-measurement cannot fool for long.
+As soon as a few trials have finished, a Gaussian process in the unit cube says what is expected of an individual. The
+strategy makes mutants and proposes the one that is best in one joint draw from the process's posterior (Thompson
+sampling): likely improvements win often, and doubtful ones sometimes, so the search stays diverse. A lucky measurement
+does not fool it for long, since individuals are ranked by the posterior mean.
+
+Young studies search a box around the best individual, wide along genes that the fitness does not feel (a trust region,
+Eriksson et al., arXiv:1910.01739). Later ones mutate the mean of nine parents, drawn by rank from the best recent
+trials, in Gaussian steps that shrink as trials accumulate. A gene still at its default is dormant: it stays so in an
+offspring as often as in the parents, and few dormant genes wake at a time, so that those without merit do not drift. In
+the box only those are dormant whose default is a bound: a feature that is switched off.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._child import Child
 from ._cube import Cube
 from ._evidence import Evidence
-from ._genetics import jump
+from ._mutation import (
+    DORMANT,
+    backcross,
+    dormant,
+    inherit,
+    jump_some,
+    moves,
+    rank_weights,
+    relative_scales,
+    relief,
+    strangers,
+)
+from ._offspring import Offspring
 from ._surrogate import GaussianProcess, Hyperparameters, fit
 
 if TYPE_CHECKING:
@@ -30,20 +44,19 @@ if TYPE_CHECKING:
     from ._genes import Genes
     from ._history import History
 
+_N_BEFORE_MODEL = 6  # finished trials before the model speaks
+_FIT_STEPS, _FIT_EVERY = (
+    (15, 5),
+    (4, 20),
+)  # Adam steps, and trials between two fits: of young studies, of others
+_FIT_LATER = 100  # finished trials
+_N_LOCAL = 30  # finished trials until which mutants come from around the best individual
+_N_CANDIDATES, _REACH = 200, 0.2  # of these mutants, and half the box's side along a typical gene
 _N_RECENT = 45  # parents come from this many newest trials: no result reigns for ever
 _N_ELITE = 15  # of them the best may be parents
-_N_PICKS = 9  # parents averaged in one child
-_N_MUTANTS = 50  # screened for one child
-_N_STRANGERS = 1000  # drawn from the whole space when all mutants are known: the nearest new one is proposed
-N_BEFORE_MODEL = 12  # trials before the model speaks
-_BACKCROSS = 0.3  # greatest probability that a gene returns to the ancestor's value, in half of the mutants
-_MUTATION_PROB = 0.8  # of a dormant gene: between 0 and this, one number per child
-_DORMANT = 1e-4  # a gene as near to its default as this, in the cube, is dormant
+_N_PICKS = 9  # parents averaged in one mutant
+_N_MUTANTS = 50
 _SIGMA, _SIGMA_TRIALS, _SIGMA_POWER = 0.17, 100.0, 0.7  # σ(n) = σ / (1 + n / trials)^power
-_RELIEF = 0.5  # power of a gene's length scale in its step
-_FIT_STEPS = 5
-_FIT_EVERY = (10, 20)  # new trials between two fits: in the first and in the later ones
-_FIT_LATER = 150
 
 
 class AdaptiveStrategy:
@@ -62,7 +75,7 @@ class AdaptiveStrategy:
         """Return values (genes,) as an individual: clipped, on the grid."""
         return genes.snap(values)
 
-    def children(
+    def offspring(
         self,
         history: History,
         genes: Genes,
@@ -71,22 +84,21 @@ class AdaptiveStrategy:
         rng: np.random.Generator,
         *,
         together: bool,
-    ) -> Iterator[Child]:
-        """Yield children of the finished trials, the most promising first; a gene alone is mutated without a model."""
+    ) -> Iterator[Offspring]:
+        """Yield offspring of the finished trials, the most promising first; a gene alone is mutated without a model."""
         cube = Cube.of(genes)
         evidence = Evidence.of(history, cube, number)
         if together:  # a gene alone has nothing else to change
             evidence = replace(evidence, ancestor=self._ancestor(cube))
-        n = len(history.candidates)
-        if not together or len(evidence.numbers) < N_BEFORE_MODEL:
+        if not together or len(evidence.numbers) < _N_BEFORE_MODEL:
             return mutants(evidence, cube, gains, None, rng)
         kernel, fitted = last_kernel(history, cube), None
-        n_seen = history.fitted.n_finished if history.fitted else 0
-        # A record of more trials than there are came with a trial of another study.
-        if kernel is None or n < n_seen or n >= n_seen + _FIT_EVERY[int(n >= _FIT_LATER)]:
-            kernel = fit_kernel(kernel, evidence, cube, steps=_FIT_STEPS)
-            fitted = (n, kernel.to_array().tolist())
-        return (child._replace(fitted=fitted) for child in mutants(evidence, cube, gains, kernel, rng))
+        late = int(evidence.n_total >= _FIT_LATER)
+        # By the trial's number: of trials in flight, each of which knows no other's fit, only some fit.
+        if kernel is None or number % _FIT_EVERY[late] == 0:
+            kernel = fit_kernel(kernel, evidence, cube, steps=_FIT_STEPS[late])
+            fitted = (evidence.n_total, kernel.to_array().tolist())
+        return (one._replace(fitted=fitted) for one in mutants(evidence, cube, gains, kernel, rng))
 
     def mutants(
         self,
@@ -94,7 +106,7 @@ class AdaptiveStrategy:
         genes: Genes,
         gains: NDArray[np.float64],
         rng: np.random.Generator,
-    ) -> Iterator[Child]:
+    ) -> Iterator[Offspring]:
         """Yield mutants of one individual (genes,)."""
         cube = Cube.of(genes)
         evidence = replace(Evidence.lone(individual, cube), ancestor=self._ancestor(cube))
@@ -117,8 +129,8 @@ def mutants(
     gains: NDArray[np.float64],
     kernel: Hyperparameters | None,
     rng: np.random.Generator,
-) -> Iterator[Child]:
-    """Yield children of the finished individuals, the most promising first.
+) -> Iterator[Offspring]:
+    """Yield offspring of the finished individuals, the most promising first.
 
     Args:
         evidence: At least one finished individual.
@@ -127,41 +139,80 @@ def mutants(
         kernel: Of the model, or None while there are too few trials for one.
         rng: Source of all randomness.
     """
-    points, n = evidence.points, len(evidence.points)
     process = None if kernel is None else posterior(evidence, cube, kernel)
-    merit = evidence.fitness if process is None else process.fitted[:n]
-    recent = evidence.eligible[-_N_RECENT:]
-    elite = recent[np.argsort(-merit[recent], kind="stable")][: min(_N_ELITE, (len(recent) + 1) // 2)]
-    picks = elite[rng.choice(len(elite), (_N_MUTANTS, _N_PICKS), p=rank_weights(len(elite)))]
+    merit = evidence.fitness if process is None else process.fitted[: len(evidence.points)]
     frozen = gains == 0
-    sigma = _SIGMA / (1 + evidence.n_total / _SIGMA_TRIALS) ** _SIGMA_POWER
     whole = cube.genes.categorical | frozen  # genes that have no mean or must not move
-    ancestor = np.where(frozen, np.nan, evidence.ancestor)
-    base = np.where(whole, points[picks[:, 0]], _inherit(points[picks], ancestor, rng))
-    base = _backcross(base, ancestor, rng)
-    dormant = np.abs(base - ancestor) < _DORMANT
-    mutates = np.where(dormant, rng.uniform(0.0, _MUTATION_PROB, (_N_MUTANTS, 1)), _MUTATION_PROB)
-    scale = sigma * np.sqrt(gains)  # a range already tells big steps from small ones
-    steps = scale * _relief(kernel, cube, ~whole) * _shared_normal(mutates, rng)
+    sigma = _SIGMA / (1 + evidence.n_total / _SIGMA_TRIALS) ** _SIGMA_POWER
+    scale = np.where(frozen, 0.0, sigma * np.sqrt(gains))  # a range already tells big steps from small ones
+    evidence = replace(evidence, ancestor=np.where(frozen, np.nan, evidence.ancestor))
+    scales = relative_scales(kernel, cube, ~whole)
+    if kernel is not None and evidence.n_total < _N_LOCAL:
+        picks, base, steps = _around_best(evidence, merit, _REACH * scales, rng)
+    else:
+        picks, base, steps = _from_mean(evidence, merit, scale * relief(scales, ~whole), whole, rng)
     moved = np.clip(base + np.where(whole, 0.0, steps), 0.0, np.where(cube.genes.categorical, np.inf, 1.0))
-    moved = _jump(moved, cube, np.minimum(scale, 1.0), rng)
+    moved = jump_some(moved, cube, np.minimum(scale, 1.0), rng)
     vectors = cube.unscale(moved, np.where(whole, 0.5, rng.random(base.shape)))
     inherited = cube.genes.snap(evidence.vectors[picks[:, 0]])
     vectors = np.where(frozen, inherited, vectors)  # no digit of a frozen gene is rounded
-    order = np.arange(_N_MUTANTS)
+    order = np.arange(len(vectors))
     if process is not None:
-        promise = process.draw(cube.features(cube.scale(vectors)), rng.standard_normal(_N_MUTANTS))
+        promise = process.draw(cube.features(cube.scale(vectors)), rng.standard_normal(len(vectors)))
         order = np.argsort(-promise, kind="stable")
 
-    def child(i: int, vector: NDArray[np.float64], point: NDArray[np.float64]) -> Child:
+    def made(i: int, vector: NDArray[np.float64], point: NDArray[np.float64]) -> Offspring:
         parents = tuple(evidence.numbers[parent] for parent in np.unique(picks[i]) if evidence.numbers)
-        return Child(vector, parents, steps=np.where(whole, 0.0, point - base[i]))
+        return Offspring(vector, parents, steps=np.where(whole, 0.0, point - base[i]))
 
     for i in order.tolist():
-        yield child(i, vectors[i], moved[i])
+        yield made(i, vectors[i], moved[i])
     first = int(order[0])
-    for stranger in _strangers(vectors[first], cube, frozen, rng):
-        yield child(first, stranger, cube.scale(stranger))
+    for stranger in strangers(vectors[first], cube, frozen, rng):
+        yield made(first, stranger, cube.scale(stranger))
+
+
+class _Mutation(NamedTuple):
+    """Mutants before their steps are taken."""
+
+    picks: NDArray[np.int64]  # (n, parents) indices of the evidence
+    base: NDArray[np.float64]  # (n, genes) in the cube
+    steps: NDArray[np.float64]  # (n, genes)
+
+
+def _around_best(
+    evidence: Evidence,
+    merit: NDArray[np.float64],
+    reach: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> _Mutation:
+    """Step from the individual with the greatest merit (n,) to anywhere in a box of these half sides (genes,)."""
+    best = evidence.eligible[np.argmax(merit[evidence.eligible])]
+    picks = np.full((_N_CANDIDATES, 1), best)
+    base = backcross(evidence.points[picks[:, 0]], evidence.ancestor, rng)
+    off = dormant(base, evidence.ancestor) & ((base < DORMANT) | (base > 1 - DORMANT))
+    low, high = np.clip(base - reach, 0.0, 1.0), np.clip(base + reach, 0.0, 1.0)
+    return _Mutation(picks, base, moves(off, rng) * (rng.uniform(low, high) - base))
+
+
+def _from_mean(
+    evidence: Evidence,
+    merit: NDArray[np.float64],
+    widths: NDArray[np.float64],
+    whole: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> _Mutation:
+    """Take Gaussian steps with deviations (genes,) from the mean of recent parents with great merit (n,).
+
+    Genes that are ``whole`` (genes,) come from one parent.
+    """
+    recent = evidence.eligible[-_N_RECENT:]
+    elite = recent[np.argsort(-merit[recent], kind="stable")][: min(_N_ELITE, (len(recent) + 1) // 2)]
+    picks = elite[rng.choice(len(elite), (_N_MUTANTS, _N_PICKS), p=rank_weights(len(elite)))]
+    mean = inherit(evidence.points[picks], evidence.ancestor, rng)
+    base = backcross(np.where(whole, evidence.points[picks[:, 0]], mean), evidence.ancestor, rng)
+    steps = widths * rng.standard_normal(base.shape) * rng.uniform(0.5, 1.0, (_N_MUTANTS, 1))
+    return _Mutation(picks, base, moves(dormant(base, evidence.ancestor), rng) * steps)
 
 
 def last_kernel(history: History, cube: Cube) -> Hyperparameters | None:
@@ -181,12 +232,6 @@ def fit_kernel(
     ).rounded()
 
 
-def rank_weights(n: int) -> NDArray[np.float64]:
-    """Return weights (n,) of individuals from best to worst, proportional to ``log(n + 1/2) − log(rank)``."""
-    weights = np.log(n + 0.5) - np.log(np.arange(1, n + 1))
-    return np.asarray(weights / weights.sum())
-
-
 def posterior(evidence: Evidence, cube: Cube, kernel: Hyperparameters) -> GaussianProcess:
     """Return the posterior given all measurements, and the running individuals at what is expected of them."""
     points, y = evidence.measurements()
@@ -198,72 +243,3 @@ def posterior(evidence: Evidence, cube: Cube, kernel: Hyperparameters) -> Gaussi
     return GaussianProcess(
         kernel, np.concatenate([features, running]), np.concatenate([y, process.mean(running)])
     )
-
-
-def _relief(kernel: Hyperparameters | None, cube: Cube, movable: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return each gene's relative step (genes,), greater where the model's length scale is; mean square 1."""
-    if kernel is None or not movable.any():
-        return np.ones(len(movable))
-    log_scales = kernel.length_scales[cube.columns()]
-    relief = np.exp(_RELIEF * (log_scales - log_scales[movable].mean())).clip(0.2, 4.0)
-    return np.asarray(relief / np.sqrt(np.mean(relief[movable] ** 2)))
-
-
-def _inherit(
-    parents: NDArray[np.float64], ancestor: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Return the mean individuals (n, genes) of parents (n, parents, genes), gene by gene dormant or not.
-
-    A plain mean wakes a gene as soon as one parent has moved it. Here it is at the ancestor's value with the share of
-    the parents where it is, and else at the mean of the others; NaN in the ancestor (genes,) is never dormant.
-    """
-    dormant = np.abs(parents - ancestor) < _DORMANT
-    share = dormant.mean(axis=1)
-    moved = np.where(dormant, 0.0, parents).sum(axis=1) / np.maximum((~dormant).sum(axis=1), 1)
-    return np.where(rng.random(share.shape) < share, ancestor, moved)
-
-
-def _backcross(
-    base: NDArray[np.float64], ancestor: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Return some genes of half of the individuals (n, genes) to the ancestor's values (genes,), unless NaN.
-
-    Genes that the fitness does not feel drift away from their defaults, which were chosen for a reason. What drifted
-    returns this way; what moved to advantage is kept by the model's choice.
-    """
-    n = len(base)
-    share = _BACKCROSS * rng.random((n, 1)) * (rng.random((n, 1)) < 0.5)
-    returns = (rng.random(base.shape) < share) & ~np.isnan(ancestor)
-    return np.where(returns, ancestor, base)
-
-
-def _shared_normal(probability: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return normal numbers (children, genes), each kept with its probability, scaled by one per child in [1/2, 1]."""
-    mutates = rng.random(probability.shape) < probability
-    shared = rng.uniform(0.5, 1.0, (len(probability), 1))
-    return np.asarray(mutates * rng.standard_normal(probability.shape) * shared)
-
-
-def _strangers(
-    vector: NDArray[np.float64], cube: Cube, frozen: NDArray[np.bool_], rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Return random individuals (n, genes), those first that are nearest to one (genes,); frozen genes are its."""
-    shape = _N_STRANGERS, len(vector)
-    choices = np.where(cube.genes.categorical, cube.genes.high + 1, 1.0)
-    points = rng.random(shape) * choices
-    points = np.where(cube.genes.categorical, np.floor(points), points)
-    vectors = np.where(frozen, vector, cube.unscale(points, rng.random(shape)))
-    apart = cube.features(cube.scale(vectors)) - cube.features(cube.scale(vector)[np.newaxis])
-    return vectors[np.argsort(np.sum(apart**2, axis=1), kind="stable")]
-
-
-def _jump(
-    children: NDArray[np.float64], cube: Cube, probability: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Move categorical genes of some children (n, genes) to another choice."""
-    genes = cube.genes
-    for gene in np.flatnonzero(genes.categorical):
-        n = len(children)
-        n_choices = np.full(n, genes.high[gene] + 1)
-        children[:, gene] = jump(children[:, gene], n_choices, np.full(n, probability[gene]), rng)
-    return children

@@ -1,4 +1,4 @@
-"""The classic strategy: one child from the few best individuals by YOLOv5 release 7.0's operator."""
+"""The classic strategy: one offspring from the few best individuals by YOLOv5 release 7.0's operator."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._child import Child
 from ._genetics import draw_parent, jump, mean_parent, multiply, mutation_factors, parent_weights
+from ._offspring import Offspring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ._history import History
 
 _PARENTS = ("single", "weighted")
-_N_DRAWS = 100  # of children, until one is not known
+_N_DRAWS = 100  # of offspring, until one is not known
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class ClassicStrategy:
         unchanged = np.ones_like(values)
         return genes.snap(multiply(values, unchanged, genes.low, genes.high, decimals=self.decimals))
 
-    def children(
+    def offspring(
         self,
         history: History,
         genes: Genes,
@@ -68,21 +68,21 @@ class ClassicStrategy:
         rng: RandomSource,
         *,
         together: bool,  # noqa: ARG002  nor do other genes
-    ) -> Iterator[Child]:
-        """Yield children of the best finished trials."""
+    ) -> Iterator[Offspring]:
+        """Yield offspring of the best finished trials."""
         best = history.best(self.n_parents, genes.distributions)
         parents = genes.snap(history.encode(genes, (candidate.trial for candidate in best)))
         fitness = np.array([candidate.fitness for candidate in best])
         numbers = [candidate.number for candidate in best]
-        return self._offspring(parents, fitness, numbers, genes, gains, rng)
+        return self._draws(parents, fitness, numbers, genes, gains, rng)
 
     def mutants(
         self, individual: NDArray[np.float64], genes: Genes, gains: NDArray[np.float64], rng: RandomSource
-    ) -> Iterator[Child]:
+    ) -> Iterator[Offspring]:
         """Yield mutants of one individual (genes,)."""
-        return self._offspring(individual[np.newaxis], np.zeros(1), [], genes, gains, rng)
+        return self._draws(individual[np.newaxis], np.zeros(1), [], genes, gains, rng)
 
-    def _offspring(
+    def _draws(
         self,
         parents: NDArray[np.float64],  # (n, genes), best first
         fitness: NDArray[np.float64],  # (n,)
@@ -90,7 +90,7 @@ class ClassicStrategy:
         genes: Genes,
         gains: NDArray[np.float64],  # (genes,)
         rng: RandomSource,
-    ) -> Iterator[Child]:
+    ) -> Iterator[Offspring]:
         weights = parent_weights(fitness)
         numeric = np.where(genes.categorical, 0.0, gains)
         # The expected size of a numeric gene's relative step, spent on leaving the choice.
@@ -104,8 +104,8 @@ class ClassicStrategy:
             factors = mutation_factors(
                 numeric, rng, mutation_prob=self.mutation_prob, sigma=self.sigma, clip=self.clip
             )
-            child = multiply(origin, factors, genes.low, genes.high, decimals=self.decimals)
+            offspring = multiply(origin, factors, genes.low, genes.high, decimals=self.decimals)
             if genes.categorical.any():
                 n_choices = np.where(genes.categorical, genes.high + 1, 1.0)
-                child = jump(child, n_choices, leaving, rng)
-            yield Child(genes.snap(child), chosen, factors=factors)
+                offspring = jump(offspring, n_choices, leaving, rng)
+            yield Offspring(genes.snap(offspring), chosen, factors=factors)

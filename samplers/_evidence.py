@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from ._cube import Cube
     from ._history import Candidate, History
 
-_N_NEWEST = 200  # finished trials a model looks at, and
-_N_BEST = 100  # as many of the others, the best ones: its cost stays flat in a long study
+_N_NEWEST = 150  # finished trials that a model looks at, and
+_N_BEST = 50  # of the others, the best ones: its cost stays flat in a long study
+_N_UNMEASURED = 100  # newest ones that stopped, and that run
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,20 @@ class Evidence:
         names = cube.genes.distributions.keys()
 
         def with_all_genes(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-            return [trial for trial in trials if names <= trial.params.keys()]
+            return [trial for trial in trials if names <= trial.distributions.keys()]
 
         def points(trials: Iterable[FrozenTrial]) -> NDArray[np.float64]:
             return cube.scale(history.encode(cube.genes, trials))
 
-        newest = [c for c in history.by_number[-_N_NEWEST:] if names <= c.trial.params.keys()]
+        newest = [c for c in history.by_number[-_N_NEWEST:] if names <= c.trial.distributions.keys()]
         oldest = newest[0].number if newest else np.inf
         # Of so many best ones some are among the newest; there are enough others, or all are taken.
         best = [c for c in history.best(_N_NEWEST + _N_BEST, names) if c.number < oldest][:_N_BEST]
         finished = sorted([*best, *newest], key=lambda candidate: candidate.number)
-        stopped = with_all_genes(history.failed[-_N_BEST:])
-        running = with_all_genes(trial for trial in history.running[-_N_BEST:] if trial.number != asking)
+        stopped = with_all_genes(history.failed[-_N_UNMEASURED:])
+        running = with_all_genes(
+            trial for trial in history.running[-_N_UNMEASURED:] if trial.number != asking
+        )
         vectors = history.encode(cube.genes, (candidate.trial for candidate in finished))
         feasible = np.array([candidate.violation == 0 for candidate in finished], dtype=bool)
         return cls(

@@ -1,7 +1,7 @@
-"""The classic evolution operator on arrays: who becomes a parent, how a child differs from it.
+"""The classic evolution operator on arrays: who becomes a parent, how an offspring differs from it.
 
 The behaviour is that of YOLOv5 release 7.0: one parent of the few best, drawn in proportion to its fitness,
-and a multiplicative Gaussian mutation whose size is shared by all genes of a child. Nothing here knows
+and a multiplicative Gaussian mutation whose size is shared by all genes of an offspring. Nothing here knows
 Optuna. A generator is any object with ``random`` and ``standard_normal``: ``numpy.random.Generator`` or, to
 replay a recording, ``numpy.random.RandomState``.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _HUGE = 1e100  # greatest fitness that is taken as it is
 _MIN_WEIGHT = 1e-6  # keeps the worst parent possible, and a lone parent's weight positive
-_MAX_REDRAWS = 1000  # an unchanged child is redrawn; a mutation this improbable stays unchanged
+_MAX_REDRAWS = 1000  # an unchanged offspring is redrawn; a mutation this improbable stays unchanged
 
 
 class RandomSource(Protocol):
@@ -78,7 +78,7 @@ def mutation_factors(
     """Draw the factors ``v = clip(gain · B · N · u · sigma + 1)`` (genes,), until one of them differs from 1.
 
     ``B`` is a Bernoulli(mutation_prob) and ``N`` a standard normal number per gene; ``u`` is one uniform
-    number for the whole vector, so that some children stay near their parent and others leave it.
+    number for the whole vector, so that some offspring stay near their parent and others leave it.
     """
     factors = np.ones_like(gains)
     if not np.any(gains):
@@ -101,10 +101,10 @@ def multiply(
     decimals: int | None,
 ) -> NDArray[np.float64]:
     """Return ``parent · factors``, rounded and then clipped: a value rounded last could leave its bounds."""
-    child = parent * factors
+    offspring = parent * factors
     if decimals is not None:
-        child = np.round(child, decimals)
-    return np.clip(child, low, high)
+        offspring = np.round(offspring, decimals)
+    return np.clip(offspring, low, high)
 
 
 def jump(

@@ -10,7 +10,7 @@ import numpy as np
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from ._offspring import LINEAGE
+from ._proposal import LINEAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -120,7 +120,7 @@ class History:
         for candidate in self.candidates:
             if len(found) == n or (found and candidate.violation > 0 and found[0].violation == 0):
                 break
-            if candidate.trial.params and required <= candidate.trial.params.keys():
+            if candidate.trial.distributions and required <= candidate.trial.distributions.keys():
                 found.append(candidate)
         return found
 

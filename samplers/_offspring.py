@@ -1,50 +1,60 @@
-"""Offspring: a proposed individual and its lineage, as a trial records it."""
+"""Offspring: a proposed individual as an array, and how it was made."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Iterator
 
-LINEAGE = "WeightedParentSampler:lineage"  # system attribute of a trial
+    from numpy.typing import NDArray
+
+    from ._genes import Genes
+    from ._history import History
 
 
-@dataclass(frozen=True)
-class Offspring:
-    """A proposed individual.
+class Offspring(NamedTuple):
+    """A new individual; exactly one of ``factors`` and ``steps`` is given."""
 
-    Attributes:
-        params: Its parameter values.
-        parents: Numbers of the trials it descends from; none for the defaults and their mutants.
-        factors: Mutation factors of the genes that were multiplied.
-        steps: Steps of the genes that were moved, in units of their (possibly logarithmic) range.
-        fitted: Number of finished trials and parameters of a model fitted for this proposal.
-    """
+    vector: NDArray[np.float64]  # (genes,) allowed values
+    parents: tuple[int, ...]  # numbers of the trials it descends from
+    factors: NDArray[np.float64] | None = None  # (genes,) of multiplication, 1 = not mutated
+    steps: NDArray[np.float64] | None = None  # (genes,) in the unit cube, 0 = not mutated
+    fitted: tuple[int, list[float]] | None = None  # finished trials and parameters of a newly fitted model
 
-    params: dict[str, Any]
-    parents: tuple[int, ...] = ()
-    factors: dict[str, float] = field(default_factory=dict)
-    steps: dict[str, float] = field(default_factory=dict)
-    fitted: tuple[int, list[float]] | None = None
 
-    def without(self, names: Container[str]) -> Offspring:
-        """Return the same without the mutations of some parameters."""
+class Strategy(Protocol):
+    """A way to make offspring."""
 
-        def rest(mutations: dict[str, float]) -> dict[str, float]:
-            return {name: value for name, value in mutations.items() if name not in names}
+    @property
+    def n_parents(self) -> int:
+        """Number of best trials whose common parameters evolve together."""
 
-        return replace(self, factors=rest(self.factors), steps=rest(self.steps))
+    def individual(self, values: NDArray[np.float64], genes: Genes) -> NDArray[np.float64]:
+        """Return values (genes,) as an allowed individual."""
 
-    def lineage(self) -> dict[str, Any]:
-        """Return what the system attribute holds: the parents, and of the rest what there is."""
-        rest = {"factors": self.factors, "steps": self.steps, "fitted": self.fitted}
-        return {"parents": list(self.parents)} | {key: value for key, value in rest.items() if value}
+    def offspring(
+        self,
+        history: History,
+        genes: Genes,
+        gains: NDArray[np.float64],  # (genes,) 0 = frozen
+        number: int,
+        rng: np.random.Generator,
+        *,
+        together: bool,
+    ) -> Iterator[Offspring]:
+        """Yield offspring of finished trials for trial ``number``, in the order they should be tried.
 
-    def __str__(self) -> str:
-        """Return the lineage in words: ``14: lr0 ×1.109, momentum ×0.974`` or ``12, 14: lr0 +0.031``."""
-        origin = ", ".join(map(str, self.parents)) or "defaults"
-        factors = [f"{name} ×{factor:.4g}" for name, factor in self.factors.items()]
-        steps = [f"{name} {step:+.3f}" for name, step in self.steps.items()]
-        return ": ".join([origin, ", ".join(factors + steps)]) if factors or steps else origin
+        ``together`` says that these genes are all that the parents share, not one gene alone.
+        """
+
+    def mutants(
+        self,
+        individual: NDArray[np.float64],
+        genes: Genes,
+        gains: NDArray[np.float64],
+        rng: np.random.Generator,
+    ) -> Iterator[Offspring]:
+        """Yield mutants of an individual (genes,) that no trial has measured."""

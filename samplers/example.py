@@ -15,7 +15,7 @@ def objective(trial: optuna.Trial) -> float:
 
 if __name__ == "__main__":
     defaults = {"lr0": 0.01, "momentum": 0.8, "optimizer": "sgd"}
-    sampler = WeightedParentSampler(mode="adaptive", defaults=defaults, seed=0)
+    sampler = WeightedParentSampler(defaults=defaults, seed=0)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.optimize(objective, n_trials=60)
     print("best trial ", study.best_params, study.best_trial.user_attrs["lineage"])

@@ -10,57 +10,59 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import TrialState
 
 from ._adaptive import AdaptiveStrategy
 from ._classic import ClassicStrategy
+from ._defaults import check_names, check_values
 from ._genes import Genes
 from ._history import History
-from ._offspring import LINEAGE, Offspring
+from ._proposal import Proposal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
     from optuna.distributions import BaseDistribution
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-    from ._child import Strategy
+    from ._offspring import Strategy
 
 
 _MODES = ("adaptive", "classic")
-_IN_WORDS = "lineage"  # user attribute of a trial
 
 
 class WeightedParentSampler(BaseSampler):
     """Sampler that mutates fitness-weighted parents, without generations.
 
-    Each trial is a child of the best finished trials, whoever proposed them: this sampler, another one, an
-    enqueued trial or one added by hand. There is no barrier and no population: a child is proposed from what
+    Each trial is an offspring of the best finished trials, whoever proposed them: this sampler, another one, an
+    enqueued trial or one added by hand. There is no barrier and no population: an offspring is proposed from what
     has finished when it is asked for, so parallel workers never wait. The first trial takes the ``defaults``;
     until a trial has finished, the others mutate them.
 
-    A child of mode ``"classic"`` follows YOLOv5 release 7.0. With fitness ``f`` of the best ``n_parents``
+    An offspring of mode ``"classic"`` follows YOLOv5 release 7.0. With fitness ``f`` of the best ``n_parents``
     trials, the parent is drawn with weights ``f − min(f) + 1e-6`` (or is the weighted mean), and gene ``j``
     becomes
 
         ``x_j ← parent_j · clip(1 + gain_j · B_j · N_j · u · sigma)``
 
     with ``B`` a Bernoulli(``mutation_prob``) and ``N`` a standard normal number per gene and ``u`` one
-    uniform number per child; then it is rounded to ``decimals``, clipped to its range and moved to its grid.
+    uniform number per offspring; then it is rounded to ``decimals``, clipped to its range and moved to its grid.
     A gene at 0 stays at 0. A categorical gene moves to another choice with probability ``gain_j ·
     mutation_prob · sigma``.
 
-    A child of mode ``"adaptive"`` is made in the unit cube (logarithmic where a range says so or spans a factor of
-    10). Parents are the best of the newest trials by the posterior mean of a Gaussian process; 50 mutants take the
-    mean of nine of them, return some genes to the defaults and add Gaussian steps, which shrink as trials
-    accumulate and grow along genes that the fitness does not feel; the child is the mutant that is best in one
-    joint draw from the posterior (`Thompson, 1933 <https://doi.org/10.2307/2332286>`__). Running trials count at
-    their posterior mean, crashed ones as the worst. The number of trials to come plays no part.
+    An offspring of mode ``"adaptive"`` is made in the unit cube (logarithmic where a range says so or spans a
+    factor of 10): of many mutants it is the one that is best in one joint draw from the posterior of a Gaussian
+    process (`Thompson, 1933 <https://doi.org/10.2307/2332286>`__). Until 30 trials have finished the mutants lie in
+    a box around the individual with the best posterior mean; later they take the mean of nine of the best recent
+    trials, return some genes to the defaults and add Gaussian steps, which shrink as trials accumulate and grow
+    along genes that the fitness does not feel. Running trials count at their posterior mean, crashed ones as the
+    worst. The number of trials to come plays no part.
 
     A proposal is a function of the seed, the trial's number, the finished trials and the parameters of the
     running ones. So a study may be interrupted and continued in another process without a difference, and
-    workers that share a seed still propose different children. Every proposal records its parents and
+    workers that share a seed still propose different offspring. Every proposal records its parents and
     mutation factors or steps: system attribute ``WeightedParentSampler:lineage``, and in words the user
     attribute ``lineage``.
 
@@ -78,18 +80,22 @@ class WeightedParentSampler(BaseSampler):
 
 
             defaults = {"lr": 0.01, "momentum": 0.8}
-            sampler = WeightedParentSampler(mode="adaptive", defaults=defaults, seed=0)
+            sampler = WeightedParentSampler(defaults=defaults, seed=0)
             study = optuna.create_study(direction="maximize", sampler=sampler)
             study.optimize(objective, n_trials=100)
 
     Args:
-        mode: ``"adaptive"`` or ``"classic"``, see above.
+        mode: ``"adaptive"``, unless given, or ``"classic"``, see above.
         seed: Seed of all proposals; :obj:`None` draws one.
         defaults: The individual to start from and to mutate while nothing has finished. A parameter without a
-            default is drawn at random until a trial with it has finished. Mode ``"adaptive"`` trusts defaults: genes
+            default is drawn at random until a trial with it has finished; a default between two steps moves to the
+            nearest. A default outside its range is refused when its range is seen, one for a name that no trial has
+            when the first trial is complete: by a warning where a choice or an integer may hide the parameter in a
+            branch not yet taken. Mode ``"adaptive"`` trusts defaults: genes
             stay at theirs, and return to them, until leaving pays. Enqueue a start that means nothing instead.
         gains: Mutation scale of each parameter, 1 unless given; 0 freezes it at its parent's value. Mode
-            ``"adaptive"`` takes the square root: ranges already tell big steps from small ones.
+            ``"adaptive"`` takes the square root, since ranges already tell big steps from small ones; in the box of the
+            first 30 trials only a gain of 0 counts.
         parent: Classic: ``"single"`` draws one parent, ``"weighted"`` takes the fitness-weighted mean of all.
         n_parents: Classic: how many of the best trials may be parents.
         mutation_prob: Classic: probability that a gene mutates.
@@ -99,13 +105,14 @@ class WeightedParentSampler(BaseSampler):
         consider_pruned_trials: Whether pruned trials may become parents, with their last reported value.
 
     Raises:
-        ValueError: If an argument is out of its range, or a classic one is given in mode ``"adaptive"``.
+        ValueError: If an argument is out of its range, or a classic one is given in mode ``"adaptive"``. A proposal
+            or a result raises it where a default is mistaken, see ``defaults``.
     """
 
     def __init__(
         self,
         *,
-        mode: Literal["adaptive", "classic"],
+        mode: Literal["adaptive", "classic"] = "adaptive",
         seed: int | None = None,
         defaults: Mapping[str, Any] | None = None,
         gains: Mapping[str, float] | None = None,
@@ -172,18 +179,18 @@ class WeightedParentSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return a child of the best finished trials, unlike any known one, and record its lineage."""
+        """Return an offspring of the best finished trials, unlike any known one, and record its lineage."""
         self._raise_error_if_multi_objective(study)
         if not search_space:
             return {}
         rng = np.random.default_rng([self._seed, trial.number])
         with self._lock:
             history = self._history(study, trial.number)
-            offspring = self._offspring(history, trial.number, search_space, rng, together=True)
-        if offspring is None:
+            proposal = self._propose(history, trial.number, search_space, rng, together=True)
+        if proposal is None:
             return {}
-        _record(study, trial, offspring)
-        return offspring.params
+        proposal.record(study, trial)
+        return proposal.params
 
     def sample_independent(
         self,
@@ -199,13 +206,25 @@ class WeightedParentSampler(BaseSampler):
         with self._lock:
             history = self._history(study, trial.number)
             space = {param_name: param_distribution}
-            offspring = self._offspring(history, trial.number, space, rng, together=False)
-        if offspring is not None:
-            return offspring.params[param_name]
+            proposal = self._propose(history, trial.number, space, rng, together=False)
+        if proposal is not None:
+            return proposal.params[param_name]
         random = RandomSampler(seed=int(rng.integers(2**32)))
         return random.sample_independent(study, trial, param_name, param_distribution)
 
-    def _offspring(
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,  # noqa: ARG002  Optuna's signature
+    ) -> None:
+        """Refuse defaults that the parameters of a complete trial show to be mistaken; the trial keeps its result."""
+        if state == TrialState.COMPLETE:
+            check_values(self._defaults, trial.distributions)
+            check_names(self._defaults, trial, study.get_trials(deepcopy=False))
+
+    def _propose(
         self,
         history: History,
         number: int,
@@ -213,12 +232,13 @@ class WeightedParentSampler(BaseSampler):
         rng: np.random.Generator,
         *,
         together: bool,
-    ) -> Offspring | None:
-        """Propose an individual: a child of the best, else the defaults or a mutant of them, else nothing."""
+    ) -> Proposal | None:
+        """Propose an individual: an offspring of the best, else the defaults or a mutant of them, else nothing."""
+        check_values(self._defaults, search_space)
         if history.best(1, search_space):
             genes = Genes.of(search_space)
             gains = self._gains_of(genes)
-            children = self._strategy.children(history, genes, gains, number, rng, together=together)
+            offspring = self._strategy.offspring(history, genes, gains, number, rng, together=together)
         else:
             genes = Genes.of({name: d for name, d in search_space.items() if name in self._defaults})
             if not genes.distributions:
@@ -226,18 +246,18 @@ class WeightedParentSampler(BaseSampler):
             individual = self._strategy.individual(genes.encode(self._defaults), genes)
             params = genes.decode(individual)
             if not any(_agrees(trial, params) for trial in history.begun(number)):
-                return Offspring(params)
-            children = self._strategy.mutants(individual, genes, self._gains_of(genes), rng)
-        child = next(children)
-        if together and history.knows(genes, child.vector):  # if all are, the first is taken after all
-            child = next((other for other in children if not history.knows(genes, other.vector)), child)
-        params = genes.decode(child.vector)
-        return Offspring(
+                return Proposal(params)
+            offspring = self._strategy.mutants(individual, genes, self._gains_of(genes), rng)
+        chosen = next(offspring)
+        if together and history.knows(genes, chosen.vector):  # if all are, the first is taken after all
+            chosen = next((other for other in offspring if not history.knows(genes, other.vector)), chosen)
+        params = genes.decode(chosen.vector)
+        return Proposal(
             params,
-            child.parents,
-            _named(params, child.factors, 1.0),
-            _named(params, child.steps, 0.0),
-            child.fitted,
+            chosen.parents,
+            _named(params, chosen.factors, 1.0),
+            _named(params, chosen.steps, 0.0),
+            chosen.fitted,
         )
 
     def _gains_of(self, genes: Genes) -> NDArray[np.float64]:
@@ -274,16 +294,3 @@ def _named(names: Iterable[str], mutation: NDArray[np.float64] | None, neutral: 
     if mutation is None:
         return {}
     return {name: value for name, value in zip(names, mutation.tolist(), strict=True) if value != neutral}
-
-
-def _record(study: Study, trial: FrozenTrial, offspring: Offspring) -> None:
-    """Store an offspring's lineage with its trial, but of parameters that were enqueued."""
-    enqueued = trial.system_attrs.get("fixed_params", {})
-    if offspring.params.keys() <= enqueued.keys():
-        return
-    offspring = offspring.without(enqueued)
-    storage = study._storage
-    storage.set_trial_system_attr(trial._trial_id, LINEAGE, offspring.lineage())
-    words = str(offspring)
-    storage.set_trial_user_attr(trial._trial_id, _IN_WORDS, words)
-    trial.set_user_attr(_IN_WORDS, words)  # the running Trial shares this copy's attributes

@@ -79,15 +79,15 @@ def test_operator_replays_an_evolution_recorded_from_yolov5_7_0(evolve_v7: Path)
         drawn = draw_parent(weights, FixedUniform(record["u"]))
         assert drawn == record["rank"]
         factors = mutation_factors(gains, np.random.RandomState(record["np_seed"]), **CLASSIC)
-        child = multiply(rows[best[drawn], 7:], factors, low, high, decimals=5)
-        assert dict(zip(names, child.tolist(), strict=True)) == record["child"]
+        offspring = multiply(rows[best[drawn], 7:], factors, low, high, decimals=5)
+        assert dict(zip(names, offspring.tolist(), strict=True)) == record["child"]
 
 
 def test_first_individual_is_rounded_and_clipped_too() -> None:
-    child = multiply(
+    offspring = multiply(
         np.array([0.123456, 3.0]), np.ones(2), np.array([0.0, 0.0]), np.array([1.0, 2.0]), decimals=5
     )
-    assert child.tolist() == [0.12346, 2.0]
+    assert offspring.tolist() == [0.12346, 2.0]
 
 
 FITNESS = st.floats(-1e100, 1e100) | st.sampled_from([np.inf, -np.inf])
@@ -152,11 +152,11 @@ def test_gain_scales_a_genes_steps() -> None:
     assert factors[:, 1].std() / factors[:, 0].std() == pytest.approx(0.3, abs=0.02)
 
 
-def test_all_genes_of_a_child_share_one_step_size() -> None:
+def test_all_genes_of_an_offspring_share_one_step_size() -> None:
     rng = np.random.default_rng(0)
     settings = CLASSIC | {"clip": (0.0, 100.0), "mutation_prob": 1.0}
     steps = np.abs([mutation_factors(np.ones(200), rng, **settings) - 1 for _ in range(200)])
-    # With one uniform number per child the children's mean steps spread like U(0, 1): relative spread 0.58.
+    # With one uniform number per offspring the offspring's mean steps spread like U(0, 1): relative spread 0.58.
     assert np.std(steps.mean(axis=1)) / steps.mean() > 0.4
 
 

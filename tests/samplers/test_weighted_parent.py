@@ -97,10 +97,77 @@ def test_a_failed_default_is_not_repeated(kwargs: dict[str, Any]) -> None:
     assert ask(study).params != DEFAULTS
 
 
-def test_defaults_outside_the_space_are_moved_into_it(kwargs: dict[str, Any]) -> None:
+def test_the_mode_is_adaptive_unless_given() -> None:
+    def searched(**mode: Any) -> list[dict[str, Any]]:
+        study = study_of(WeightedParentSampler(seed=0, defaults=DEFAULTS, **mode))
+        study.optimize(objective, n_trials=20)
+        return [trial.params for trial in study.trials]
+
+    assert searched() == searched(mode="adaptive") != searched(mode="classic")
+
+
+def test_defaults_between_two_steps_are_moved_to_the_nearest(kwargs: dict[str, Any]) -> None:
     space = {"x": IntDistribution(1, 9, step=2), "y": FloatDistribution(0.0, 1.0, step=0.25)}
-    study = study_of(WeightedParentSampler(seed=0, defaults={"x": 99, "y": 0.6}, **kwargs))
+    study = study_of(WeightedParentSampler(seed=0, defaults={"x": 9, "y": 0.6}, **kwargs))
     assert ask(study, space).params == {"x": 9, "y": 0.5}
+
+
+MISTAKEN: list[tuple[BaseDistribution, Any, str]] = [
+    (FloatDistribution(0.0, 1.0), 1.1, "a number from 0 to 1, got 1.1"),
+    (FloatDistribution(1e-5, 1e-1, log=True), 0.0, "a number from 1e-05 to 0.1, got 0.0"),
+    (FloatDistribution(0.0, 1.0), math.nan, "got nan"),
+    (FloatDistribution(0.0, 1.0), "0.5", "got '0.5'"),
+    (IntDistribution(1, 9, step=2), 99, "a number from 1 to 9, got 99"),
+    (CategoricalDistribution(("sgd", "adam")), "adan", r"one of \('sgd', 'adam'\), got 'adan'"),
+]
+
+
+@pytest.mark.parametrize(("distribution", "default", "message"), MISTAKEN)
+@pytest.mark.parametrize("n_finished", [0, 1])
+def test_a_default_outside_its_range_is_refused(
+    kwargs: dict[str, Any], distribution: BaseDistribution, default: Any, message: str, n_finished: int
+) -> None:
+    before = study_of(optuna.samplers.RandomSampler(seed=0))
+    for _ in range(n_finished):
+        before.tell(ask(before, {"z": distribution}), 1.0)
+    study = study_of(WeightedParentSampler(seed=0, defaults={"z": default}, **kwargs), *before.trials)
+    with pytest.raises(
+        ValueError, match="expected the default of 'z' to be " + ".*" * (message[0] == "g") + message
+    ):
+        ask(study, {"z": distribution})
+
+
+def test_a_default_outside_a_single_value_is_refused_after_the_trial(kwargs: dict[str, Any]) -> None:
+    space: dict[str, BaseDistribution] = {**XY, "z": FloatDistribution(2.0, 2.0)}
+    study = study_of(WeightedParentSampler(seed=0, defaults={"z": 5.0}, **kwargs))
+    trial = ask(study, space)
+    with pytest.raises(ValueError, match=r"'z' to be a number from 2 to 2, got 5\.0"):
+        study.tell(trial, 1.0)
+
+
+def test_a_default_for_an_unknown_name_is_refused_and_the_result_kept(kwargs: dict[str, Any]) -> None:
+    study = study_of(WeightedParentSampler(seed=0, defaults={"x": 1.0, "yy": 2.0, "?": 0}, **kwargs))
+    trial = ask(study)
+    with pytest.raises(ValueError, match=r"got '\?', 'yy' \(did you mean 'y'\?\); correct the name"):
+        study.tell(trial, 1.0)
+    assert study.trials[0].state == TrialState.COMPLETE
+
+
+def test_a_name_that_a_failed_trial_lacks_is_not_unknown(kwargs: dict[str, Any]) -> None:
+    study = study_of(WeightedParentSampler(seed=0, defaults=DEFAULTS, **kwargs))
+    study.tell(study.ask({"x": XY["x"]}), state=TrialState.FAIL)
+    study.tell(ask(study), 1.0)
+    assert study.trials[1].params.keys() == DEFAULTS.keys()
+
+
+def test_a_default_of_another_branch_is_only_warned_of(kwargs: dict[str, Any]) -> None:
+    defaults = {"optimizer": "sgd", "sgd": 0.2, "adam": 0.7}
+    study = study_of(WeightedParentSampler(seed=0, defaults=defaults, **kwargs))
+    trial = study.ask()
+    trial.suggest_float(trial.suggest_categorical("optimizer", ["sgd", "adam"]), 0, 1)
+    with pytest.warns(UserWarning, match=r"got 'adam'.* a branch not yet taken"):
+        study.tell(trial, 1.0)
+    assert trial.params == {"optimizer": "sgd", "sgd": 0.2}
 
 
 def test_a_parameter_without_default_is_drawn_at_random(kwargs: dict[str, Any]) -> None:
@@ -118,8 +185,8 @@ def test_a_parameter_without_default_is_drawn_at_random(kwargs: dict[str, Any]) 
 def test_the_best_trial_is_the_parent(direction: str, best: int) -> None:
     sampler = WeightedParentSampler(mode="classic", seed=0, n_parents=1)
     study = study_of(sampler, finished(1.0, x=1.0, y=1.0), finished(2.0, x=2.0, y=2.0), direction=direction)
-    child = ask(study)
-    assert parents_of(study, child.number) == [best]
+    offspring = ask(study)
+    assert parents_of(study, offspring.number) == [best]
 
 
 @pytest.mark.parametrize("origin", ["enqueued", "added", "random sampler"])
@@ -132,10 +199,10 @@ def test_trials_of_any_origin_become_parents(kwargs: dict[str, Any], origin: str
             study.enqueue_trial({"x": 3.0, "y": 4.0})
         study.tell(ask(study), 1.0)
     study.sampler = WeightedParentSampler(seed=0, **kwargs)
-    child = ask(study)
-    assert parents_of(study, child.number) == [0]
+    offspring = ask(study)
+    assert parents_of(study, offspring.number) == [0]
     parent = study.trials[0].params
-    assert all(0.3 * parent[name] <= child.params[name] <= 3 * parent[name] for name in "xy")
+    assert all(0.3 * parent[name] <= offspring.params[name] <= 3 * parent[name] for name in "xy")
 
 
 def test_failed_trials_are_never_parents(kwargs: dict[str, Any]) -> None:
@@ -195,7 +262,7 @@ def test_the_least_violation_leads_while_nothing_is_feasible() -> None:
     assert parents_of(study, ask(study).number) == [1]
 
 
-# Children
+# Offspring
 
 
 def mixed_space(draw: Callable[[Any], Any]) -> dict[str, BaseDistribution]:
@@ -225,13 +292,13 @@ def test_every_relative_value_is_inside_its_distribution(data: st.DataObject) ->
             study.tell(trial, data.draw(st.floats(-10, 10)))
         asking = running(study)
         relative = sampler.infer_relative_search_space(study, asking)
-        child = sampler.sample_relative(study, asking, relative)
-        assert child.keys() == relative.keys() == {name for name, d in space.items() if not d.single()}
-        for name, value in child.items():
+        offspring = sampler.sample_relative(study, asking, relative)
+        assert offspring.keys() == relative.keys() == {name for name, d in space.items() if not d.single()}
+        for name, value in offspring.items():
             assert space[name]._contains(space[name].to_internal_repr(value)), (name, value)
 
 
-def test_children_are_rounded_to_five_decimals() -> None:
+def test_offspring_are_rounded_to_five_decimals() -> None:
     study = study_of(WeightedParentSampler(mode="classic", seed=0), finished(1.0, x=1.23456, y=2.34567))
     assert all(value == round(value, 5) for value in ask(study).params.values())
 
@@ -239,9 +306,9 @@ def test_children_are_rounded_to_five_decimals() -> None:
 def test_frozen_parameters_keep_their_parents_value(kwargs: dict[str, Any]) -> None:
     sampler = WeightedParentSampler(seed=0, gains={"x": 0}, **kwargs)
     study = study_of(sampler, finished(1.0, x=3.12345, y=4.0))
-    children = [ask(study).params for _ in range(10)]
-    assert {child["x"] for child in children} == {3.12345}
-    assert len({child["y"] for child in children}) == 10
+    offspring = [ask(study).params for _ in range(10)]
+    assert {one["x"] for one in offspring} == {3.12345}
+    assert len({one["y"] for one in offspring}) == 10
 
 
 def test_running_and_finished_individuals_are_not_repeated(kwargs: dict[str, Any]) -> None:
@@ -257,7 +324,7 @@ def test_running_and_finished_individuals_are_not_repeated(kwargs: dict[str, Any
     assert len({(20, 10), *individuals}) == 9
 
 
-def test_an_exhausted_space_still_gives_children(kwargs: dict[str, Any]) -> None:
+def test_an_exhausted_space_still_gives_offspring(kwargs: dict[str, Any]) -> None:
     space: dict[str, BaseDistribution] = {"x": CategoricalDistribution((False, True))}
     study = study_of(WeightedParentSampler(seed=0, **kwargs))
     for _ in range(6):
@@ -364,7 +431,7 @@ def test_twenty_trials_equal_twelve_and_then_eight_in_new_processes(
     assert [t.params for t in resumed.trials] == [t.params for t in straight.trials]
 
 
-def test_two_workers_with_one_seed_propose_different_children(kwargs: dict[str, Any]) -> None:
+def test_two_workers_with_one_seed_propose_different_offspring(kwargs: dict[str, Any]) -> None:
     storage = optuna.storages.InMemoryStorage()
     workers = [
         optuna.create_study(
@@ -411,7 +478,7 @@ def test_one_sampler_serves_several_studies(kwargs: dict[str, Any]) -> None:
 
 
 def test_order_of_finishing_does_not_matter(kwargs: dict[str, Any]) -> None:
-    def child(order: tuple[int, ...]) -> dict[str, float]:
+    def offspring(order: tuple[int, ...]) -> dict[str, float]:
         study = study_of(WeightedParentSampler(seed=0, defaults=DEFAULTS, **kwargs))
         trials = [ask(study) for _ in order]
         for i in order:
@@ -419,7 +486,7 @@ def test_order_of_finishing_does_not_matter(kwargs: dict[str, Any]) -> None:
             study.sampler.infer_relative_search_space(study, study.get_trials()[-1])
         return ask(study).params
 
-    assert child((0, 1, 2, 3)) == child((3, 1, 0, 2))
+    assert offspring((0, 1, 2, 3)) == offspring((3, 1, 0, 2))
 
 
 # Lineage
