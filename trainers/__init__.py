@@ -5,7 +5,8 @@ command line, `--trainer my_package.my_module:train`. Its module may also offer:
 
     Settings   frozen dataclass: the trainer's own options; `train` then takes `settings=`. A field's metadata
                {"help": …} is what `hypevo trainer NAME` lists, {"hidden": True} leaves out a field that is no
-               option; `__post_init__` raises ValueError
+               option, {"changes_results": False} marks one that a study may change when it goes on;
+               `__post_init__` raises ValueError
     METRICS    tuple of the names that `train` returns
     PRELOAD    tuple of module names worth importing once before trainings are forked
     check      (settings, hyp, space) -> list of ("error" | "warning" | "note", message), before any training; one with
