@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hypevo.protocol import Failure, Outcome
+from hypevo.study.attributes import SEED_NOISE
 from samplers import noise
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Budget:
         self._began = math.nan  # by the monotonic clock
         self._failures_in_a_row = 0
         self._scatter = (0, math.nan)  # generations, and the scatter of fitness that they showed
+        self._whence = ""  # what the noise is taken from
         self.spent = ""
         self.failed = False
 
@@ -78,12 +80,21 @@ class Budget:
         stale = self._tally.stale(gain)
         if stale < patience:
             return ""
-        what = f"{gain:.2g}, the scatter of fitness near the best," if least is None else f"{gain:g}"
+        what = f"{gain:g}" if least is not None else f"{gain:.2g}, {self._whence},"
         return f"no gain of more than {what} in {stale} generations"
 
     def _noise(self) -> float:
-        """The standard deviation of fitness near the best; nan while too few trials are known to tell."""
+        """The larger of two standard deviations of fitness, as far as they are known; nan while neither is.
+
+        Near the best, with the seeds of the search; and of the default over fresh seeds, which `hypevo confirm` leaves.
+        One fixed seed shows the smaller part of a training's noise.
+        """
         generations = self._tally.generations
         if self._scatter[0] != generations:
             self._scatter = (generations, noise(self._study))
-        return self._scatter[1]
+        near, seeds = self._scatter[1], float(self._study.user_attrs.get(SEED_NOISE, math.nan))
+        if math.isnan(near) or seeds > near:
+            self._whence = "the scatter of the default over fresh seeds"
+            return seeds
+        self._whence = "the scatter of fitness near the best"
+        return near

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 from hypevo.files import write_atomically
@@ -25,6 +25,7 @@ from hypevo.protocol import Hyp, InputError, Metrics, Outcome, WorkError
 from hypevo.results.evolve_csv import Row
 from hypevo.results.hyp_file import write_hyp_confirmed
 from hypevo.retraining.verdict import Verdict, error_of_look, judge
+from hypevo.study.attributes import SEED_NOISE
 from hypevo.study.exports import CONFIRMED
 from hypevo.study.identity import identity_of
 from hypevo.study.lease import lock
@@ -57,6 +58,7 @@ class Confirmation:
         verdicts: One for each candidate; none after an interruption.
         interrupted: Whether the user stopped it.
         undelivered: Trainings that MLflow has not got.
+        seed_noise: Standard deviation of the default's fitness over the seeds; nan for fewer than three.
     """
 
     study: str
@@ -67,6 +69,7 @@ class Confirmation:
     verdicts: tuple[Verdict, ...]
     interrupted: bool
     undelivered: int
+    seed_noise: float = math.nan
 
     def to_dict(self) -> dict[str, Any]:
         """The confirmation for JSON."""
@@ -162,7 +165,10 @@ def confirm(settings: ConfirmSettings, watcher: Watcher) -> Confirmation:
         candidates.append(_Candidate(RECOMMENDED, {**plan.hyp, **recommend(study)}))
     folder = study_folder(study, settings.out)
     with lock(folder / "confirm", study.study_name):  # two would empty each other's folders
-        return _confirm(settings, study.study_name, plan, candidates, folder, watcher)
+        confirmation = _confirm(settings, study.study_name, plan, candidates, folder, watcher)
+    if not settings.options and not math.isnan(confirmation.seed_noise):  # of trainings as the study's own
+        study.set_user_attr(SEED_NOISE, confirmation.seed_noise)
+    return confirmation
 
 
 def _confirm(
@@ -219,7 +225,7 @@ def _confirm(
         backend.close()
     complete = not (end.interrupted or end.unscored)
     verdicts: tuple[Verdict, ...] = ()
-    look = 0
+    look, seed_noise = 0, math.nan
     if complete:
         look = _look(folder, settings.seeds, [candidate.key for candidate in candidates])
         error = error_of_look(look) / len(candidates)
@@ -227,6 +233,8 @@ def _confirm(
             key: {seed: _fitness(training.record) for (of, seed), training in trainings.items() if of == key}
             for key in {candidate.key for candidate in (default, *candidates)}
         }
+        known = [value for value in scores[default.key].values() if value is not None]
+        seed_noise = stdev(known) if len(known) >= 3 else math.nan
         verdicts = tuple(
             replace(
                 judge(
@@ -249,7 +257,15 @@ def _confirm(
             f"{end.unscored}; nothing is lost: correct the function and run the same command again"
         )
     confirmation = Confirmation(
-        study, folder, settings.seeds, inspection.settings, look, verdicts, end.interrupted, undelivered
+        study,
+        folder,
+        settings.seeds,
+        inspection.settings,
+        look,
+        verdicts,
+        end.interrupted,
+        undelivered,
+        seed_noise,
     )
     if complete:
         write_atomically(folder / VERDICT, json.dumps(confirmation.to_dict(), indent=1))

@@ -26,6 +26,8 @@ SECONDS, DEVICE_SECONDS = (
 ENDED_AS = "ended_as"  # how many trials had ended before it: clocks may be set back
 RUN, LINEAGE = "mlflow_run_id", "lineage"
 
+SEED_NOISE = "seed_noise"  # of a study: standard deviation of the default's fitness over fresh seeds
+
 _METRIC = "metrics/"
 _LONGEST = 200  # characters of a metric's name that any database takes
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")

@@ -146,6 +146,17 @@ def test_a_fitness_of_zero_is_a_fitness(toy, evolution, arena):
 
 
 @pytest.mark.slow
+def test_patience_counts_no_gain_that_fresh_seeds_could_give(toy, evolution, arena):
+    toy((0.50003, 0.5), (0.50006, 0.5))
+    assert confirmed(evolution, seeds=5)[0].seed_noise > 0.0001
+    summary = evolution(
+        50, trainer="toy:train", space=Path("space.yaml"), hyp="hyp.yaml", fitness="score", patience=2
+    )
+    assert "the scatter of the default over fresh seeds, in 2 generations" in summary.stopped
+    assert summary.done == 3
+
+
+@pytest.mark.slow
 def test_data_that_has_changed_is_another_confirmation(evolution, arena):
     data = arena / "data.yaml"
     data.write_text("first")
