@@ -6,11 +6,9 @@ wants the same. What the results mean is in `hypevo.retraining.verdict`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -21,9 +19,10 @@ from hypevo.messages import refuse
 from hypevo.problem.fitness import parse_fitness
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import ConfirmSettings
-from hypevo.protocol import Hyp, InputError, Metrics, Outcome, WorkError
+from hypevo.protocol import InputError, WorkError
 from hypevo.results.evolve_csv import Row
 from hypevo.results.hyp_file import write_hyp_confirmed
+from hypevo.retraining.candidates import Candidate, CandidateTrainings, digest, fitness_of, training_of
 from hypevo.retraining.verdict import Verdict, error_of_look, judge
 from hypevo.study.attributes import SEED_NOISE
 from hypevo.study.exports import CONFIRMED
@@ -35,7 +34,6 @@ from hypevo.tracking.provenance import provenance
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import child, make_backend
-from hypevo.trainings.record import Record
 from hypevo.trainings.slots import Slots, Training, Work
 from hypevo.trainings.watch import Watcher
 from samplers import recommend
@@ -84,67 +82,6 @@ class Confirmation:
         }
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """A point that is trained with every fresh seed; its name is what people call it."""
-
-    name: str
-    hyp: Hyp
-    search_fitness: float = math.nan
-
-    @property
-    def key(self) -> str:
-        """The same for the same hyperparameters, whatever they are called."""
-        return _digest(dict(sorted(self.hyp.items())))
-
-
-class _Trainings:
-    """The trainings of a confirmation, as the source of the loop."""
-
-    def __init__(self, trainings: Sequence[Training], tracker: Tracker, watcher: Watcher) -> None:
-        self._all = trainings
-        self._waiting = deque(training for training in trainings if _is_open(training.record))
-        self._tracker = tracker
-        self._watcher = watcher
-
-    @property
-    def done(self) -> int:
-        return sum(training.record.result is not None for training in self._all)
-
-    def unscored(self) -> Iterable[tuple[Training, Outcome]]:
-        return [
-            (training, outcome) for training in self._all if (outcome := training.record.unscored) is not None
-        ]
-
-    def stopped(self) -> bool:
-        return False
-
-    def next(self, active: int) -> Training | None:  # noqa: ARG002 - all of them are wanted
-        while self._waiting:
-            training = self._waiting.popleft()
-            if _is_open(training.record):  # else it was scored meanwhile
-                return training
-        return None
-
-    def begun(self, training: Training) -> None:
-        self._tracker.update(training.record)
-
-    def reported(self, training: Training, step: int, metrics: Metrics, fitness: float) -> bool:  # noqa: ARG002
-        self._tracker.update(training.record)
-        return False
-
-    def lost(self, training: Training, outcome: Outcome) -> None:
-        """The loop counts it."""
-
-    def ended(self, training: Training, outcome: Outcome, fitness: float | None) -> None:  # noqa: ARG002
-        self._tracker.update(training.record)
-        self._watcher.advanced(done=self.done, best=None, best_number=None)
-
-    def catch_up(self) -> None:
-        for message in self._tracker.notices():
-            self._watcher.message(message)
-
-
 def confirm(settings: ConfirmSettings, watcher: Watcher) -> Confirmation:
     """Train what has not been trained yet, and judge. Interrupted, the same call goes on where it was.
 
@@ -158,11 +95,11 @@ def confirm(settings: ConfirmSettings, watcher: Watcher) -> Confirmation:
     if not best:
         raise InputError(f"study «{study.study_name}» has no finished trial yet")
     candidates = [
-        _Candidate(f"trial {trial.number}", {**plan.hyp, **trial.params}, _number(trial.value))
+        Candidate(f"trial {trial.number}", {**plan.hyp, **trial.params}, _number(trial.value))
         for trial in best
     ]
     if settings.recommended:
-        candidates.append(_Candidate(RECOMMENDED, {**plan.hyp, **recommend(study)}))
+        candidates.append(Candidate(RECOMMENDED, {**plan.hyp, **recommend(study)}))
     folder = study_folder(study, settings.out)
     with lock(folder / "confirm", study.study_name):  # two would empty each other's folders
         confirmation = _confirm(settings, study.study_name, plan, candidates, folder, watcher)
@@ -175,7 +112,7 @@ def _confirm(
     settings: ConfirmSettings,
     study: str,
     plan: Plan,
-    candidates: Sequence[_Candidate],
+    candidates: Sequence[Candidate],
     home: Path,
     watcher: Watcher,
 ) -> Confirmation:
@@ -191,18 +128,18 @@ def _confirm(
         prepared: child.Prepared = backend.call(child.prepare, plan.trainer, inspection.settings, cache)
         fitness = parse_fitness(plan.fitness, inspection.metrics)
         identity = identity_of(inspection.settings, prepared.fingerprint)
-        folder = home / f"confirm-{_digest(identity)[:8]}"
+        folder = home / f"confirm-{digest(identity)[:8]}"
         folder.mkdir(parents=True, exist_ok=True)
-        default = _Candidate(DEFAULT, plan.hyp)
+        default = Candidate(DEFAULT, plan.hyp)
         trainings = {
-            (candidate.key, seed): _training(folder, candidate, seed)
+            (candidate.key, seed): training_of(folder, candidate, seed)
             for seed in range(
                 plan.seed + FRESH, plan.seed + FRESH + settings.seeds
             )  # pairs are complete early
             for candidate in (*reversed(candidates), default)  # of equal ones the default gives the name
         }
         tracker = _tracker(settings, study, plan, prepared, folder, watcher)
-        source = _Trainings(list(trainings.values()), tracker, watcher)
+        source = CandidateTrainings(list(trainings.values()), tracker, watcher)
         work = Work(
             plan.trainer,
             prepared.settings,
@@ -230,7 +167,9 @@ def _confirm(
         look = _look(folder, settings.seeds, [candidate.key for candidate in candidates])
         error = error_of_look(look) / len(candidates)
         scores = {
-            key: {seed: _fitness(training.record) for (of, seed), training in trainings.items() if of == key}
+            key: {
+                seed: fitness_of(training.record) for (of, seed), training in trainings.items() if of == key
+            }
             for key in {candidate.key for candidate in (default, *candidates)}
         }
         known = [value for value in scores[default.key].values() if value is not None]
@@ -271,22 +210,6 @@ def _confirm(
         write_atomically(folder / VERDICT, json.dumps(confirmation.to_dict(), indent=1))
         _write_winner(home / CONFIRMED, confirmation, candidates, trainings, watcher)
     return confirmation
-
-
-def _training(folder: Path, candidate: _Candidate, seed: int) -> Training:
-    """One training of a candidate; its folder and number stay the same when more candidates or seeds are asked for."""
-    name = f"hyp-{candidate.key[:10]}-seed-{seed}"
-    number = int(hashlib.sha256(name.encode()).hexdigest()[:12], 16)
-    record = Record(folder / name, number)
-    return Training(
-        number=number,
-        name=f"{candidate.name} · seed {seed}",
-        record=record,
-        hyp=candidate.hyp,
-        seed=seed,
-        tags={"hypevo.kind": "confirm", "hypevo.candidate": candidate.name},
-        attempt=int(record.details.get("attempt", 0)),
-    )
 
 
 def _tracker(
@@ -333,7 +256,7 @@ def _look(folder: Path, seeds: int, keys: Sequence[str]) -> int:
 def _write_winner(
     path: Path,
     confirmation: Confirmation,
-    candidates: Sequence[_Candidate],
+    candidates: Sequence[Candidate],
     trainings: Mapping[tuple[str, int], Training],
     watcher: Watcher,
 ) -> None:
@@ -345,7 +268,7 @@ def _write_winner(
             watcher.message(f"withdrawn: {path}; the verdict that it stood for no longer holds")
         return
     hyp = next(candidate.hyp for candidate in candidates if candidate.name == winner.candidate)
-    key = _Candidate(winner.candidate, hyp).key
+    key = Candidate(winner.candidate, hyp).key
     results = [training.record.result for (of, _), training in trainings.items() if of == key]
     metrics = [result.metrics for result in results if result is not None and result.failure is None]
     means = {name: fmean(values[name] for values in metrics if name in values) for name in metrics[0]}
@@ -357,22 +280,5 @@ def _write_winner(
     write_hyp_confirmed(path, row, verdict=str(winner), conditions=", ".join(conditions))
 
 
-def _is_open(record: Record) -> bool:
-    """Whether a training has to run: it has not ended, or was lost through no fault of its hyperparameters."""
-    result = record.result
-    if result is None:
-        return record.unscored is None
-    return result.failure is not None and result.failure.lost
-
-
-def _fitness(record: Record) -> float | None:
-    result = record.result
-    return None if result is None else result.fitness
-
-
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(dict(content), sort_keys=True).encode()).hexdigest()

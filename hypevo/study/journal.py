@@ -144,7 +144,7 @@ def _held(lock: JournalFileOpenLock) -> Iterator[None]:
 def _content(line: bytes) -> dict[str, Any] | None:
     try:
         content = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     whole = isinstance(content, dict) and isinstance(content.get("op_code"), int) and "worker_id" in content
     return content if whole else None
@@ -159,6 +159,7 @@ def _refuse_other_files(path: Path) -> None:
     """Raise a ValueError for a file that is no journal, before anything is done to it."""
     with path.open("rb") as file:
         begun = file.read(LONGEST_LINE)
-    lines = begun.split(b"\n")
-    if begun.strip(b"\0") and not any(_BEGIN[:2] in line[:2] or _BEGIN in line for line in lines):
+    *lines, last = begun.split(b"\n")
+    cut_off = not lines and (last.startswith(_BEGIN) or _BEGIN.startswith(last))  # in its first line
+    if begun.strip(b"\0") and not cut_off and all(_content(line) is None for line in lines):
         raise ValueError("no line in it is one that Optuna writes")

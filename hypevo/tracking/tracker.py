@@ -52,7 +52,7 @@ class Tracker:
         self._early: list[str] = []  # notices from before the first delivery
         self._tell = tell
         self._runs: Runs | None = None
-        self._curve: dict[int, tuple[int, dict[str, float]]] = {}  # steps of the study itself, to be sent
+        self._curve: dict[int, Any] = {}  # steps of the study itself that are to be sent: time, metrics
         self._lock = threading.Lock()
         self._refused: set[int] = set()  # trials whose run MLflow will not change, as one that was deleted
         self._outbox = Outbox("MLflow", self._send)
@@ -282,9 +282,7 @@ class Tracker:
 
     def _send_curve(self) -> None:
         with self._lock:
-            steps: list[Step] = [
-                (step, time_ms, values) for step, (time_ms, values) in sorted(self._curve.items())
-            ]
+            steps: list[Step] = [(step, *sent) for step, sent in sorted(self._curve.items())]
         self._opened.log_steps(self.parent, steps)
         with self._lock:
             for step, _, _ in steps:

@@ -66,6 +66,11 @@ def environment(device: str, threads: int | None) -> dict[str, str]:
     return variables | {"CUDA_VISIBLE_DEVICES": ""}
 
 
+def cpus() -> int:
+    """CPUs this process may use: a container or Slurm may give fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _cuda_devices(environ: Mapping[str, str] = os.environ) -> list[str]:
     """What CUDA_VISIBLE_DEVICES lists, else every device of `nvidia-smi`; no torch needed."""
     if "CUDA_VISIBLE_DEVICES" in environ:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 import uuid
@@ -17,21 +16,20 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from hypevo.protocol import Failure, InputError, Job, Outcome, WorkError
-from hypevo.trainings import child
 from hypevo.trainings.backend import Events, Slot
 from hypevo.trainings.devices import environment
-from hypevo.trainings.offspring import MARK, kill_offspring
+from hypevo.trainings.offspring import MARK, kill_family, kill_offspring
+from hypevo.trainings.process import call, enter, train
 from hypevo.trainings.record import LOG
 
 DAY = 86400.0  # seconds: the system takes no longer waits than some weeks
 FAREWELL = 10.0  # seconds a process may take to end after its last word: some hang, and hold the device
 TRAINER, PRELOAD = "HYPEVO_PRELOAD_TRAINER", "hypevo.trainings.preload"  # the module is for the server alone
-_MOST_EPOCHS = 2**31  # MLflow keeps an epoch's number in a database
 _SERVER_DIED = 255  # what multiprocessing makes of a child whose server is gone; the child may still live
 
 
@@ -68,7 +66,7 @@ class LocalBackend:
         job.out.mkdir(parents=True, exist_ok=True)
         variables = environment(job.device, job.threads)
         try:
-            process = _Process(self._context, _train, (job,), variables, job.out / LOG)
+            process = _Process(self._context, train, (job,), variables, job.out / LOG)
         except (OSError, EOFError) as error:  # no more processes, or the server of the children was killed
             future.set_result(Outcome(failure=Failure.KILLED, reason=f"no process for it: {error!r}"))
             return future
@@ -99,7 +97,7 @@ class LocalBackend:
             WorkError: the function failed otherwise, or its process died.
         """
         variables = environment("cpu" if slot is None else slot.device, None)
-        process = _Process(self._context, _call, (function, args), variables, None)
+        process = _Process(self._context, call, (function, args), variables, None)
         try:
             while (message := process.receive(None)) is not None:
                 kind, *content = message
@@ -141,7 +139,7 @@ class _Process:
         self.connection, theirs = context.Pipe(duplex=False)
         self._mark = str(log.parent) if log is not None else f"call-{uuid.uuid4().hex}"
         self.process = context.Process(
-            target=_enter, args=(theirs, {**variables, MARK: self._mark}, log, target, args), daemon=False
+            target=enter, args=(theirs, {**variables, MARK: self._mark}, log, target, args), daemon=False
         )
         self.failure: Failure | None = None
         self.started = time.monotonic()
@@ -165,6 +163,8 @@ class _Process:
     def stop(self, failure: Failure) -> None:
         """Kill the process and everything it started."""
         self.failure = self.failure or failure
+        if self.process.pid is not None:
+            kill_family(self.process.pid)
         self._kill_group()
         self.process.kill()  # also the one that had not yet made its own group
 
@@ -232,84 +232,3 @@ def _outcome(process: _Process, events: Events, timeout: float | None) -> Outcom
             reason = f"stopped after {timeout:g} s"
         outcome = Outcome(failure=failure, reason=reason)
     return Outcome(outcome.metrics, outcome.failure, outcome.reason, seconds)
-
-
-def _enter(
-    connection: Connection,
-    variables: dict[str, str],
-    log: Path | None,
-    target: Callable[..., None],
-    args: tuple[Any, ...],
-) -> None:
-    """First steps of a child: own group, own log, die with the parent; then the work."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
-    if hasattr(os, "setsid"):
-        os.setsid()
-    threading.Thread(
-        target=_die_with_parent, args=(variables[MARK],), name="parent watch", daemon=True
-    ).start()
-    if log is not None:
-        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(file, 1)
-        os.dup2(file, 2)
-    os.environ.update(variables)
-    os.environ.pop(
-        "MLFLOW_RUN_ID", None
-    )  # the run belongs to the driver; a trainer that logs must not write into it
-    torch = sys.modules.get("torch")
-    if torch is not None and "OMP_NUM_THREADS" in variables:
-        torch.set_num_threads(int(variables["OMP_NUM_THREADS"]))  # imported before the variable was set
-    target(connection, *args)
-    connection.close()
-
-
-def _die_with_parent(mark: str) -> None:
-    """Ends this process and all it started when the driver ends, however it ends.
-
-    PR_SET_PDEATHSIG would watch the fork server instead of the driver.
-    """
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-    wait([parent.sentinel])
-    kill_offspring(mark)
-    if hasattr(os, "killpg"):
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
-
-
-def _lock() -> Any:
-    """A lock for this process and those forked from it."""
-    methods = multiprocessing.get_all_start_methods()
-    return multiprocessing.get_context("fork" if "fork" in methods else "spawn").Lock()
-
-
-def _train(connection: Connection, job: Job) -> None:
-    turn = _lock()  # reports may come from threads, and from processes that the training forks
-
-    def report(metrics: Mapping[str, float], *, step: int) -> None:
-        if not 0 <= step < _MOST_EPOCHS:
-            raise ValueError(f"report() was given step={step}; expected the epoch, counted from 0")
-        values = child.numbers(metrics, "report() was given")
-        with turn:
-            connection.send(("report", int(step), values))
-
-    _answer(connection, child.train, job, report)
-
-
-def _call(connection: Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    _answer(connection, function, *args)
-
-
-def _answer(connection: Connection, function: Callable[..., Any], *args: Any) -> None:
-    """Send what the function returned, or how it failed; the traceback goes to the log."""
-    try:
-        connection.send(("done", function(*args)))
-    except InputError as error:
-        connection.send(("input", str(error)))
-    except Exception as error:  # noqa: BLE001 - every failure of a trainer is an outcome
-        sys.excepthook(type(error), error, error.__traceback__)
-        sys.stderr.flush()
-        connection.send(("failed", *child.failure_of(error)))

@@ -1,35 +1,51 @@
-"""What a trial has started, found again wherever it went: in sessions of its own, and without its parents.
+"""What a training has started, found again wherever it went: in sessions of its own, and without its parents.
 
-A trial's process carries its folder in an environment variable, and so does every program started below it (torchrun's
-workers, a data server). Only a process that leaves its group without starting a program, by a bare `fork`, escapes.
+A training's process carries its folder in an environment variable, and so does every program that it starts (torchrun's
+workers, a data server). Only a process that leaves its family by a bare `fork`, without starting a program, escapes.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 from contextlib import suppress
-from pathlib import Path
+
+import psutil
 
 MARK = "HYPEVO_TRIAL"
 
 
 def kill_offspring(mark: str) -> None:
-    """Kill every program whose mark is this one, or a folder inside it; on systems with /proc."""
+    """Kill every program whose mark is this one, or a folder inside it."""
     killed: set[int] = {os.getpid()}
-    while fresh := _marked(mark) - killed:  # again: one may have been starting another meanwhile
-        for pid in fresh:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        killed |= fresh
+    while fresh := {pid: process for pid, process in _marked(mark).items() if pid not in killed}:
+        for process in fresh.values():  # and again: one may have been starting another meanwhile
+            _kill(process)
+        killed |= fresh.keys()
 
 
-def _marked(mark: str) -> set[int]:
-    ours = f"{MARK}={mark}".encode()
-    found = set()
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended, or is another user's
-            variables = (entry / "environ").read_bytes().split(b"\0")
-            if any(variable == ours or variable.startswith(ours + b"/") for variable in variables):
-                found.add(int(entry.name))
+def kill_family(pid: int) -> None:
+    """Kill a process and all below it, those too that have not yet become the program that they were started for."""
+    try:
+        process = psutil.Process(pid)
+        with suppress(psutil.Error):
+            process.suspend()  # it must not start another one meanwhile
+        family = [*process.children(recursive=True), process]
+    except psutil.Error:  # it has ended
+        return
+    for one in family:
+        _kill(one)
+
+
+def _kill(process: psutil.Process) -> None:
+    with suppress(psutil.Error):
+        process.kill()
+
+
+def _marked(mark: str) -> dict[int, psutil.Process]:
+    found = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):  # it has ended, or is another user's
+            value = process.environ().get(MARK, "")
+            if value == mark or value.startswith((f"{mark}/", f"{mark}\\")):
+                found[process.pid] = process
     return found

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import queue
 import time
 from collections import deque
@@ -21,6 +20,7 @@ from hypevo.interrupts import asked_first
 from hypevo.problem.fitness import Fitness
 from hypevo.protocol import Failure, Hyp, Job, Metrics, Outcome, WorkError
 from hypevo.trainings.backend import Backend, Slot
+from hypevo.trainings.devices import cpus
 from hypevo.trainings.record import Record
 from hypevo.trainings.watch import Watcher
 
@@ -218,11 +218,10 @@ class Slots:
             seed=training.seed,
             device=slot.device,
             settings=self._work.settings,
-            threads=max(1, _cpus() // slots) if slots > 1 else None,
+            threads=max(1, cpus() // slots) if slots > 1 else None,
             timeout=self._work.timeout,
         )
-        if math.isnan(self._began):
-            self._began = time.monotonic()
+        self._began = time.monotonic() if math.isnan(self._began) else self._began
         reports = _Reports(self._events, training.number)
         future = self._backend.submit(job, reports)
         self._active[training.number] = _Active(training, slot, future)
@@ -297,11 +296,5 @@ class Slots:
     def _tell(
         self, training: Training, outcome: Outcome, fitness: float | None, *, again: bool = False
     ) -> None:
-        self._watcher.ended(
-            training.number, name=training.name, fitness=fitness, outcome=outcome, again=again
-        )
-
-
-def _cpus() -> int:
-    """CPUs this process may use: a container or Slurm may give fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        number, name = training.number, training.name
+        self._watcher.ended(number, name=name, fitness=fitness, outcome=outcome, again=again)

@@ -50,7 +50,7 @@ def test_curves_and_axes_bear_the_names_that_a_trial_s_run_has_in_mlflow(arena):
     tracker.open(None, experiment=None, params={}, tags={}, dataset=None)
     record = Record(arena / "trials" / "0000", 0)
     record.start(dict.fromkeys(genes, 0.5), {"attempt": 1})
-    record.finish(Outcome(dict.fromkeys(names, 0.5)), 0.5)
+    record.end(Outcome(dict.fromkeys(names, 0.5)), 0.5)
     tracker.update(record)
     assert tracker.close("FINISHED", "complete") == 0
     run = Store.default().client().get_run(tracker.run_id(0))

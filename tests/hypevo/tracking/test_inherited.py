@@ -102,7 +102,7 @@ def test_a_single_training_takes_the_run_that_was_made_for_it_alone(arena, clien
     tracker.open_single("e", None)
     record = Record(arena / "once", 0)
     record.start({"lr0": 0.01}, {"attempt": 1})
-    record.finish(Outcome({"mAP_0.5": 0.5}), 0.5)
+    record.end(Outcome({"mAP_0.5": 0.5}), 0.5)
     tracker.update(record)
     assert tracker.drain() == 0
     assert (tracker.run_id(0) == run) is ours

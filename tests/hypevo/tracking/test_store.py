@@ -175,7 +175,7 @@ study.open(None, experiment=None, params={}, tags={}, dataset=None)
 record = Record(Path("trials/0000"), 0)
 record.start({"lr0": 0.01}, {"attempt": 1})
 record.add_epoch(0, {"mAP_0.5": 0.5})
-record.finish(Outcome({"mAP_0.5": 0.5}), 0.5)
+record.end(Outcome({"mAP_0.5": 0.5}), 0.5)
 study.update(record)
 assert study.close("FINISHED", "complete") == 0
 assert study.notices() == []
@@ -274,7 +274,7 @@ def test_a_postgresql_server_that_restarts_is_waited_out(arena, postgresql_of_it
     record = Record(arena / "0000", 0)
     record.start({"lr0": 0.01, "nul\0": 1.0}, {"attempt": 1, "params": {"text": "nul\0"}})
     record.add_epoch(0, {"mAP_0.5": 0.5, "nul\0": 1.0, "n" * 600: 2.0})
-    record.finish(Outcome({"mAP_0.5": 0.5}), 0.5)
+    record.end(Outcome({"mAP_0.5": 0.5}), 0.5)
     study.update(record)
     away = []
     while not away:  # the first try has failed

@@ -159,7 +159,7 @@ def finished_record(folder, number=0, attempt=1, values=(0.0, 0.1), final=0.5, m
     for step, value in enumerate(values):
         record.add_epoch(step, {"mAP_0.5": value, "fitness": value})
     if final is not None:
-        record.finish(Outcome({"mAP_0.5": final} if metrics is None else metrics), final)
+        record.end(Outcome({"mAP_0.5": final} if metrics is None else metrics), final)
     return record
 
 
@@ -266,7 +266,7 @@ def test_a_result_that_comes_while_the_epochs_are_read_waits_for_the_next_delive
         epochs = read(self)
         if self.result is None:  # and the driver is faster
             self.add_epoch(1, {"fitness": 0.2})
-            self.finish(Outcome({"mAP_0.5": 0.7}), 0.2)
+            self.end(Outcome({"mAP_0.5": 0.7}), 0.2)
             tracker.update(self)
         return epochs
 
@@ -310,7 +310,7 @@ def test_metrics_and_values_that_mlflow_would_refuse_are_fitted(tracker, arena):
     long = {"long": "x" * 9000, "half": "\udc80", "nul": "\0"}
     record.start({f"gene{i}": float(i) for i in range(250)}, {"attempt": 1, "params": long})
     record.add_epoch(0, odd)
-    record.finish(Outcome(failure=Failure.CRASHED, reason="\udcff\0" + "r" * 20000), None)
+    record.end(Outcome(failure=Failure.CRASHED, reason="\udcff\0" + "r" * 20000), None)
     (run,) = delivered(tracker, record)
     assert tracker.notices() == []
     assert run.info.status == "FAILED"
@@ -328,7 +328,7 @@ def test_files_whose_names_no_address_can_hold_arrive_under_others(tracker, aren
     for name in names:
         (record.folder / name).write_text(name, errors="surrogateescape")
         (record.folder / "sub" / name).write_text("below")
-    record.finish(Outcome({"mAP_0.5": 0.5}), 0.5)
+    record.end(Outcome({"mAP_0.5": 0.5}), 0.5)
     (run,) = delivered(tracker, record)
     assert tracker.notices() == []
     stored = files(client(), run)
@@ -358,7 +358,7 @@ def test_every_metric_arrives_where_mlflow_runs_on_windows(tracker, arena, monke
     record = Record(arena / "trials" / "0000", 0)
     record.start({"lr0": 0.01, "head:depth": 2.0}, {"attempt": 1})
     record.add_epoch(0, metrics)
-    record.finish(Outcome(metrics), 0.3)
+    record.end(Outcome(metrics), 0.3)
     tracker.progress(1, {"fitness": 0.3, "metrics/mAP_0.5:0.95": 0.3})
     (run,) = delivered(tracker, record)
     assert tracker.notices() == []

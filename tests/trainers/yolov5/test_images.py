@@ -17,6 +17,8 @@ def split(tmp_path):
     for i, (height, width) in enumerate([(40, 64), (64, 64), (100, 30), (20, 16)]):
         pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "images" / f"{i}.jpg")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "0.txt").write_text("0 .5 .5 .5 .5\n")
     (tmp_path / "data.yaml").write_text("train: images\nval: images\nnc: 1\n")
     return scan(load_data(tmp_path / "data.yaml"), "train")
 

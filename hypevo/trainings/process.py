@@ -1,0 +1,105 @@
+"""The first and the last steps of a child process: its group, its log, its reports, its answer.
+
+A child ends with the driver, however that ends, and takes along what it has started.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from hypevo.protocol import InputError, Job
+from hypevo.trainings import child
+from hypevo.trainings.offspring import MARK, kill_offspring
+
+_MOST_EPOCHS = 2**31  # MLflow keeps an epoch's number in a database
+
+
+def enter(
+    connection: Connection,
+    variables: dict[str, str],
+    log: Path | None,
+    target: Callable[..., None],
+    args: tuple[Any, ...],
+) -> None:
+    """First steps of a child: own group, own log, die with the parent; then the work."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
+    if hasattr(os, "setsid"):
+        os.setsid()
+    threading.Thread(
+        target=_die_with_parent, args=(variables[MARK],), name="parent watch", daemon=True
+    ).start()
+    if log is not None:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+    os.environ.update(variables)
+    os.environ.pop(
+        "MLFLOW_RUN_ID", None
+    )  # the run belongs to the driver; a trainer that logs must not write into it
+    torch = sys.modules.get("torch")
+    if torch is not None and "OMP_NUM_THREADS" in variables:
+        torch.set_num_threads(int(variables["OMP_NUM_THREADS"]))  # imported before the variable was set
+    target(connection, *args)
+    connection.close()
+
+
+def _die_with_parent(mark: str) -> None:
+    """Ends this process and all it started when the driver ends, however it ends.
+
+    PR_SET_PDEATHSIG would watch the fork server instead of the driver.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    wait([parent.sentinel])
+    kill_offspring(mark)
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def _lock() -> Any:
+    """A lock for this process and those forked from it."""
+    methods = multiprocessing.get_all_start_methods()
+    return multiprocessing.get_context("fork" if "fork" in methods else "spawn").Lock()
+
+
+def train(connection: Connection, job: Job) -> None:
+    """Run a job, and send its reports and its end."""
+    turn = _lock()  # reports may come from threads, and from processes that the training forks
+
+    def report(metrics: Mapping[str, float], *, step: int) -> None:
+        if not 0 <= step < _MOST_EPOCHS:
+            raise ValueError(f"report() was given step={step}; expected the epoch, counted from 0")
+        values = child.numbers(metrics, "report() was given")
+        with turn:
+            connection.send(("report", int(step), values))
+
+    _answer(connection, child.train, job, report)
+
+
+def call(connection: Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    """Call a function, and send what it returns or raises."""
+    _answer(connection, function, *args)
+
+
+def _answer(connection: Connection, function: Callable[..., Any], *args: Any) -> None:
+    """Send what the function returned, or how it failed; the traceback goes to the log."""
+    try:
+        connection.send(("done", function(*args)))
+    except InputError as error:
+        connection.send(("input", str(error)))
+    except Exception as error:  # noqa: BLE001 - every failure of a trainer is an outcome
+        sys.excepthook(type(error), error, error.__traceback__)
+        sys.stderr.flush()
+        connection.send(("failed", *child.failure_of(error)))
