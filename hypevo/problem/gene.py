@@ -74,19 +74,19 @@ class Gene:
 def _contradiction(gene: Gene) -> str | None:
     """Say what is wrong with a gene's own fields; None when they fit together."""
     if not _NAME.fullmatch(gene.name) or gene.name.lower() in _NOT_NAMES:
-        return "expected a name of letters, digits, '_', '-' and '.' that yaml reads as text; choose another"
+        return "expected a name of letters, digits, «_», «-» and «.» that yaml reads as text; choose another"
     for field in ("low", "high", "gain", "step"):
         value = getattr(gene, field)
         if value is not None and not math.isfinite(value):
-            return f"expected a finite {field}; came {value}"
+            return f"expected a finite {field}; got {value}"
     if gene.low > gene.high:
-        return f"expected low <= high; came low {gene.low:.9g} and high {gene.high:.9g}; swap them"
+        return f"expected low <= high; got low {gene.low:.9g} and high {gene.high:.9g}; swap them"
     if gene.gain < 0:
-        return f"expected a gain of 0 (frozen) or more; came {gene.gain:g}; give 0 to freeze the gene"
+        return f"expected a gain of 0 (frozen) or more; got {gene.gain:g}; give 0 to freeze the gene"
     if gene.type not in get_args(GeneType):
-        return f"expected type {', '.join(get_args(GeneType))}; came {gene.type!r}"
+        return f"expected type {', '.join(get_args(GeneType))}; got «{gene.type}»"
     if gene.step is not None and gene.step <= 0:
-        return f"expected a step above 0; came {gene.step:g}; leave it out to allow every value"
+        return f"expected a step above 0; got {gene.step:g}; leave it out to allow every value"
     if gene.type == "categorical" or gene.choices is not None:
         return _contradiction_of_choices(gene)
     return _contradiction_of_scale(gene)
@@ -97,9 +97,9 @@ def _contradiction_of_choices(gene: Gene) -> str | None:
     if gene.type != "categorical" or choices is None:
         return "type categorical and choices belong together; give both or neither"
     if not choices or not all(math.isfinite(choice) for choice in choices):
-        return f"expected one finite number or more as choices; came [{_listed(choices)}]"
+        return f"expected one finite number or more as choices; got [{_listed(choices)}]"
     if len(set(choices)) < len(choices):
-        return f"expected choices that differ; came [{_listed(choices)}]; name each of them once"
+        return f"expected choices that differ; got [{_listed(choices)}]; name each of them once"
     if (gene.low, gene.high) != (min(choices), max(choices)):
         return f"expected low and high to span [{_listed(choices)}]; leave low and high out"
     if gene.log or gene.step is not None:
@@ -111,12 +111,12 @@ def _contradiction_of_scale(gene: Gene) -> str | None:
     if gene.type == "int" and any(bound % 1 for bound in (gene.low, gene.high, gene.step or 1)):
         return "expected whole numbers as low, high and step of type int; round them, or use type float"
     if gene.log and gene.low <= 0:
-        return f"expected low > 0 with log: true; came {gene.low:g}; raise low or leave log out"
+        return f"expected low > 0 with log: true; got {gene.low:g}; raise low or leave log out"
     if gene.log and gene.step is not None:
         return "log and step exclude each other; leave one out"
     if gene.step is not None and not _is_whole((gene.high - gene.low) / gene.step):
         reached = gene.low + (gene.high - gene.low) // gene.step * gene.step
-        return f"expected high on the grid of step {gene.step:g}; came {gene.high:g}; set it to {reached:g}"
+        return f"expected high on the grid of step {gene.step:g}; got {gene.high:g}; set it to {reached:g}"
     return None
 
 

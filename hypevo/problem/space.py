@@ -35,7 +35,7 @@ class Space(Mapping[str, Gene]):
         self._genes: dict[str, Gene] = {}
         for gene in genes:
             if gene.name in self._genes:
-                raise ValueError(f"{gene.name}: expected one gene of this name; came two; drop one")
+                raise ValueError(f"{gene.name}: expected one gene of this name; got two; drop one")
             self._genes[gene.name] = gene
 
     def __getitem__(self, name: str) -> Gene:
@@ -82,7 +82,7 @@ class Space(Mapping[str, Gene]):
         if stuck:
             raise InputError(
                 f"{', '.join(stuck)}: frozen in the search space; to evolve it, give it a gain above 0 and "
-                f"low < high in a space file, as in '{stuck[0]}: {{gain: 1}}'"
+                f"low < high in a space file, as in «{stuck[0]}: {{gain: 1}}»"
             )
         return self.freeze(name for name in self if name not in kept)
 
@@ -159,7 +159,7 @@ def load_space(path: str | Path | None = None) -> Space:
     entries = read_mapping(Path(path))
     inherit = entries.pop("inherit", True)
     if not isinstance(inherit, bool):
-        raise InputError(f"{path}: inherit: expected true or false; came {describe(inherit)}")
+        raise InputError(f"{path}: inherit: expected true or false; got {describe(inherit)}")
     return _change(default if inherit else {}, entries, source=str(path))
 
 
@@ -181,12 +181,12 @@ def _change(base: Mapping[str, Gene], entries: Mapping[str, object], *, source: 
 
 def _gene(name: str, entry: object, base: Mapping[str, Gene]) -> Gene:
     if not isinstance(entry, Mapping):
-        raise ValueError(f"{name}: expected fields such as {{low: 0.1, high: 0.5}}; came {describe(entry)}")
+        raise ValueError(f"{name}: expected fields such as {{low: 0.1, high: 0.5}}; got {describe(entry)}")
     changes: dict[str, Any] = {}
     for field, value in entry.items():
         if field not in _FIELDS:
             known = did_you_mean(str(field), _FIELDS, otherwise=f"expected some of {', '.join(_FIELDS)}")
-            raise ValueError(f"{name}: unknown field {field!r}{known}")
+            raise ValueError(f"{name}: unknown field «{field}»{known}")
         try:
             changes[field] = _read(field, value)
         except ValueError as error:
@@ -214,15 +214,15 @@ def _read(field: str, value: object) -> object:
         case "log", bool():
             return value
         case "log", _:
-            raise ValueError(f"expected true or false; came {describe(value)}")
+            raise ValueError(f"expected true or false; got {describe(value)}")
         case "type", str():
             return value
         case "type", _:
-            raise ValueError(f"expected float, int or categorical; came {describe(value)}")
+            raise ValueError(f"expected float, int or categorical; got {describe(value)}")
         case "choices", list() | tuple():
             return tuple(number(choice) for choice in value)
         case "choices", _:
-            raise ValueError(f"expected a list of numbers such as [16, 32, 64]; came {describe(value)}")
+            raise ValueError(f"expected a list of numbers such as [16, 32, 64]; got {describe(value)}")
     return number(value)
 
 

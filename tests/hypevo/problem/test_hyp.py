@@ -63,7 +63,7 @@ def test_a_file_that_exists_goes_before_the_preset_of_its_name(
 
 
 def test_a_missing_file_names_the_nearest_preset(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"scratch-lo: expected a hyp file or a preset.*'scratch-low'"):
+    with pytest.raises(InputError, match=r"scratch-lo: expected a hyp file or a preset.*«scratch-low»"):
         load_hyp("scratch-lo")
     with pytest.raises(InputError, match="the presets are scratch-high, scratch-low, scratch-med, voc"):
         load_hyp(tmp_path / "q.yaml")
@@ -83,25 +83,25 @@ def test_every_way_to_write_a_number_is_one(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("lr0: yes", "lr0: expected a number; came the boolean true (so yaml reads yes, no, on and off)"),
-        ("lr0: .nan", "lr0: expected a finite number; came nan"),
-        ("lr0: nan", "lr0: expected a number; came the text 'nan'"),
-        ("lr0: -.inf", "lr0: expected a finite number; came -inf"),
-        ("lr0: 1e999", "lr0: expected a finite number; came inf"),
-        ("lr0: 0x" + "f" * 400, "lr0: expected a finite number; came inf"),
+        ("lr0: yes", "lr0: expected a number; got the boolean true (so yaml reads yes, no, on and off)"),
+        ("lr0: .nan", "lr0: expected a finite number; got nan"),
+        ("lr0: nan", "lr0: expected a number; got the text «nan»"),
+        ("lr0: -.inf", "lr0: expected a finite number; got -inf"),
+        ("lr0: 1e999", "lr0: expected a finite number; got inf"),
+        ("lr0: 0x" + "f" * 400, "lr0: expected a finite number; got inf"),
         ("lr0: " + "9" * 5000, "not readable as yaml"),
-        ("lr0: 2024-01-01", "lr0: expected a number; came a date"),
+        ("lr0: 2024-01-01", "lr0: expected a number; got a date"),
         ("lr0: 2024-99-99", "not readable as yaml"),
-        ("lr0:", "lr0: expected a number; came nothing"),
-        ("lr0: 0,01", "lr0: expected a number; came the text '0,01'"),
-        ("lr0: [0.1]", "lr0: expected a number; came a list"),
-        ("lr0: {low: 1}", "lr0: expected a number; came a mapping"),
-        ("lr0: " + "a" * 50, "lr0: expected a number; came a text of 50 characters"),
-        ("", "expected lines such as 'lr0: 0.01'; came nothing"),
-        ("- 1\n- 2", "expected lines such as 'lr0: 0.01'; came a list"),
-        ("lr0=0.01", "expected lines such as 'lr0: 0.01'; came the text 'lr0=0.01'"),
-        ("on: 1", "expected names as keys; came the boolean true; put it in quotes"),
-        ("0.5: 1", "expected names as keys; came the number 0.5"),
+        ("lr0:", "lr0: expected a number; got nothing"),
+        ("lr0: 0,01", "lr0: expected a number; got the text «0,01»"),
+        ("lr0: [0.1]", "lr0: expected a number; got a list"),
+        ("lr0: {low: 1}", "lr0: expected a number; got a mapping"),
+        ("lr0: " + "a" * 50, "lr0: expected a number; got a text of 50 characters"),
+        ("", "expected lines such as «lr0: 0.01»; got nothing"),
+        ("- 1\n- 2", "expected lines such as «lr0: 0.01»; got a list"),
+        ("lr0=0.01", "expected lines such as «lr0: 0.01»; got the text «lr0=0.01»"),
+        ("on: 1", "expected names as keys; got the boolean true; put it in quotes"),
+        ("0.5: 1", "expected names as keys; got the number 0.5"),
     ],
 )
 def test_what_is_no_number_by_name_is_refused(tmp_path: Path, text: str, problem: str) -> None:
@@ -114,7 +114,7 @@ def test_what_is_no_number_by_name_is_refused(tmp_path: Path, text: str, problem
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("lr0: 1\nbox: 1\nlr0: 2", "line 3, column 1: 'lr0' is already on line 1"),
+        ("lr0: 1\nbox: 1\nlr0: 2", "line 3, column 1: «lr0» is already on line 1"),
         ("lr0: !!python/object/apply:os.getcwd []", "line 1, column 6: tags (!x) are not accepted"),
         ("lr0: !!float 1", "line 1, column 6: tags (!x) are not accepted"),
         ("lr0: &a 1\nbox: *a", "line 1, column 6: references (&x, *x) are not accepted"),
@@ -194,9 +194,9 @@ def test_all_problems_of_an_individual_come_in_one_message_with_its_source(space
     with pytest.raises(InputError) as refused:
         check_hyp({"lr": 0.1, "qqqq": 1.0, "box": math.nan, "lr0": 7.0}, own, source="mine.yaml")
     assert str(refused.value).split("\n") == [
-        "mine.yaml: lr: not in the search space; did you mean 'lr0'?",
-        "mine.yaml: qqqq: not in the search space; a gene of your own needs an entry in a space file",
-        "mine.yaml: lr0: 7 is outside its bounds 1e-05 to 0.1; change the value, or the gene in a space file",
-        "mine.yaml: box: expected a finite number; came nan",
-        "mine.yaml: dropout: no value; give one here, or a default in the space file",
+        "- mine.yaml: lr: not in the search space; did you mean «lr0»?",
+        "- mine.yaml: qqqq: not in the search space; a gene of your own needs an entry in a space file",
+        "- mine.yaml: lr0: 7 is outside its bounds 1e-05 to 0.1; change the value, or the gene in a space file",
+        "- mine.yaml: box: expected a finite number; got nan",
+        "- mine.yaml: dropout: no value; give one here, or a default in the space file",
     ]

@@ -84,13 +84,13 @@ def test_freeze_and_only_change_the_movable_genes_alone() -> None:
 
 @pytest.mark.parametrize("choose", [Space.freeze, Space.only])
 def test_freeze_and_only_name_the_nearest_gene_for_each_typo(choose: Callable[..., Space]) -> None:
-    with pytest.raises(InputError, match="lr: not in the search space; did you mean 'lr0'") as refused:
+    with pytest.raises(InputError, match="lr: not in the search space; did you mean «lr0»") as refused:
         choose(load_space(), ["lr", "box", "degree"])
-    assert "degree: not in the search space; did you mean 'degrees'?" in str(refused.value)
+    assert "degree: not in the search space; did you mean «degrees»?" in str(refused.value)
 
 
 def test_only_refuses_a_gene_that_is_frozen() -> None:
-    with pytest.raises(InputError, match=r"fl_gamma, anchors: frozen .* 'fl_gamma: \{gain: 1\}'"):
+    with pytest.raises(InputError, match=r"fl_gamma, anchors: frozen .* «fl_gamma: \{gain: 1\}»"):
         load_space().only(["lr0", "anchors", "fl_gamma"])
 
 
@@ -127,33 +127,33 @@ def test_without_inheritance_the_space_is_the_files_alone(space_file: SpaceFile)
 @pytest.mark.parametrize(
     ("entry", "problem"),
     [
-        ("lr0: {low: 0.5, high: 0.1}", "lr0: expected low <= high; came low 0.5 and high 0.1"),
-        ("lr0: {high: .nan}", "lr0: high: expected a finite number; came nan"),
-        ("lr0: {high: .inf}", "lr0: high: expected a finite number; came inf"),
-        ("lr0: {high: 1e999}", "lr0: high: expected a finite number; came inf"),
-        ("lr0: {gain: -1}", "lr0: expected a gain of 0 (frozen) or more; came -1"),
-        ("lr0: {gain: yes}", "lr0: gain: expected a number; came the boolean true"),
-        ("lr0: {low: much}", "lr0: low: expected a number; came the text 'much'"),
-        ("lr0: {low: }", "lr0: low: expected a number; came nothing"),
-        ("lr0: {lo: 1}", "lr0: unknown field 'lo'; did you mean 'low'?"),
-        ("lr0: {name: x}", "lr0: unknown field 'name'"),
-        ("lr0: 0.1", "lr0: expected fields such as {low: 0.1, high: 0.5}; came the number 0.1"),
-        ("lr0: 0x" + "f" * 400, "lr0: expected fields such as {low: 0.1, high: 0.5}; came a number beyond"),
-        ("lr0: [1, 2]", "lr0: expected fields such as {low: 0.1, high: 0.5}; came a list"),
-        ("lr0: {type: double}", "lr0: expected type float, int, categorical; came 'double'"),
-        ("lr0: {type: 3}", "lr0: type: expected float, int or categorical; came the number 3"),
+        ("lr0: {low: 0.5, high: 0.1}", "lr0: expected low <= high; got low 0.5 and high 0.1"),
+        ("lr0: {high: .nan}", "lr0: high: expected a finite number; got nan"),
+        ("lr0: {high: .inf}", "lr0: high: expected a finite number; got inf"),
+        ("lr0: {high: 1e999}", "lr0: high: expected a finite number; got inf"),
+        ("lr0: {gain: -1}", "lr0: expected a gain of 0 (frozen) or more; got -1"),
+        ("lr0: {gain: yes}", "lr0: gain: expected a number; got the boolean true"),
+        ("lr0: {low: much}", "lr0: low: expected a number; got the text «much»"),
+        ("lr0: {low: }", "lr0: low: expected a number; got nothing"),
+        ("lr0: {lo: 1}", "lr0: unknown field «lo»; did you mean «low»?"),
+        ("lr0: {name: x}", "lr0: unknown field «name»"),
+        ("lr0: 0.1", "lr0: expected fields such as {low: 0.1, high: 0.5}; got the number 0.1"),
+        ("lr0: 0x" + "f" * 400, "lr0: expected fields such as {low: 0.1, high: 0.5}; got a number beyond"),
+        ("lr0: [1, 2]", "lr0: expected fields such as {low: 0.1, high: 0.5}; got a list"),
+        ("lr0: {type: double}", "lr0: expected type float, int, categorical; got «double»"),
+        ("lr0: {type: 3}", "lr0: type: expected float, int or categorical; got the number 3"),
         ("lr0: {default: 0.5}", "lr0: default 0.5 is outside its bounds 1e-05 to 0.1"),
         ("box: {type: int}", "box: expected whole numbers as low, high and step of type int"),
-        ("degrees: {log: true}", "degrees: expected low > 0 with log: true; came 0"),
-        ("degrees: {log: 1}", "degrees: log: expected true or false; came the number 1"),
-        ("degrees: {step: 0}", "degrees: expected a step above 0; came 0"),
-        ("degrees: {step: 7}", "degrees: expected high on the grid of step 7; came 45; set it to 42"),
+        ("degrees: {log: true}", "degrees: expected low > 0 with log: true; got 0"),
+        ("degrees: {log: 1}", "degrees: log: expected true or false; got the number 1"),
+        ("degrees: {step: 0}", "degrees: expected a step above 0; got 0"),
+        ("degrees: {step: 7}", "degrees: expected high on the grid of step 7; got 45; set it to 42"),
         ("lr0: {log: true, step: 0.01}", "lr0: log and step exclude each other"),
-        ("lr: {gain: 1}", "lr: a new gene needs low and high; did you mean 'lr0'?"),
+        ("lr: {gain: 1}", "lr: a new gene needs low and high; did you mean «lr0»?"),
         ("novel: {low: 1}", "novel: a new gene needs high"),
         ("novel: {choices: []}", "novel: a new gene needs low and high"),
         ("novel: {choices: 3}", "novel: choices: expected a list of numbers such as [16, 32, 64]"),
-        ("novel: {choices: [SGD]}", "novel: choices: expected a number; came the text 'SGD'"),
+        ("novel: {choices: [SGD]}", "novel: choices: expected a number; got the text «SGD»"),
         ("novel: {choices: [1, 1]}", "novel: expected choices that differ"),
         ("novel: {choices: [1, 2], high: 3}", "novel: expected low and high to span [1, 2]"),
         ("novel: {choices: [1, 2], type: float}", "novel: type categorical and choices belong together"),
@@ -164,7 +164,7 @@ def test_without_inheritance_the_space_is_the_files_alone(space_file: SpaceFile)
         ("novel: {choices: [1, 2], step: 1}", "novel: choices have no log and no step"),
         ("'a b': {low: 1, high: 2}", "a b: expected a name of letters, digits"),
         ("'yes': {low: 1, high: 2}", "yes: expected a name of letters, digits"),
-        ("inherit: 3", "inherit: expected true or false; came the number 3"),
+        ("inherit: 3", "inherit: expected true or false; got the number 3"),
     ],
 )
 def test_a_wrong_entry_is_refused_with_file_gene_and_remedy(
@@ -192,7 +192,7 @@ def test_two_genes_of_one_name_are_refused() -> None:
 
 @pytest.mark.parametrize("field", ["low", "high", "gain", "step"])
 def test_a_gene_made_in_python_is_checked_too(field: str) -> None:
-    with pytest.raises(ValueError, match=f"a: expected a finite {field}; came nan"):
+    with pytest.raises(ValueError, match=f"a: expected a finite {field}; got nan"):
         Gene(**{"name": "a", "low": 0.0, "high": 1.0, field: math.nan})  # type: ignore[arg-type]
 
 
