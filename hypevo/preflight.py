@@ -12,7 +12,7 @@ from hypevo.problem.hyp import check_hyp, load_hyp
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import EvolveSettings
 from hypevo.problem.space import Space, load_space
-from hypevo.protocol import Finding, InputError
+from hypevo.protocol import Finding, InputError, Value
 from hypevo.study.search import make_sampler
 from hypevo.study.storage import journal
 from hypevo.trainings import child as trial
@@ -40,7 +40,7 @@ class Preflight:
 
 
 def preflight(
-    settings: EvolveSettings, backend: LocalBackend, given: tuple[Space, dict[str, float]] | None = None
+    settings: EvolveSettings, backend: LocalBackend, given: tuple[Space, dict[str, Value]] | None = None
 ) -> Preflight:
     """Check everything, and write nothing.
 
@@ -83,12 +83,17 @@ def preflight(
     return Preflight(plan, fitness, devices, inspection, tuple(findings))
 
 
-def individual(settings: EvolveSettings) -> tuple[Space, dict[str, float]]:
+def individual(settings: EvolveSettings, *, searches: bool = True) -> tuple[Space, dict[str, Value]]:
     """The search space and the complete default individual.
+
+    Args:
+        settings: What the user asked for.
+        searches: Whether a search follows; without one no value is held to its bounds, and every gene may be frozen.
 
     Raises:
         InputError: a file is missing or wrong.
     """
+    searched = None if searches else ()
     try:
         space = load_space(settings.space)
         if settings.only:
@@ -96,12 +101,12 @@ def individual(settings: EvolveSettings) -> tuple[Space, dict[str, float]]:
         if settings.freeze:
             space = space.freeze(settings.freeze)
         if settings.hyp is None:
-            hyp = check_hyp({}, space)
+            hyp = check_hyp({}, space, searched=searched)
         else:
-            hyp = check_hyp(load_hyp(settings.hyp), space, source=settings.hyp)
+            hyp = check_hyp(load_hyp(settings.hyp), space, searched=searched, source=settings.hyp)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
-    if not space.movable:
+    if searches and not space.movable:
         raise InputError(
             "nothing to evolve: every gene of the search space is frozen (gain 0, or low = high)"
         )

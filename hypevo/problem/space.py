@@ -7,6 +7,7 @@ A space file holds `gene: {low: , high: , gain: }` per gene, optionally `type`, 
     degrees: {gain: 0}                    # freeze one
     dropout: {low: 0.0, high: 0.6, default: 0.1}     # a gene of your own, with your own trainer to read it
     depth: {low: 2, high: 8, type: int, default: 4}
+    act: {choices: [relu, tanh], default: relu}     # numbers, words, or true and false
 
 Entries change the default space (`presets/space.yaml`); new names come after its genes, in the file's order.
 A file with the line `inherit: false` starts from an empty space instead, for trainers with hyperparameters of
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from hypevo.messages import did_you_mean, refuse
 from hypevo.problem.gene import Gene as Gene
-from hypevo.problem.yamlfile import describe, number, read_mapping
+from hypevo.problem.gene import span
+from hypevo.problem.yamlfile import describe, number, plain, read_mapping
 from hypevo.protocol import InputError
 
 if TYPE_CHECKING:
@@ -192,12 +194,8 @@ def _gene(name: str, entry: object, base: Mapping[str, Gene]) -> Gene:
         except ValueError as error:
             raise ValueError(f"{name}: {field}: {error}") from None
     if changes.get("choices"):
-        changes = {
-            "type": "categorical",
-            "low": min(changes["choices"]),
-            "high": max(changes["choices"]),
-            **changes,
-        }
+        low, high = span(changes["choices"])
+        changes = {"type": "categorical", "low": low, "high": high, **changes}
     if name in base:
         return replace(base[name], **changes)
     missing = [field for field in ("low", "high") if field not in changes]
@@ -220,9 +218,11 @@ def _read(field: str, value: object) -> object:
         case "type", _:
             raise ValueError(f"expected float, int or categorical; got {describe(value)}")
         case "choices", list() | tuple():
-            return tuple(number(choice) for choice in value)
+            return tuple(plain(choice) for choice in value)
         case "choices", _:
-            raise ValueError(f"expected a list of numbers such as [16, 32, 64]; got {describe(value)}")
+            raise ValueError(f"expected a list such as [16, 32] or [relu, tanh]; got {describe(value)}")
+        case "default", _:
+            return plain(value)
     return number(value)
 
 
@@ -238,4 +238,6 @@ def _entry(gene: Gene) -> dict[str, Any]:
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(_shown, value))}]"
-    return "not set" if value is None else f"{value:.9g}" if isinstance(value, float) else str(value).lower()
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "not set" if value is None else f"{value:.9g}" if isinstance(value, float) else str(value)

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from hypevo.files import read_bounded
-from hypevo.protocol import InputError
+from hypevo.protocol import InputError, Value
 
 MAX_BYTES = 100_000  # a hyp file has one or two thousand
 MAX_DEPTH = 5
@@ -30,7 +30,7 @@ def read_mapping(path: Path | Traversable) -> dict[str, object]:
         path: The file, UTF-8, at most `MAX_BYTES` long.
 
     Returns:
-        Its entries in the file's order. Values are what yaml makes of them; `number` reads them as numbers.
+        Its entries in the file's order. Values are what yaml makes of them; `plain` and `number` say what they mean.
 
     Raises:
         InputError: The file cannot be read or is not one mapping with distinct text keys.
@@ -84,6 +84,38 @@ def number(value: object) -> float:
     if not math.isfinite(result):
         raise ValueError(f"expected a finite number; got {result}")
     return result
+
+
+def plain(value: object) -> Value:
+    """Return a yaml value as what it is: a finite number, a word, or true or false.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if isinstance(value, bool) or (isinstance(value, str) and not _NUMBER.fullmatch(value.strip())):
+        return value
+    if value is None or not isinstance(value, int | float | str):
+        raise ValueError(f"expected a number, a word, or true or false; got {describe(value)}")
+    exact = number(value)
+    return value if isinstance(value, int) else exact
+
+
+def is_word(text: str) -> bool:
+    """Whether yaml files and csv files both keep a text as it is: it reads as no number, date or boolean."""
+    if not re.fullmatch(r"\w[\w.+/-]*", text):
+        return False
+    try:
+        return not _is_float(text) and yaml.safe_load(text) == text
+    except (yaml.YAMLError, ValueError):
+        return False
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def describe(value: object) -> str:

@@ -95,7 +95,7 @@ def same_dataset(study: optuna.Study, fingerprint: str) -> bool:
 def enqueue_default(study: optuna.Study, plan: Plan) -> None:
     """Make the default individual the first trial of a study that has none."""
     if not study.get_trials(deepcopy=False):
-        defaults = {gene.name: _typed(gene.type, plan.hyp[gene.name]) for gene in plan.space.movable}
+        defaults = {gene.name: gene.read(plan.hyp[gene.name]) for gene in plan.space.movable}
         study.enqueue_trial(defaults, user_attrs={"origin": "default"})
 
 
@@ -164,10 +164,6 @@ def _unreadable(address: str, error: Exception) -> InputError:
         f"--storage {address}: not a journal that Optuna can read: {_line(error)}. "
         f"Move the file away, or choose another with --storage"
     )
-
-
-def _typed(kind: str, value: float) -> float:
-    return int(value) if kind == "int" else value
 
 
 def _line(error: BaseException) -> str:

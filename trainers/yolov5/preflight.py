@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from .data import at_hand, open_data, scan_parts, warnings_of
 from .data_yaml import DataConfig, load_data
+from .limits import impossible
 from .settings import GENES, OPTIONAL_GENES
 from .weights import Checkpoint, load_checkpoint
 
@@ -30,6 +31,9 @@ def check(
     cache: Path | None,
 ) -> list[Finding]:
     """Look for trouble; `trainers.yolov5.check` says what the arguments mean."""
+    wrong = [("error", f"hyp: {problem}") for problem in impossible(hyp)]
+    if wrong:
+        return wrong
     findings = [*_genes(hyp, space), *_optimizer(settings, hyp)]
     with tempfile.TemporaryDirectory() as temporary:
         try:

@@ -142,7 +142,18 @@ def test_without_inheritance_the_space_is_the_files_alone(space_file: SpaceFile)
         ("lr0: [1, 2]", "lr0: expected fields such as {low: 0.1, high: 0.5}; got a list"),
         ("lr0: {type: double}", "lr0: expected type float, int, categorical; got «double»"),
         ("lr0: {type: 3}", "lr0: type: expected float, int or categorical; got the number 3"),
-        ("lr0: {default: 0.5}", "lr0: default 0.5 is outside its bounds 1e-05 to 0.1"),
+        ("lr0: {default: fast}", "lr0: default: expected a number; got the text «fast»"),
+        (
+            "novel: {low: 2, high: 8, type: int, default: 2.5}",
+            "novel: default: expected a whole number; got 2.5",
+        ),
+        ("lr0: {high: 1e308}", "lr0: expected high between -1e+100 and 1e+100; got 1e+308"),
+        ("novel: {low: -1e308, high: 1e308, step: 1}", "novel: expected low between -1e+100 and 1e+100"),
+        ("novel: {low: 0, high: 1e99, type: int}", "novel: expected low and high of type int between -2^53"),
+        (
+            "novel: {low: 0, high: 1e9, step: 1e-300}",
+            "novel: expected at most 2^53 steps between low and high",
+        ),
         ("box: {type: int}", "box: expected whole numbers as low, high and step of type int"),
         ("degrees: {log: true}", "degrees: expected low > 0 with log: true; got 0"),
         ("degrees: {log: 1}", "degrees: log: expected true or false; got the number 1"),
@@ -152,8 +163,19 @@ def test_without_inheritance_the_space_is_the_files_alone(space_file: SpaceFile)
         ("lr: {gain: 1}", "lr: a new gene needs low and high; did you mean «lr0»?"),
         ("novel: {low: 1}", "novel: a new gene needs high"),
         ("novel: {choices: []}", "novel: a new gene needs low and high"),
-        ("novel: {choices: 3}", "novel: choices: expected a list of numbers such as [16, 32, 64]"),
-        ("novel: {choices: [SGD]}", "novel: choices: expected a number; got the text «SGD»"),
+        ("novel: {choices: 3}", "novel: choices: expected a list such as [16, 32] or [relu, tanh]"),
+        (
+            "novel: {choices: [SGD, 1]}",
+            "novel: expected choices of one kind, numbers, words, or true and false",
+        ),
+        ("novel: {choices: [yes, 1]}", "novel: expected choices of one kind"),
+        ("novel: {choices: [SGD, 'a, b']}", "novel: expected choices that are numbers or words of letters"),
+        ("novel: {choices: [SGD, 'true']}", "novel: expected choices that are numbers or words of letters"),
+        ("novel: {choices: [SGD, 'nan']}", "novel: expected choices that are numbers or words of letters"),
+        (
+            "novel: {choices: [[1]]}",
+            "novel: choices: expected a number, a word, or true or false; got a list",
+        ),
         ("novel: {choices: [1, 1]}", "novel: expected choices that differ"),
         ("novel: {choices: [1, 2], high: 3}", "novel: expected low and high to span [1, 2]"),
         ("novel: {choices: [1, 2], type: float}", "novel: type categorical and choices belong together"),
@@ -215,6 +237,7 @@ def test_misfit_tells_values_of_a_gene_from_others(
 def test_a_snapshot_survives_json(space_file: SpaceFile) -> None:
     path = space_file(
         "batch: {choices: [16, 32], default: 16}\ndepth: {low: 2, high: 8, type: int, step: 2}\n"
+        "act: {choices: [relu, tanh], default: tanh}\nema: {choices: [yes, no]}\n"
         "lr0: {log: true}\n"
     )
     space = load_space(path).freeze(["box"])
@@ -222,6 +245,8 @@ def test_a_snapshot_survives_json(space_file: SpaceFile) -> None:
     rebuilt = Space.from_dict(json.loads(json.dumps(snapshot)))
     assert rebuilt == space
     assert space.difference(rebuilt) == []
+    assert (rebuilt["act"].default, rebuilt["ema"].choices) == ("tanh", (True, False))
+    assert repr(rebuilt["batch"].choices) == "(16, 32)"
     assert snapshot["cls"] == {"low": 0.2, "high": 4.0, "gain": 1.0}
     assert snapshot["lr0"] == {"low": 1e-5, "high": 0.1, "gain": 1.0, "log": True}
 
@@ -246,3 +271,34 @@ def test_difference_says_exactly_what_differs() -> None:
 def test_the_order_of_the_genes_is_a_difference() -> None:
     a, b = Gene("a", 0.0, 1.0), Gene("b", 0.0, 1.0)
     assert Space([a, b]).difference(Space([b, a])) == ["the order of the genes was a, b and is now b, a"]
+
+
+def test_words_and_booleans_are_categories_of_optuna_s() -> None:
+    space = Space(
+        [
+            Gene("act", 0, 1, type="categorical", choices=("relu", "tanh")),
+            Gene("ema", 0, 1, type="categorical", choices=(True, False)),
+        ]
+    )
+    assert space.distributions() == {
+        "act": CategoricalDistribution(("relu", "tanh")),
+        "ema": CategoricalDistribution((True, False)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("gene", "value", "expected"),
+    [
+        (Gene("a", 0.1, 0.7), 5.0, 0.7),
+        (Gene("a", 0.1, 0.7), 0.3, 0.3),
+        (Gene("a", 2, 8, type="int", step=2), 9, 8),
+        (Gene("a", 0.0, 0.9, step=0.3), 0.5, 0.6),
+        (Gene("a", 1, 4, type="categorical", choices=(1, 4)), 3.0, 4),
+        (Gene("a", 0, 1, type="categorical", choices=("x", "y")), "y", "y"),
+        (Gene("a", 0, 1, type="categorical", choices=("x", "y")), "z", None),
+    ],
+)
+def test_the_nearest_value_is_one_of_the_gene_s(gene: Gene, value: object, expected: object) -> None:
+    found = gene.nearest(value)
+    assert found == expected
+    assert found is None or gene.misfit(found) is None
