@@ -12,7 +12,7 @@ from hypevo.problem.hyp import check_hyp, load_hyp
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import StudySettings, TrainingSettings
 from hypevo.problem.space import Space, load_space
-from hypevo.protocol import Finding, InputError
+from hypevo.protocol import Finding, InputError, Value
 from hypevo.study.search import make_sampler
 from hypevo.study.storage import journal
 from hypevo.trainings import child
@@ -78,7 +78,7 @@ def preflight(settings: StudySettings, backend: Backend) -> StudyPreflight:
 
 
 def preflight_training(
-    settings: TrainingSettings, space: Space, hyp: dict[str, float], backend: Backend
+    settings: TrainingSettings, space: Space, hyp: dict[str, Value], backend: Backend
 ) -> Preflight:
     """Check what a training needs: places, trainer, data, fitness.
 
@@ -103,12 +103,13 @@ def preflight_training(
     return Preflight(inspection, fitness, (*findings, *inspection.findings))
 
 
-def individual(settings: TrainingSettings) -> tuple[Space, dict[str, float]]:
-    """The search space and the complete default individual.
+def individual(settings: TrainingSettings) -> tuple[Space, dict[str, Value]]:
+    """The search space and the complete default individual; a training without a search has no bounds to keep.
 
     Raises:
         InputError: a file is missing or wrong.
     """
+    searched = None if isinstance(settings, StudySettings) else ()
     try:
         space = load_space(settings.space)
         if isinstance(settings, StudySettings):
@@ -117,8 +118,8 @@ def individual(settings: TrainingSettings) -> tuple[Space, dict[str, float]]:
             if settings.freeze:
                 space = space.freeze(settings.freeze)
         if settings.hyp is None:
-            return space, check_hyp({}, space)
-        return space, check_hyp(load_hyp(settings.hyp), space, source=settings.hyp)
+            return space, check_hyp({}, space, searched=searched)
+        return space, check_hyp(load_hyp(settings.hyp), space, searched=searched, source=settings.hyp)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 Metrics = Mapping[str, float]
-Hyp = Mapping[str, float]
+Value = float | int | str | bool  # of a hyperparameter
+Hyp = Mapping[str, Value]
 
 
 class InputError(ValueError):

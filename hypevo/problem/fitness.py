@@ -3,12 +3,7 @@
     fitness = parse_fitness("0.1*mAP_0.5 + 0.9*mAP_0.5:0.95", METRICS)
     fitness({"mAP_0.5": 0.6, "mAP_0.5:0.95": 0.4})     # 0.42
 
-    expression = term, { ("+" | "-"), term } ;
-    term       = factor, { ("*" | "/"), factor } ;
-    factor     = ("+" | "-"), factor | "(", expression, ")" | number | name | "`", any name, "`" ;
-
-Metric names hold digits, dots and colons, so a name is the longest known one that fits where it stands. A
-name the trainer does not declare goes in backticks. Nothing is ever evaluated as Python.
+What an expression may hold is described in `expression`.
 """
 
 import importlib
@@ -21,26 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hypevo.messages import did_you_mean, first_line, place
+from hypevo.messages import first_line, place
+from hypevo.problem.expression import Expression, parse_expression
 from hypevo.protocol import InputError, WorkError
 
 DEFAULT_FITNESS = "0.1*mAP_0.5 + 0.9*mAP_0.5:0.95"
 
-ALIASES: Mapping[str, str] = {
-    "mAP50": "mAP_0.5",
-    "mAP50_95": "mAP_0.5:0.95",
-    "mAP50-95": "mAP_0.5:0.95",
-}
-
 _log = logging.getLogger(__name__)
 
-MAX_LENGTH = 2000
-MAX_DEPTH = 50
-
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
-_NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
-_WORD = re.compile(r"[^\s()*/+`-]+")
-_GOES_ON = re.compile(r"\w|[.:]\w")
 
 
 @dataclass(frozen=True)
@@ -76,7 +60,7 @@ class Fitness:
             result = float(value)
         except (TypeError, ValueError, OverflowError) as error:
             raise WorkError(
-                f"{self.text}: expected a number; it returned {value!r:.100} for {_shown(metrics)}"
+                f"{self.text}: expected a number; got {value!r:.100} for {_shown(metrics)}"
             ) from error
         return result if math.isfinite(result) else math.nan
 
@@ -94,7 +78,7 @@ class Fitness:
         Raises:
             InputError: It fails, or returns something other than a number.
         """
-        if isinstance(self.rule, _Expression) or not metrics:
+        if isinstance(self.rule, Expression) or not metrics:
             return
         plausible = {name: 0.4 + 0.2 * index / len(metrics) for index, name in enumerate(metrics)}
         try:
@@ -123,176 +107,8 @@ def parse_fitness(text: str, metrics: Sequence[str]) -> Fitness:
     """
     if _FUNCTION.fullmatch(text.strip()) and text.strip() not in metrics:
         return Fitness(text.strip(), (), _imported(text.strip()))
-    program = _Parser(text, metrics).parse()
-    names = tuple(dict.fromkeys(step.metric for step in program if isinstance(step, _Metric)))
-    return Fitness(text.strip(), names, _Expression(program))
-
-
-@dataclass(frozen=True)
-class _Metric:
-    """The step of a program that reads a metric."""
-
-    metric: str
-
-
-@dataclass(frozen=True)
-class _Expression:
-    """An expression in postfix order: numbers, metrics, and the operators + - * / neg on what came before."""
-
-    program: tuple[float | str | _Metric, ...]
-
-    def __call__(self, metrics: Mapping[str, float]) -> float:
-        stack: list[float] = []
-        for step in self.program:
-            match step:
-                case _Metric(name):
-                    value = float(metrics.get(name, math.nan))
-                    if not math.isfinite(value):
-                        return math.nan
-                    stack.append(value)
-                case "neg":
-                    stack.append(-stack.pop())
-                case str():
-                    right, left = stack.pop(), stack.pop()
-                    stack.append(_OPERATORS[step](left, right))
-                case _:
-                    stack.append(step)
-        return stack.pop()
-
-
-_OPERATORS: Mapping[str, Callable[[float, float], float]] = {
-    "+": float.__add__,
-    "-": float.__sub__,
-    "*": float.__mul__,
-    "/": float.__truediv__,
-}
-
-
-class _Parser:
-    """Recursive descent over the text; `program` grows in postfix order."""
-
-    def __init__(self, text: str, metrics: Sequence[str]) -> None:
-        if len(text) > MAX_LENGTH:
-            raise InputError(f"expected at most {MAX_LENGTH} characters; came {len(text)}")
-        self.text = text.replace("\N{MINUS SIGN}", "-")
-        self.metrics = frozenset(metrics)
-        self.names = {**ALIASES, **{name: name for name in metrics}}
-        # A metric whose name is also a number is reached in backticks only.
-        spoken = [name for name in self.names if not _NUMBER.fullmatch(name)]
-        self.longest_first = sorted(spoken, key=len, reverse=True)
-        self.position = 0
-        self.depth = 0
-        self.program: list[float | str | _Metric] = []
-
-    def parse(self) -> tuple[float | str | _Metric, ...]:
-        self.expression()
-        if self.peek():
-            raise self.error("expected an operator (+ - * /)")
-        if not any(isinstance(step, _Metric) for step in self.program):
-            raise self.error(f"expected at least one metric{self.known()}", 0)
-        return tuple(self.program)
-
-    def expression(self) -> None:
-        self.term()
-        while (operator := self.peek()) in ("+", "-"):
-            self.position += 1
-            self.term()
-            self.program.append(operator)
-
-    def term(self) -> None:
-        self.factor()
-        while (operator := self.peek()) in ("*", "/"):
-            self.position += 1
-            self.factor()
-            self.program.append(operator)
-
-    def factor(self) -> None:
-        negative = False
-        while (sign := self.peek()) in ("+", "-"):
-            self.position += 1
-            negative ^= sign == "-"
-        if sign == "(":
-            self.parenthesis()
-        elif sign == "`":
-            self.quoted()
-        elif not (self.name() or self.number()):
-            raise self.unknown()
-        if negative:
-            self.program.append("neg")
-
-    def parenthesis(self) -> None:
-        opening = self.position
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise self.error(f"expected at most {MAX_DEPTH} nested parentheses")
-        self.position += 1
-        self.expression()
-        if self.peek() != ")":
-            if self.peek():
-                raise self.error("expected an operator (+ - * /) or ')'")
-            raise self.error("this parenthesis is never closed", opening)
-        self.position += 1
-        self.depth -= 1
-
-    def quoted(self) -> None:
-        closing = self.text.find("`", self.position + 1)
-        if closing < 0:
-            raise self.error("this backtick is never closed")
-        name = self.text[self.position + 1 : closing].strip()
-        if not name:
-            raise self.error("expected a metric's name between the backticks")
-        self.program.append(_Metric(self.names.get(name, name)))
-        self.position = closing + 1
-
-    def name(self) -> bool:
-        for name in self.longest_first:
-            end = self.position + len(name)
-            if self.text.startswith(name, self.position) and not _GOES_ON.match(self.text, end):
-                metric = self.names[name]
-                if metric not in self.metrics:
-                    raise self.error(
-                        f"{name} means {metric}, which the trainer does not declare{self.known()}"
-                    )
-                self.program.append(_Metric(metric))
-                self.position = end
-                return True
-        return False
-
-    def number(self) -> bool:
-        match = _NUMBER.match(self.text, self.position)
-        if match is None:
-            return False
-        value = float(match[0])
-        if math.isinf(value):
-            raise self.error("expected a finite number")
-        self.program.append(value)
-        self.position = match.end()
-        return True
-
-    def peek(self) -> str:
-        """Skip blanks; return the character there, "" at the end."""
-        while self.text[self.position : self.position + 1].isspace():
-            self.position += 1
-        return self.text[self.position : self.position + 1]
-
-    def unknown(self) -> InputError:
-        match = _WORD.match(self.text, self.position)
-        if match is None:
-            return self.error("expected a metric, a number or '('")
-        nearest = did_you_mean(match[0], self.metrics)
-        return self.error(f"unknown metric {match[0]!r}{nearest or self.known()}")
-
-    def known(self) -> str:
-        declared = (
-            f"the trainer declares {', '.join(sorted(self.metrics))}" if self.metrics else "none is declared"
-        )
-        return f"; {declared}; put any other name in `backticks`"
-
-    def error(self, problem: str, position: int | None = None) -> InputError:
-        """Return an error with the expression below it and a caret under the place."""
-        column = self.position if position is None else position
-        shown = "".join(" " if character.isspace() else character for character in self.text)
-        return InputError(f"{problem}\n  {shown}\n  {' ' * column}^")
+    expression = parse_expression(text, metrics)
+    return Fitness(text.strip(), expression.names, expression)
 
 
 def _imported(name: str) -> Callable[[Mapping[str, float]], Any]:

@@ -4,14 +4,14 @@ YOLOv5 takes the same files as `--hyp`. `load_hyp` reads one as it stands; `chec
 complete individual.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 
 from hypevo.messages import did_you_mean, refuse
 from hypevo.problem.space import Space
-from hypevo.problem.yamlfile import number, read_mapping
-from hypevo.protocol import InputError
+from hypevo.problem.yamlfile import plain, read_mapping
+from hypevo.protocol import Hyp, InputError, Value
 
 _FOLDER = files("hypevo.problem") / "presets"
 _DEFAULTS = "scratch-low"
@@ -25,7 +25,7 @@ PRESETS: tuple[str, ...] = tuple(
 )
 
 
-def load_hyp(source: str | Path) -> dict[str, float]:
+def load_hyp(source: str | Path) -> dict[str, Value]:
     """Read a hyp file or a preset.
 
     Args:
@@ -34,23 +34,25 @@ def load_hyp(source: str | Path) -> dict[str, float]:
             a preset.
 
     Returns:
-        The values in the file's order, as floats.
+        The values in the file's order: numbers, words, true and false. `check_hyp` says which of them fit.
 
     Raises:
-        InputError: There is no such file or preset, or it does not hold finite numbers by name. One message
-            tells all problems of the file.
+        InputError: There is no such file or preset, or it holds something else. One message tells all problems of
+            the file.
     """
     path = Path(source)
     preset = str(source).lower().removeprefix("hyp.").removesuffix(".yaml")
     if preset in PRESETS and not (path.suffix == ".yaml" and path.exists()):
-        return _numbers(read_mapping(_FOLDER / f"{preset}.yaml"), source=preset)
+        return _values(read_mapping(_FOLDER / f"{preset}.yaml"), source=preset)
     if not path.exists():
         nearest = did_you_mean(preset, PRESETS, otherwise=f"the presets are {', '.join(PRESETS)}")
         raise InputError(f"{source}: expected a hyp file or a preset; there is neither{nearest}")
-    return _numbers(read_mapping(path), source=str(source))
+    return _values(read_mapping(path), source=str(source))
 
 
-def check_hyp(hyp: Mapping[str, float], space: Space, *, source: str = "hyperparameters") -> dict[str, float]:
+def check_hyp(
+    hyp: Hyp, space: Space, *, searched: Iterable[str] | None = None, source: str = "hyperparameters"
+) -> dict[str, Value]:
     """Complete an individual and check it against the space.
 
     A gene that `hyp` lacks takes the `default` of its space entry, else its value in `scratch-low` (so absent
@@ -59,14 +61,16 @@ def check_hyp(hyp: Mapping[str, float], space: Space, *, source: str = "hyperpar
     Args:
         hyp: Values by gene, in any order.
         space: The genes an individual has, with their bounds.
+        searched: The genes that a search will change; unless given, those of the space that can move. Bounds, steps
+            and choices are those of a search: a value that nobody searches need not keep them. `()`: no search.
         source: What to call `hyp` in errors, its file as a rule.
 
     Returns:
         A value for every gene of the space, in the space's order.
 
     Raises:
-        InputError: A name is unknown, a value is no finite number or not one of its gene's (frozen genes
-            included), or a gene of the user's own has no value. One message tells all problems.
+        InputError: A name is unknown, a value is not of its gene's kind (as NaN, a word for a number, 2.5 for an
+            int), a search could not propose it, or a gene of the user's own has none. One message tells all problems.
     """
     presets = load_hyp(_DEFAULTS)
     problems = [
@@ -75,7 +79,8 @@ def check_hyp(hyp: Mapping[str, float], space: Space, *, source: str = "hyperpar
         for name in hyp
         if name not in space
     ]
-    individual: dict[str, float] = {}
+    moved = {gene.name for gene in space.movable} if searched is None else set(searched)
+    individual: dict[str, Value] = {}
     for name, gene in space.items():
         absent = name not in hyp
         value = hyp[name] if not absent else presets.get(name) if gene.default is None else gene.default
@@ -83,24 +88,26 @@ def check_hyp(hyp: Mapping[str, float], space: Space, *, source: str = "hyperpar
             problems.append(f"{name}: no value; give one here, or a default in the space file")
             continue
         try:
-            individual[name] = number(value)
+            individual[name] = gene.read(value)
         except ValueError as error:
             problems.append(f"{name}: {error}")
             continue
-        misfit = gene.misfit(individual[name])
+        misfit = gene.misfit(value) if name in moved else None
         if misfit is not None:
-            whose = f" (the default of {_DEFAULTS}, as none is given)" if absent else ""
-            problems.append(f"{name}: {misfit}{whose}; change the value, or the gene in a space file")
+            owner = _DEFAULTS if gene.default is None else "the space file"
+            whose = f" (the default of {owner}, as none is given)" if absent else ""
+            remedy = f"change the value, widen the gene in a space file, or hold it with --freeze {name}"
+            problems.append(f"{name}: {misfit}{whose}; {remedy}")
     refuse([f"{source}: {problem}" for problem in problems])
     return individual
 
 
-def _numbers(entries: Mapping[str, object], *, source: str) -> dict[str, float]:
-    values: dict[str, float] = {}
+def _values(entries: Mapping[str, object], *, source: str) -> dict[str, Value]:
+    values: dict[str, Value] = {}
     problems: list[str] = []
     for name, value in entries.items():
         try:
-            values[name] = number(value)
+            values[name] = plain(value)
         except ValueError as error:
             problems.append(f"{source}: {name}: {error}")
     refuse(problems)

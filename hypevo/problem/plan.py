@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypevo.problem.space import Space
+from hypevo.protocol import Hyp
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Plan:
     trainer: str
     settings: Mapping[str, Any]
     space: Space
-    hyp: Mapping[str, float]
+    hyp: Hyp
     fitness: str
     trial_seed: str
     seed: int
@@ -73,4 +74,5 @@ class Plan:
 
 def _change(name: str, before: Any, now: Any) -> list[str]:
     same = json.dumps(before, default=str) == json.dumps(now, default=str)  # no tuples, and NaN equals NaN
+    same |= before == now and isinstance(before, bool) == isinstance(now, bool)  # 4.0 is the 4 of an int gene
     return [] if same else [f"{name} was {before} and is now {now}"]

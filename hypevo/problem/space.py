@@ -7,6 +7,7 @@ A space file holds `gene: {low: , high: , gain: }` per gene, optionally `type`, 
     degrees: {gain: 0}                    # freeze one
     dropout: {low: 0.0, high: 0.6, default: 0.1}     # a gene of your own, with your own trainer to read it
     depth: {low: 2, high: 8, type: int, default: 4}
+    act: {choices: [relu, tanh], default: relu}     # numbers, words, or true and false
 
 Entries change the default space (`presets/space.yaml`); new names come after its genes, in the file's order.
 A file with the line `inherit: false` starts from an empty space instead, for trainers with hyperparameters of
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from hypevo.messages import did_you_mean, refuse
 from hypevo.problem.gene import Gene as Gene
-from hypevo.problem.yamlfile import describe, number, read_mapping
+from hypevo.problem.gene import span
+from hypevo.problem.yamlfile import describe, number, plain, read_mapping
 from hypevo.protocol import InputError
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ class Space(Mapping[str, Gene]):
         self._genes: dict[str, Gene] = {}
         for gene in genes:
             if gene.name in self._genes:
-                raise ValueError(f"{gene.name}: expected one gene of this name; came two; drop one")
+                raise ValueError(f"{gene.name}: expected one gene of this name; got two; drop one")
             self._genes[gene.name] = gene
 
     def __getitem__(self, name: str) -> Gene:
@@ -82,7 +84,7 @@ class Space(Mapping[str, Gene]):
         if stuck:
             raise InputError(
                 f"{', '.join(stuck)}: frozen in the search space; to evolve it, give it a gain above 0 and "
-                f"low < high in a space file, as in '{stuck[0]}: {{gain: 1}}'"
+                f"low < high in a space file, as in «{stuck[0]}: {{gain: 1}}»"
             )
         return self.freeze(name for name in self if name not in kept)
 
@@ -159,7 +161,7 @@ def load_space(path: str | Path | None = None) -> Space:
     entries = read_mapping(Path(path))
     inherit = entries.pop("inherit", True)
     if not isinstance(inherit, bool):
-        raise InputError(f"{path}: inherit: expected true or false; came {describe(inherit)}")
+        raise InputError(f"{path}: inherit: expected true or false; got {describe(inherit)}")
     return _change(default if inherit else {}, entries, source=str(path))
 
 
@@ -181,23 +183,19 @@ def _change(base: Mapping[str, Gene], entries: Mapping[str, object], *, source: 
 
 def _gene(name: str, entry: object, base: Mapping[str, Gene]) -> Gene:
     if not isinstance(entry, Mapping):
-        raise ValueError(f"{name}: expected fields such as {{low: 0.1, high: 0.5}}; came {describe(entry)}")
+        raise ValueError(f"{name}: expected fields such as {{low: 0.1, high: 0.5}}; got {describe(entry)}")
     changes: dict[str, Any] = {}
     for field, value in entry.items():
         if field not in _FIELDS:
             known = did_you_mean(str(field), _FIELDS, otherwise=f"expected some of {', '.join(_FIELDS)}")
-            raise ValueError(f"{name}: unknown field {field!r}{known}")
+            raise ValueError(f"{name}: unknown field «{field}»{known}")
         try:
             changes[field] = _read(field, value)
         except ValueError as error:
             raise ValueError(f"{name}: {field}: {error}") from None
     if changes.get("choices"):
-        changes = {
-            "type": "categorical",
-            "low": min(changes["choices"]),
-            "high": max(changes["choices"]),
-            **changes,
-        }
+        low, high = span(changes["choices"])
+        changes = {"type": "categorical", "low": low, "high": high, **changes}
     if name in base:
         return replace(base[name], **changes)
     missing = [field for field in ("low", "high") if field not in changes]
@@ -214,15 +212,17 @@ def _read(field: str, value: object) -> object:
         case "log", bool():
             return value
         case "log", _:
-            raise ValueError(f"expected true or false; came {describe(value)}")
+            raise ValueError(f"expected true or false; got {describe(value)}")
         case "type", str():
             return value
         case "type", _:
-            raise ValueError(f"expected float, int or categorical; came {describe(value)}")
+            raise ValueError(f"expected float, int or categorical; got {describe(value)}")
         case "choices", list() | tuple():
-            return tuple(number(choice) for choice in value)
+            return tuple(plain(choice) for choice in value)
         case "choices", _:
-            raise ValueError(f"expected a list of numbers such as [16, 32, 64]; came {describe(value)}")
+            raise ValueError(f"expected a list such as [16, 32] or [relu, tanh]; got {describe(value)}")
+        case "default", _:
+            return plain(value)
     return number(value)
 
 
@@ -238,4 +238,6 @@ def _entry(gene: Gene) -> dict[str, Any]:
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(_shown, value))}]"
-    return "not set" if value is None else f"{value:.9g}" if isinstance(value, float) else str(value).lower()
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "not set" if value is None else f"{value:.9g}" if isinstance(value, float) else str(value)

@@ -1,6 +1,7 @@
 """Read the small yaml files people write: one mapping, plain values, nothing repeated, nothing executed.
 
-Hyp and space files go through this one loader, so that they share limits and messages.
+Hyp and space files go through this one loader, so that they share limits and messages. The trainers have a loader
+of their own for data.yaml, twice on purpose: a trainer runs without this package and may not import it.
 """
 
 import math
@@ -13,7 +14,7 @@ from typing import Any
 import yaml
 
 from hypevo.files import read_bounded
-from hypevo.protocol import InputError
+from hypevo.protocol import InputError, Value
 
 MAX_BYTES = 100_000  # a hyp file has one or two thousand
 MAX_DEPTH = 5
@@ -29,7 +30,7 @@ def read_mapping(path: Path | Traversable) -> dict[str, object]:
         path: The file, UTF-8, at most `MAX_BYTES` long.
 
     Returns:
-        Its entries in the file's order. Values are what yaml makes of them; `number` reads them as numbers.
+        Its entries in the file's order. Values are what yaml makes of them; `plain` and `number` say what they mean.
 
     Raises:
         InputError: The file cannot be read or is not one mapping with distinct text keys.
@@ -57,10 +58,10 @@ def parse_mapping(text: str, *, source: str) -> dict[str, object]:
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # an impossible date, a number too long
         raise InputError(f"{source}: not readable as yaml: {error}") from error
     if not isinstance(content, dict):
-        raise InputError(f"{source}: expected lines such as 'lr0: 0.01'; came {describe(content)}")
+        raise InputError(f"{source}: expected lines such as «lr0: 0.01»; got {describe(content)}")
     for key in content:
         if not isinstance(key, str):
-            raise InputError(f"{source}: expected names as keys; came {describe(key)}; put it in quotes")
+            raise InputError(f"{source}: expected names as keys; got {describe(key)}; put it in quotes")
     return content
 
 
@@ -71,18 +72,50 @@ def number(value: object) -> float:
         ValueError: It is a boolean, a text that is no number, NaN, infinite, or something else.
     """
     if isinstance(value, bool):
-        raise ValueError(f"expected a number; came {describe(value)} (so yaml reads yes, no, on and off)")
+        raise ValueError(f"expected a number; got {describe(value)} (so yaml reads yes, no, on and off)")
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value)
     if not isinstance(value, int | float):
-        raise ValueError(f"expected a number; came {describe(value)}")
+        raise ValueError(f"expected a number; got {describe(value)}")
     try:
         result = float(value)
     except OverflowError:
         result = math.inf
     if not math.isfinite(result):
-        raise ValueError(f"expected a finite number; came {result}")
+        raise ValueError(f"expected a finite number; got {result}")
     return result
+
+
+def plain(value: object) -> Value:
+    """Return a yaml value as what it is: a finite number, a word, or true or false.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if isinstance(value, bool) or (isinstance(value, str) and not _NUMBER.fullmatch(value.strip())):
+        return value
+    if value is None or not isinstance(value, int | float | str):
+        raise ValueError(f"expected a number, a word, or true or false; got {describe(value)}")
+    exact = number(value)
+    return value if isinstance(value, int) else exact
+
+
+def is_word(text: str) -> bool:
+    """Whether yaml files and csv files both keep a text as it is: it reads as no number, date or boolean."""
+    if not re.fullmatch(r"\w[\w.+/-]*", text):
+        return False
+    try:
+        return not _is_float(text) and yaml.safe_load(text) == text
+    except (yaml.YAMLError, ValueError):
+        return False
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def describe(value: object) -> str:
@@ -93,7 +126,7 @@ def describe(value: object) -> str:
         case bool():
             return f"the boolean {str(value).lower()}"
         case str():
-            return f"the text {value!r}" if len(value) <= 40 else f"a text of {len(value)} characters"
+            return f"the text {_quoted(value)}" if len(value) <= 40 else f"a text of {len(value)} characters"
         case int() if abs(value) > 10**300:
             return "a number beyond all bounds"
         case int() | float():
@@ -103,6 +136,10 @@ def describe(value: object) -> str:
         case list() | tuple():
             return "a list"
     return f"a {type(value).__name__}"
+
+
+def _quoted(text: str) -> str:
+    return f"«{repr(text)[1:-1]}»"  # control characters as escapes
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -130,7 +167,7 @@ class _PlainLoader(yaml.SafeLoader):
                 raise _refusal("merges (<<) are not accepted; write the entries out", key.start_mark)
             if isinstance(key, yaml.ScalarNode):
                 if key.value in lines:
-                    first = f"{key.value!r} is already on line {lines[key.value]}"
+                    first = f"{_quoted(key.value)} is already on line {lines[key.value]}"
                     raise _refusal(f"{first}; keep one of the two", key.start_mark)
                 lines[key.value] = key.start_mark.line + 1
         return super().construct_mapping(node, deep=deep)

@@ -113,7 +113,7 @@ def read_evolve_csv(path: Path, fitness: Callable[[Mapping[str, float]], float] 
         cells = tuple(cell.strip() for cell in line.split(","))
         count += len(cells) + _ROW_CELLS
         if count > MAX_CELLS:
-            raise InputError(f"{path}: expected at most 100,000 individuals; came more than {number:,} lines")
+            raise InputError(f"{path}: expected at most 100,000 individuals; got more than {number:,} lines")
         if header is None:
             header = _first_header(cells, f"{path}, line {number}")
         elif _is_header(cells, header):
@@ -164,11 +164,11 @@ def _first_header(cells: tuple[str, ...], source: str) -> tuple[str, ...]:
     if not any(cell.startswith(METRIC_PREFIXES) for cell in cells):
         raise InputError(f"{source}: expected a header that names metrics and genes first")
     if all(cell.startswith(METRIC_PREFIXES) for cell in cells):
-        raise InputError(f"{source}: expected columns of genes too; came {len(cells)} metrics only")
+        raise InputError(f"{source}: expected columns of genes too; got {len(cells)} metrics only")
     if len(set(cells)) < len(cells) or "" in cells:
         twice = sorted({cell for cell in cells if cells.count(cell) > 1})
-        came = f"{', '.join(twice)} more than once" if twice else "an empty one"
-        raise InputError(f"{source}: expected columns with distinct names; came {came}")
+        got = f"{', '.join(twice)} more than once" if twice else "an empty one"
+        raise InputError(f"{source}: expected columns with distinct names; got {got}")
     if not all(map(str.isprintable, cells)):
         raise InputError(f"{source}: expected names without control characters")
     return cells

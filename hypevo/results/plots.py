@@ -92,7 +92,7 @@ def plot_pr_curve(table: Path, picture: Path) -> None:
         values = np.loadtxt(file, delimiter=",", ndmin=2)  # (recalls, columns)
     if header[:2] != ["recall", "mean"] or values.shape[1] != len(header):
         raise ValueError(
-            f"{table}: expected the columns recall, mean and classes; came {', '.join(header[:5])}"
+            f"{table}: expected the columns recall, mean and classes; got {', '.join(header[:5])}"
         )
     content = io.BytesIO()
     pr_figure(header[2:], values).savefig(content, format="png", dpi=_DPI)

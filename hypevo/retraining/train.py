@@ -10,7 +10,7 @@ from hypevo.messages import refuse
 from hypevo.preflight import individual, preflight_training
 from hypevo.problem.settings import TrainSettings
 from hypevo.problem.space import Space
-from hypevo.protocol import Failure, InputError, Metrics, Outcome
+from hypevo.protocol import Failure, InputError, Metrics, Outcome, Value
 from hypevo.results.plots import plot_pr_curve
 from hypevo.study.attributes import metrics_of
 from hypevo.study.storage import METRICS, finished, load_plan, load_study
@@ -23,7 +23,7 @@ from hypevo.trainings.slots import Slots, Training, Work
 from hypevo.trainings.watch import Watcher
 
 PR_CURVE = "pr_curve.csv"  # where a trainer leaves precision over recall, if it does
-Individual = tuple[Space, dict[str, float]]
+Individual = tuple[Space, dict[str, Value]]
 
 
 @dataclass(frozen=True)

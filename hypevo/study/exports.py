@@ -54,7 +54,7 @@ class Exports:
         for trial in trials[self._count :]:
             self._add(self.row(trial))
         if self._csv is None or self._best is None:
-            raise ValueError("exports: expected at least one finished trial; came none")
+            raise ValueError("exports: expected at least one finished trial; got none")
         self._csv.write(self._folder / CSV)
         best, position = self._best
         write_hyp_evolved(self._folder / HYP, best, generation=position, last=self._count - 1)

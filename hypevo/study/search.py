@@ -10,7 +10,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
-from hypevo.protocol import InputError
+from hypevo.protocol import InputError, Value
 from samplers import WeightedParentSampler
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ def make_sampler(name: str, plan: Plan, trials: int) -> BaseSampler:
         )
 
 
-def suggest(trial: optuna.Trial, space: Space) -> dict[str, float]:
+def suggest(trial: optuna.Trial, space: Space) -> dict[str, Value]:
     """A value for each movable gene; a trial that had its values before gets the same."""
-    values: dict[str, float] = {}
+    values: dict[str, Value] = {}
     for gene in space.movable:
         if gene.choices is not None:
-            values[gene.name] = trial.suggest_categorical(gene.name, gene.choices)
+            values[gene.name] = gene.read(trial.suggest_categorical(gene.name, gene.choices))
         elif gene.type == "int":
             low, high = int(gene.low), int(gene.high)
             values[gene.name] = trial.suggest_int(

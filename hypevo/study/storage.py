@@ -127,7 +127,7 @@ def enqueue_default(study: optuna.Study, plan: Plan) -> None:
         trial.state for trial in study.get_trials(deepcopy=False) if trial.user_attrs.get(ORIGIN) == DEFAULT
     ]
     if all(state is TrialState.FAIL for state in states):
-        defaults = {gene.name: _typed(gene.type, plan.hyp[gene.name]) for gene in plan.space.movable}
+        defaults = {gene.name: gene.read(plan.hyp[gene.name]) for gene in plan.space.movable}
         study.enqueue_trial(defaults, user_attrs={ORIGIN: DEFAULT})
 
 
@@ -201,10 +201,6 @@ def _unreadable(address: str, error: Exception) -> InputError:
         f"--storage {address}: not a journal that Optuna can read: {_line(error)}. "
         f"Move the file away, or choose another with --storage"
     )
-
-
-def _typed(kind: str, value: float) -> float:
-    return int(value) if kind == "int" else value
 
 
 def _line(error: BaseException) -> str:

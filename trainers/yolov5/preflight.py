@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..printable import printable
 from .data import at_hand, cache_names, missing_bytes, prepare_data, scan_parts, warnings_of
 from .data_yaml import DataConfig, load_data
+from .limits import impossible
 from .memory import Room, memory_findings
 from .progress import shown
 from .settings import GENES, OPTIONAL_GENES
@@ -37,6 +38,9 @@ def check(
     device: str | None = None,
 ) -> list[Finding]:
     """Look for trouble; `trainers.yolov5.check` says what the arguments mean."""
+    wrong = [("error", f"hyp: {problem}") for problem in impossible(hyp)]
+    if wrong:
+        return wrong
     findings = [*_genes(hyp, space), *_optimizer(settings, hyp)]
     with tempfile.TemporaryDirectory() as temporary:
         try:

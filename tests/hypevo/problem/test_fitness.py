@@ -106,20 +106,20 @@ def test_a_metric_that_the_expression_does_not_read_may_be_nan() -> None:
 @pytest.mark.parametrize(
     ("text", "problem", "caret"),
     [
-        ("0.1*mAP_0.6", "unknown metric 'mAP_0.6'; did you mean 'mAP_0.5'?", 4),
-        ("mAP_0.55", "unknown metric 'mAP_0.55'; did you mean 'mAP_0.5'?", 0),
-        ("mAP_0.5:0.9 + 1", "unknown metric 'mAP_0.5:0.9'; did you mean 'mAP_0.5:0.95'?", 0),
-        ("1 + MAP_0.5", "unknown metric 'MAP_0.5'; did you mean 'mAP_0.5'?", 4),
+        ("0.1*mAP_0.6", "unknown metric «mAP_0.6»; did you mean «mAP_0.5»?", 4),
+        ("mAP_0.55", "unknown metric «mAP_0.55»; did you mean «mAP_0.5»?", 0),
+        ("mAP_0.5:0.9 + 1", "unknown metric «mAP_0.5:0.9»; did you mean «mAP_0.5:0.95»?", 0),
+        ("1 + MAP_0.5", "unknown metric «MAP_0.5»; did you mean «mAP_0.5»?", 4),
         ("zzz", "the trainer declares box_loss, cls_loss", 0),
         ("2 recall", "expected an operator", 2),
         ("0.5recall", "expected an operator", 3),
         ("(recall", "never closed", 0),
-        ("(recall 2)", "expected an operator (+ - * /) or ')'", 8),
+        ("(recall 2)", "expected an operator (+ - * /) or «)»", 8),
         ("recall)", "expected an operator", 6),
-        ("recall*", "expected a metric, a number or '('", 7),
-        ("recall**2", "expected a metric, a number or '('", 7),
-        ("()", "expected a metric, a number or '('", 1),
-        ("", "expected a metric, a number or '('", 0),
+        ("recall*", "expected a metric, a number or «(»", 7),
+        ("recall**2", "expected a metric, a number or «(»", 7),
+        ("()", "expected a metric, a number or «(»", 1),
+        ("", "expected a metric, a number or «(»", 0),
         ("recall + `x", "backtick is never closed", 9),
         ("recall + ``", "expected a metric's name between the backticks", 9),
         ("recall*1e999", "expected a finite number", 7),
@@ -158,6 +158,22 @@ def test_giant_expressions_are_refused(text: str) -> None:
 
 def test_long_chains_need_no_recursion() -> None:
     assert value("-" * 999 + "recall" + "+recall" * 100) == pytest.approx(-0.25 + 25)
+    assert parse_fitness("a" + "+a" * 999, ("a",))({"a": 0.5}) == 500
+    assert parse_fitness("-(" * 50 + "a" + ")" * 50 + "*a" * 900, ("a",))({"a": 1.0}) == 1.0
+
+
+def test_what_python_would_take_and_an_expression_has_not_is_refused() -> None:
+    for text in (
+        "recall//2",
+        "recall%2",
+        "recall or 1",
+        "recall.real",
+        "recall[0]",
+        "recall(1)",
+        "1_0*recall",
+    ):
+        with pytest.raises(InputError, match=r"expected an operator|expected a metric|unknown metric"):
+            parse_fitness(text, METRICS)
 
 
 def test_a_fitness_can_be_sent_to_another_process() -> None:
@@ -241,7 +257,7 @@ def test_a_function_is_found_in_the_working_directory(rules: str, caplog: pytest
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("wordy", "expected a number; it returned 'good' for {'precision': "),
+        ("wordy", "expected a number; got 'good' for {'precision': "),
         ("misnamed", "KeyError: 'mAP' (rules_of_a_user.py:11); it got {'precision': "),
         ("leaving", "SystemExit: 3"),
     ],

@@ -1,6 +1,8 @@
 """Hyp files: presets by name, strict yaml, complete individuals."""
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,16 +65,16 @@ def test_a_file_that_exists_goes_before_the_preset_of_its_name(
 
 
 def test_a_missing_file_names_the_nearest_preset(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"scratch-lo: expected a hyp file or a preset.*'scratch-low'"):
+    with pytest.raises(InputError, match=r"scratch-lo: expected a hyp file or a preset.*«scratch-low»"):
         load_hyp("scratch-lo")
     with pytest.raises(InputError, match="the presets are scratch-high, scratch-low, scratch-med, voc"):
         load_hyp(tmp_path / "q.yaml")
 
 
-def test_files_keep_their_order_and_give_floats(tmp_path: Path) -> None:
-    hyp = load_hyp(hyp_file(tmp_path, "\ufeffbox: 1\nlr0: 0.5\n'cls': .25\n"))
-    assert list(hyp.items()) == [("box", 1.0), ("lr0", 0.5), ("cls", 0.25)]
-    assert all(type(value) is float for value in hyp.values())
+def test_files_keep_their_order_and_give_what_is_written(tmp_path: Path) -> None:
+    hyp = load_hyp(hyp_file(tmp_path, "\ufeffbox: 1\nlr0: 0.5\n'cls': .25\nact: relu\nema: yes\n"))
+    assert list(hyp.items()) == [("box", 1), ("lr0", 0.5), ("cls", 0.25), ("act", "relu"), ("ema", True)]
+    assert hyp["ema"] is True
 
 
 @pytest.mark.parametrize("text", ["1e-5", "1E-5", "1.e-5", "+1e-5", "1.0e-05", "'1e-5'", "0.00001", ".1e-4"])
@@ -83,38 +85,38 @@ def test_every_way_to_write_a_number_is_one(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("lr0: yes", "lr0: expected a number; came the boolean true (so yaml reads yes, no, on and off)"),
-        ("lr0: .nan", "lr0: expected a finite number; came nan"),
-        ("lr0: nan", "lr0: expected a number; came the text 'nan'"),
-        ("lr0: -.inf", "lr0: expected a finite number; came -inf"),
-        ("lr0: 1e999", "lr0: expected a finite number; came inf"),
-        ("lr0: 0x" + "f" * 400, "lr0: expected a finite number; came inf"),
+        ("lr0: yes", "lr0: expected a number; got the boolean true (so yaml reads yes, no, on and off)"),
+        ("lr0: .nan", "lr0: expected a finite number; got nan"),
+        ("lr0: nan", "lr0: expected a number; got the text «nan»"),
+        ("lr0: -.inf", "lr0: expected a finite number; got -inf"),
+        ("lr0: 1e999", "lr0: expected a finite number; got inf"),
+        ("lr0: 0x" + "f" * 400, "lr0: expected a finite number; got inf"),
         ("lr0: " + "9" * 5000, "not readable as yaml"),
-        ("lr0: 2024-01-01", "lr0: expected a number; came a date"),
+        ("lr0: 2024-01-01", "lr0: expected a number, a word, or true or false; got a date"),
         ("lr0: 2024-99-99", "not readable as yaml"),
-        ("lr0:", "lr0: expected a number; came nothing"),
-        ("lr0: 0,01", "lr0: expected a number; came the text '0,01'"),
-        ("lr0: [0.1]", "lr0: expected a number; came a list"),
-        ("lr0: {low: 1}", "lr0: expected a number; came a mapping"),
-        ("lr0: " + "a" * 50, "lr0: expected a number; came a text of 50 characters"),
-        ("", "expected lines such as 'lr0: 0.01'; came nothing"),
-        ("- 1\n- 2", "expected lines such as 'lr0: 0.01'; came a list"),
-        ("lr0=0.01", "expected lines such as 'lr0: 0.01'; came the text 'lr0=0.01'"),
-        ("on: 1", "expected names as keys; came the boolean true; put it in quotes"),
-        ("0.5: 1", "expected names as keys; came the number 0.5"),
+        ("lr0:", "lr0: expected a number, a word, or true or false; got nothing"),
+        ("lr0: 0,01", "lr0: expected a number; got the text «0,01»"),
+        ("lr0: [0.1]", "lr0: expected a number, a word, or true or false; got a list"),
+        ("lr0: {low: 1}", "lr0: expected a number, a word, or true or false; got a mapping"),
+        ("lr0: " + "a" * 50, "lr0: expected a number; got a text of 50 characters"),
+        ("", "expected lines such as «lr0: 0.01»; got nothing"),
+        ("- 1\n- 2", "expected lines such as «lr0: 0.01»; got a list"),
+        ("lr0=0.01", "expected lines such as «lr0: 0.01»; got the text «lr0=0.01»"),
+        ("on: 1", "expected names as keys; got the boolean true; put it in quotes"),
+        ("0.5: 1", "expected names as keys; got the number 0.5"),
     ],
 )
 def test_what_is_no_number_by_name_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     path = hyp_file(tmp_path, text)
     with pytest.raises(InputError) as refused:
-        load_hyp(path)
+        check_hyp(load_hyp(path), load_space(), source=str(path))
     assert str(refused.value).startswith(f"{path}: {problem}")
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("lr0: 1\nbox: 1\nlr0: 2", "line 3, column 1: 'lr0' is already on line 1"),
+        ("lr0: 1\nbox: 1\nlr0: 2", "line 3, column 1: «lr0» is already on line 1"),
         ("lr0: !!python/object/apply:os.getcwd []", "line 1, column 6: tags (!x) are not accepted"),
         ("lr0: !!float 1", "line 1, column 6: tags (!x) are not accepted"),
         ("lr0: &a 1\nbox: *a", "line 1, column 6: references (&x, *x) are not accepted"),
@@ -154,7 +156,7 @@ def test_the_loader_gives_what_pyyaml_gives_for_ordinary_files(tmp_path: Path) -
 def test_all_problems_of_a_file_come_in_one_message(tmp_path: Path) -> None:
     path = hyp_file(tmp_path, "lr0: x\nbox: 0.1\ncls: on\n")
     with pytest.raises(InputError) as refused:
-        load_hyp(path)
+        check_hyp(load_hyp(path), load_space(), source=str(path))
     assert [line.split(": ")[1] for line in str(refused.value).split("\n")] == ["lr0", "cls"]
 
 
@@ -174,12 +176,68 @@ def test_the_default_of_a_space_entry_goes_before_the_preset() -> None:
     assert check_hyp({"lr0": 0.75}, space)["lr0"] == 0.75
 
 
-def test_bounds_are_inclusive_for_movable_and_frozen_genes(space: Space) -> None:
-    assert check_hyp({"momentum": 0.98, "fl_gamma": 2}, space)["fl_gamma"] == 2.0
-    with pytest.raises(InputError, match=r"momentum: 0\.981 is outside its bounds 0\.6 to 0\.98"):
+def test_bounds_are_inclusive_where_a_gene_is_searched(space: Space) -> None:
+    assert check_hyp({"momentum": 0.98}, space)["momentum"] == 0.98
+    with pytest.raises(
+        InputError, match=r"momentum: 0\.981 is outside its bounds 0\.6 to 0\.98.*--freeze mom"
+    ):
         check_hyp({"momentum": 0.981}, space)
-    with pytest.raises(InputError, match="fl_gamma: 3 is outside its bounds 0 to 2"):
-        check_hyp({"fl_gamma": 3}, space)
+
+
+UNSEARCHED = {"anchors": 0.0, "degrees": 180.0, "weight_decay": 0.005}
+
+
+def test_a_training_without_a_search_takes_what_yolov5_takes(space: Space) -> None:
+    assert check_hyp(UNSEARCHED, space, searched=()) == {**load_hyp("scratch-low"), **UNSEARCHED}
+    with pytest.raises(InputError, match="degrees: 180 is outside") as refused:
+        check_hyp(UNSEARCHED, space)
+    assert "weight_decay: 0.005 is outside" in str(refused.value)
+    assert "anchors" not in str(refused.value)  # gain 0
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        lambda space: space.freeze(["degrees", "weight_decay"]),
+        lambda space: space.only(["lr0"]),
+        lambda space: Space(replace(gene, high=gene.low) for gene in space.values()),
+    ],
+)
+def test_frozen_values_need_not_keep_the_bounds(space: Space, held: Callable[[Space], Space]) -> None:
+    assert check_hyp(UNSEARCHED, held(space))["degrees"] == 180.0
+
+
+def test_what_no_training_takes_is_refused_without_a_search_too(space: Space) -> None:
+    own = Space(
+        [Gene("depth", 2, 8, type="int"), Gene("act", 0, 1, type="categorical", choices=("relu", "tanh"))]
+    )
+    with pytest.raises(InputError) as refused:
+        check_hyp({"depth": 2.5, "act": 1.0}, own, searched=())
+    assert [line.partition("; ")[0] for line in str(refused.value).split("\n")] == [
+        "- hyperparameters: depth: expected a whole number",
+        "- hyperparameters: act: expected one of relu, tanh",
+    ]
+    assert check_hyp({"depth": 12, "act": "gelu"}, own, searched=()) == {"depth": 12, "act": "gelu"}
+    with pytest.raises(InputError, match="lr0: expected a finite number; got nan"):
+        check_hyp({"lr0": math.nan}, space, searched=())
+
+
+def test_values_are_what_they_are(space: Space) -> None:
+    own = Space(
+        [
+            Gene("depth", 2, 8, type="int"),
+            Gene("batch", 16, 64, type="categorical", choices=(16, 64)),
+            Gene("rate", 0.5, 1.0, type="categorical", choices=(0.5, 1.0)),
+            Gene("act", 0, 1, type="categorical", choices=("relu", "tanh")),
+            Gene("ema", 0, 1, type="categorical", choices=(True, False)),
+        ]
+    )
+    found = check_hyp({"depth": 4.0, "batch": 64.0, "rate": 1, "act": "tanh", "ema": False}, own)
+    assert [repr(value) for value in found.values()] == ["4", "64", "1.0", "'tanh'", "False"]
+    with pytest.raises(InputError, match="act: gelu is not one of relu, tanh") as refused:
+        check_hyp({"depth": 4, "batch": 32, "rate": 1, "act": "gelu", "ema": 1}, own)
+    assert "batch: 32 is not one of 16, 64" in str(refused.value)
+    assert "ema: expected one of true, false; got the number 1" in str(refused.value)
 
 
 def test_a_filled_value_outside_narrowed_bounds_says_where_it_comes_from() -> None:
@@ -194,9 +252,10 @@ def test_all_problems_of_an_individual_come_in_one_message_with_its_source(space
     with pytest.raises(InputError) as refused:
         check_hyp({"lr": 0.1, "qqqq": 1.0, "box": math.nan, "lr0": 7.0}, own, source="mine.yaml")
     assert str(refused.value).split("\n") == [
-        "mine.yaml: lr: not in the search space; did you mean 'lr0'?",
-        "mine.yaml: qqqq: not in the search space; a gene of your own needs an entry in a space file",
-        "mine.yaml: lr0: 7 is outside its bounds 1e-05 to 0.1; change the value, or the gene in a space file",
-        "mine.yaml: box: expected a finite number; came nan",
-        "mine.yaml: dropout: no value; give one here, or a default in the space file",
+        "- mine.yaml: lr: not in the search space; did you mean «lr0»?",
+        "- mine.yaml: qqqq: not in the search space; a gene of your own needs an entry in a space file",
+        "- mine.yaml: lr0: 7 is outside its bounds 1e-05 to 0.1; "
+        "change the value, widen the gene in a space file, or hold it with --freeze lr0",
+        "- mine.yaml: box: expected a finite number; got nan",
+        "- mine.yaml: dropout: no value; give one here, or a default in the space file",
     ]

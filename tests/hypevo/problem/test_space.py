@@ -84,13 +84,13 @@ def test_freeze_and_only_change_the_movable_genes_alone() -> None:
 
 @pytest.mark.parametrize("choose", [Space.freeze, Space.only])
 def test_freeze_and_only_name_the_nearest_gene_for_each_typo(choose: Callable[..., Space]) -> None:
-    with pytest.raises(InputError, match="lr: not in the search space; did you mean 'lr0'") as refused:
+    with pytest.raises(InputError, match="lr: not in the search space; did you mean «lr0»") as refused:
         choose(load_space(), ["lr", "box", "degree"])
-    assert "degree: not in the search space; did you mean 'degrees'?" in str(refused.value)
+    assert "degree: not in the search space; did you mean «degrees»?" in str(refused.value)
 
 
 def test_only_refuses_a_gene_that_is_frozen() -> None:
-    with pytest.raises(InputError, match=r"fl_gamma, anchors: frozen .* 'fl_gamma: \{gain: 1\}'"):
+    with pytest.raises(InputError, match=r"fl_gamma, anchors: frozen .* «fl_gamma: \{gain: 1\}»"):
         load_space().only(["lr0", "anchors", "fl_gamma"])
 
 
@@ -127,33 +127,55 @@ def test_without_inheritance_the_space_is_the_files_alone(space_file: SpaceFile)
 @pytest.mark.parametrize(
     ("entry", "problem"),
     [
-        ("lr0: {low: 0.5, high: 0.1}", "lr0: expected low <= high; came low 0.5 and high 0.1"),
-        ("lr0: {high: .nan}", "lr0: high: expected a finite number; came nan"),
-        ("lr0: {high: .inf}", "lr0: high: expected a finite number; came inf"),
-        ("lr0: {high: 1e999}", "lr0: high: expected a finite number; came inf"),
-        ("lr0: {gain: -1}", "lr0: expected a gain of 0 (frozen) or more; came -1"),
-        ("lr0: {gain: yes}", "lr0: gain: expected a number; came the boolean true"),
-        ("lr0: {low: much}", "lr0: low: expected a number; came the text 'much'"),
-        ("lr0: {low: }", "lr0: low: expected a number; came nothing"),
-        ("lr0: {lo: 1}", "lr0: unknown field 'lo'; did you mean 'low'?"),
-        ("lr0: {name: x}", "lr0: unknown field 'name'"),
-        ("lr0: 0.1", "lr0: expected fields such as {low: 0.1, high: 0.5}; came the number 0.1"),
-        ("lr0: 0x" + "f" * 400, "lr0: expected fields such as {low: 0.1, high: 0.5}; came a number beyond"),
-        ("lr0: [1, 2]", "lr0: expected fields such as {low: 0.1, high: 0.5}; came a list"),
-        ("lr0: {type: double}", "lr0: expected type float, int, categorical; came 'double'"),
-        ("lr0: {type: 3}", "lr0: type: expected float, int or categorical; came the number 3"),
-        ("lr0: {default: 0.5}", "lr0: default 0.5 is outside its bounds 1e-05 to 0.1"),
+        ("lr0: {low: 0.5, high: 0.1}", "lr0: expected low <= high; got low 0.5 and high 0.1"),
+        ("lr0: {high: .nan}", "lr0: high: expected a finite number; got nan"),
+        ("lr0: {high: .inf}", "lr0: high: expected a finite number; got inf"),
+        ("lr0: {high: 1e999}", "lr0: high: expected a finite number; got inf"),
+        ("lr0: {gain: -1}", "lr0: expected a gain of 0 (frozen) or more; got -1"),
+        ("lr0: {gain: yes}", "lr0: gain: expected a number; got the boolean true"),
+        ("lr0: {low: much}", "lr0: low: expected a number; got the text «much»"),
+        ("lr0: {low: }", "lr0: low: expected a number; got nothing"),
+        ("lr0: {lo: 1}", "lr0: unknown field «lo»; did you mean «low»?"),
+        ("lr0: {name: x}", "lr0: unknown field «name»"),
+        ("lr0: 0.1", "lr0: expected fields such as {low: 0.1, high: 0.5}; got the number 0.1"),
+        ("lr0: 0x" + "f" * 400, "lr0: expected fields such as {low: 0.1, high: 0.5}; got a number beyond"),
+        ("lr0: [1, 2]", "lr0: expected fields such as {low: 0.1, high: 0.5}; got a list"),
+        ("lr0: {type: double}", "lr0: expected type float, int, categorical; got «double»"),
+        ("lr0: {type: 3}", "lr0: type: expected float, int or categorical; got the number 3"),
+        ("lr0: {default: fast}", "lr0: default: expected a number; got the text «fast»"),
+        (
+            "novel: {low: 2, high: 8, type: int, default: 2.5}",
+            "novel: default: expected a whole number; got 2.5",
+        ),
+        ("lr0: {high: 1e308}", "lr0: expected high between -1e+100 and 1e+100; got 1e+308"),
+        ("novel: {low: -1e308, high: 1e308, step: 1}", "novel: expected low between -1e+100 and 1e+100"),
+        ("novel: {low: 0, high: 1e99, type: int}", "novel: expected low and high of type int between -2^53"),
+        (
+            "novel: {low: 0, high: 1e9, step: 1e-300}",
+            "novel: expected at most 2^53 steps between low and high",
+        ),
         ("box: {type: int}", "box: expected whole numbers as low, high and step of type int"),
-        ("degrees: {log: true}", "degrees: expected low > 0 with log: true; came 0"),
-        ("degrees: {log: 1}", "degrees: log: expected true or false; came the number 1"),
-        ("degrees: {step: 0}", "degrees: expected a step above 0; came 0"),
-        ("degrees: {step: 7}", "degrees: expected high on the grid of step 7; came 45; set it to 42"),
+        ("degrees: {log: true}", "degrees: expected low > 0 with log: true; got 0"),
+        ("degrees: {log: 1}", "degrees: log: expected true or false; got the number 1"),
+        ("degrees: {step: 0}", "degrees: expected a step above 0; got 0"),
+        ("degrees: {step: 7}", "degrees: expected high on the grid of step 7; got 45; set it to 42"),
         ("lr0: {log: true, step: 0.01}", "lr0: log and step exclude each other"),
-        ("lr: {gain: 1}", "lr: a new gene needs low and high; did you mean 'lr0'?"),
+        ("lr: {gain: 1}", "lr: a new gene needs low and high; did you mean «lr0»?"),
         ("novel: {low: 1}", "novel: a new gene needs high"),
         ("novel: {choices: []}", "novel: a new gene needs low and high"),
-        ("novel: {choices: 3}", "novel: choices: expected a list of numbers such as [16, 32, 64]"),
-        ("novel: {choices: [SGD]}", "novel: choices: expected a number; came the text 'SGD'"),
+        ("novel: {choices: 3}", "novel: choices: expected a list such as [16, 32] or [relu, tanh]"),
+        (
+            "novel: {choices: [SGD, 1]}",
+            "novel: expected choices of one kind, numbers, words, or true and false",
+        ),
+        ("novel: {choices: [yes, 1]}", "novel: expected choices of one kind"),
+        ("novel: {choices: [SGD, 'a, b']}", "novel: expected choices that are numbers or words of letters"),
+        ("novel: {choices: [SGD, 'true']}", "novel: expected choices that are numbers or words of letters"),
+        ("novel: {choices: [SGD, 'nan']}", "novel: expected choices that are numbers or words of letters"),
+        (
+            "novel: {choices: [[1]]}",
+            "novel: choices: expected a number, a word, or true or false; got a list",
+        ),
         ("novel: {choices: [1, 1]}", "novel: expected choices that differ"),
         ("novel: {choices: [1, 2], high: 3}", "novel: expected low and high to span [1, 2]"),
         ("novel: {choices: [1, 2], type: float}", "novel: type categorical and choices belong together"),
@@ -164,7 +186,7 @@ def test_without_inheritance_the_space_is_the_files_alone(space_file: SpaceFile)
         ("novel: {choices: [1, 2], step: 1}", "novel: choices have no log and no step"),
         ("'a b': {low: 1, high: 2}", "a b: expected a name of letters, digits"),
         ("'yes': {low: 1, high: 2}", "yes: expected a name of letters, digits"),
-        ("inherit: 3", "inherit: expected true or false; came the number 3"),
+        ("inherit: 3", "inherit: expected true or false; got the number 3"),
     ],
 )
 def test_a_wrong_entry_is_refused_with_file_gene_and_remedy(
@@ -192,7 +214,7 @@ def test_two_genes_of_one_name_are_refused() -> None:
 
 @pytest.mark.parametrize("field", ["low", "high", "gain", "step"])
 def test_a_gene_made_in_python_is_checked_too(field: str) -> None:
-    with pytest.raises(ValueError, match=f"a: expected a finite {field}; came nan"):
+    with pytest.raises(ValueError, match=f"a: expected a finite {field}; got nan"):
         Gene(**{"name": "a", "low": 0.0, "high": 1.0, field: math.nan})  # type: ignore[arg-type]
 
 
@@ -215,6 +237,7 @@ def test_misfit_tells_values_of_a_gene_from_others(
 def test_a_snapshot_survives_json(space_file: SpaceFile) -> None:
     path = space_file(
         "batch: {choices: [16, 32], default: 16}\ndepth: {low: 2, high: 8, type: int, step: 2}\n"
+        "act: {choices: [relu, tanh], default: tanh}\nema: {choices: [yes, no]}\n"
         "lr0: {log: true}\n"
     )
     space = load_space(path).freeze(["box"])
@@ -222,6 +245,8 @@ def test_a_snapshot_survives_json(space_file: SpaceFile) -> None:
     rebuilt = Space.from_dict(json.loads(json.dumps(snapshot)))
     assert rebuilt == space
     assert space.difference(rebuilt) == []
+    assert (rebuilt["act"].default, rebuilt["ema"].choices) == ("tanh", (True, False))
+    assert repr(rebuilt["batch"].choices) == "(16, 32)"
     assert snapshot["cls"] == {"low": 0.2, "high": 4.0, "gain": 1.0}
     assert snapshot["lr0"] == {"low": 1e-5, "high": 0.1, "gain": 1.0, "log": True}
 
@@ -246,3 +271,34 @@ def test_difference_says_exactly_what_differs() -> None:
 def test_the_order_of_the_genes_is_a_difference() -> None:
     a, b = Gene("a", 0.0, 1.0), Gene("b", 0.0, 1.0)
     assert Space([a, b]).difference(Space([b, a])) == ["the order of the genes was a, b and is now b, a"]
+
+
+def test_words_and_booleans_are_categories_of_optuna_s() -> None:
+    space = Space(
+        [
+            Gene("act", 0, 1, type="categorical", choices=("relu", "tanh")),
+            Gene("ema", 0, 1, type="categorical", choices=(True, False)),
+        ]
+    )
+    assert space.distributions() == {
+        "act": CategoricalDistribution(("relu", "tanh")),
+        "ema": CategoricalDistribution((True, False)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("gene", "value", "expected"),
+    [
+        (Gene("a", 0.1, 0.7), 5.0, 0.7),
+        (Gene("a", 0.1, 0.7), 0.3, 0.3),
+        (Gene("a", 2, 8, type="int", step=2), 9, 8),
+        (Gene("a", 0.0, 0.9, step=0.3), 0.5, 0.6),
+        (Gene("a", 1, 4, type="categorical", choices=(1, 4)), 3.0, 4),
+        (Gene("a", 0, 1, type="categorical", choices=("x", "y")), "y", "y"),
+        (Gene("a", 0, 1, type="categorical", choices=("x", "y")), "z", None),
+    ],
+)
+def test_the_nearest_value_is_one_of_the_gene_s(gene: Gene, value: object, expected: object) -> None:
+    found = gene.nearest(value)
+    assert found == expected
+    assert found is None or gene.misfit(found) is None

@@ -160,7 +160,7 @@ def test_an_unknown_format_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_importing_the_door_does_not_open_it() -> None:
-    code = "import sys, hypevo.plots; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, hypevo.results.plots; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

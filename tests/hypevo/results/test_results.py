@@ -37,7 +37,7 @@ def recorded() -> Path:
 
 
 def write_evolve_csv(path: Path, rows: list[Row]) -> None:
-    csv = EvolveCsv(tuple(rows[0].metrics), tuple(rows[0].hyp))
+    csv = EvolveCsv(tuple(dict.fromkeys(name for one in rows for name in one.metrics)), tuple(rows[0].hyp))
     for one in rows:
         csv.add(one)
     csv.write(path)
@@ -246,9 +246,9 @@ def test_a_header_with_other_genes_takes_over(tmp_path: Path) -> None:
         ("\n \n", "the file is empty"),
         ("0.5,0.25\n", "line 1: expected a header that names metrics and genes first"),
         ("lr0: 0.01\n", "line 1: expected a header that names metrics and genes first"),
-        ("metrics/recall,val/box_loss\n", "expected columns of genes too; came 2 metrics only"),
-        ("metrics/recall,lr0,lr0\n", "expected columns with distinct names; came lr0 more than once"),
-        ("metrics/recall,lr0,\n", "expected columns with distinct names; came an empty one"),
+        ("metrics/recall,val/box_loss\n", "expected columns of genes too; got 2 metrics only"),
+        ("metrics/recall,lr0,lr0\n", "expected columns with distinct names; got lr0 more than once"),
+        ("metrics/recall,lr0,\n", "expected columns with distinct names; got an empty one"),
     ],
 )
 def test_files_that_are_no_evolution_are_refused(tmp_path: Path, text: str, problem: str) -> None:
