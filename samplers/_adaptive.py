@@ -5,34 +5,22 @@ strategy makes mutants and proposes the one that is best in one joint draw from 
 sampling): likely improvements win often, and doubtful ones sometimes, so the search stays diverse. A lucky measurement
 does not fool it for long, since individuals are ranked by the posterior mean.
 
-Young studies search a box around the best individual, wide along genes that the fitness does not feel (a trust region,
-Eriksson et al., arXiv:1910.01739). Later ones mutate the mean of nine parents, drawn by rank from the best recent
-trials, in Gaussian steps that shrink as trials accumulate. A gene still at its default is dormant: it stays so in an
-offspring as often as in the parents, and few dormant genes wake at a time, so that those without merit do not drift. In
-the box only those are dormant whose default is a bound: a feature that is switched off.
+A mutant starts from the mean of nine parents, drawn by rank from the best of the recent trials, and its genes take
+Gaussian steps, which shrink as trials accumulate and grow along genes that the fitness does not feel. A gene still at
+its default is dormant: it stays so in an offspring as often as in the parents, and few dormant genes wake at a time, so
+that those without merit do not drift.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._cube import Cube
 from ._evidence import Evidence
-from ._mutation import (
-    DORMANT,
-    backcross,
-    dormant,
-    inherit,
-    jump_some,
-    moves,
-    rank_weights,
-    relative_scales,
-    relief,
-    strangers,
-)
+from ._mutation import backcross, dormant, inherit, jump_some, moves, rank_weights, relief, strangers
 from ._offspring import Offspring
 from ._surrogate import GaussianProcess, Hyperparameters, fit
 
@@ -45,13 +33,9 @@ if TYPE_CHECKING:
     from ._history import History
 
 _N_BEFORE_MODEL = 6  # finished trials before the model speaks
-_FIT_STEPS, _FIT_EVERY = (
-    (15, 5),
-    (4, 20),
-)  # Adam steps, and trials between two fits: of young studies, of others
+_FIT_STEPS = 15, 5  # of Adam: in young studies, and in later ones
+_FIT_EVERY = 4, 20  # trials between two fits, likewise
 _FIT_LATER = 100  # finished trials
-_N_LOCAL = 30  # finished trials until which mutants come from around the best individual
-_N_CANDIDATES, _REACH = 200, 0.2  # of these mutants, and half the box's side along a typical gene
 _N_RECENT = 45  # parents come from this many newest trials: no result reigns for ever
 _N_ELITE = 15  # of them the best may be parents
 _N_PICKS = 9  # parents averaged in one mutant
@@ -145,12 +129,14 @@ def mutants(
     whole = cube.genes.categorical | frozen  # genes that have no mean or must not move
     sigma = _SIGMA / (1 + evidence.n_total / _SIGMA_TRIALS) ** _SIGMA_POWER
     scale = np.where(frozen, 0.0, sigma * np.sqrt(gains))  # a range already tells big steps from small ones
-    evidence = replace(evidence, ancestor=np.where(frozen, np.nan, evidence.ancestor))
-    scales = relative_scales(kernel, cube, ~whole)
-    if kernel is not None and evidence.n_total < _N_LOCAL:
-        picks, base, steps = _around_best(evidence, merit, _REACH * scales, rng)
-    else:
-        picks, base, steps = _from_mean(evidence, merit, scale * relief(scales, ~whole), whole, rng)
+    ancestor = np.where(frozen, np.nan, evidence.ancestor)
+    recent = evidence.eligible[-_N_RECENT:]
+    elite = recent[np.argsort(-merit[recent], kind="stable")][: min(_N_ELITE, (len(recent) + 1) // 2)]
+    picks = elite[rng.choice(len(elite), (_N_MUTANTS, _N_PICKS), p=rank_weights(len(elite)))]
+    mean = inherit(evidence.points[picks], ancestor, rng)
+    base = backcross(np.where(whole, evidence.points[picks[:, 0]], mean), ancestor, rng)
+    steps = scale * relief(kernel, cube, ~whole) * rng.uniform(0.5, 1.0, (_N_MUTANTS, 1))
+    steps = steps * moves(dormant(base, ancestor), rng) * rng.standard_normal(base.shape)
     moved = np.clip(base + np.where(whole, 0.0, steps), 0.0, np.where(cube.genes.categorical, np.inf, 1.0))
     moved = jump_some(moved, cube, np.minimum(scale, 1.0), rng)
     vectors = cube.unscale(moved, np.where(whole, 0.5, rng.random(base.shape)))
@@ -170,49 +156,6 @@ def mutants(
     first = int(order[0])
     for stranger in strangers(vectors[first], cube, frozen, rng):
         yield made(first, stranger, cube.scale(stranger))
-
-
-class _Mutation(NamedTuple):
-    """Mutants before their steps are taken."""
-
-    picks: NDArray[np.int64]  # (n, parents) indices of the evidence
-    base: NDArray[np.float64]  # (n, genes) in the cube
-    steps: NDArray[np.float64]  # (n, genes)
-
-
-def _around_best(
-    evidence: Evidence,
-    merit: NDArray[np.float64],
-    reach: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> _Mutation:
-    """Step from the individual with the greatest merit (n,) to anywhere in a box of these half sides (genes,)."""
-    best = evidence.eligible[np.argmax(merit[evidence.eligible])]
-    picks = np.full((_N_CANDIDATES, 1), best)
-    base = backcross(evidence.points[picks[:, 0]], evidence.ancestor, rng)
-    off = dormant(base, evidence.ancestor) & ((base < DORMANT) | (base > 1 - DORMANT))
-    low, high = np.clip(base - reach, 0.0, 1.0), np.clip(base + reach, 0.0, 1.0)
-    return _Mutation(picks, base, moves(off, rng) * (rng.uniform(low, high) - base))
-
-
-def _from_mean(
-    evidence: Evidence,
-    merit: NDArray[np.float64],
-    widths: NDArray[np.float64],
-    whole: NDArray[np.bool_],
-    rng: np.random.Generator,
-) -> _Mutation:
-    """Take Gaussian steps with deviations (genes,) from the mean of recent parents with great merit (n,).
-
-    Genes that are ``whole`` (genes,) come from one parent.
-    """
-    recent = evidence.eligible[-_N_RECENT:]
-    elite = recent[np.argsort(-merit[recent], kind="stable")][: min(_N_ELITE, (len(recent) + 1) // 2)]
-    picks = elite[rng.choice(len(elite), (_N_MUTANTS, _N_PICKS), p=rank_weights(len(elite)))]
-    mean = inherit(evidence.points[picks], evidence.ancestor, rng)
-    base = backcross(np.where(whole, evidence.points[picks[:, 0]], mean), evidence.ancestor, rng)
-    steps = widths * rng.standard_normal(base.shape) * rng.uniform(0.5, 1.0, (_N_MUTANTS, 1))
-    return _Mutation(picks, base, moves(dormant(base, evidence.ancestor), rng) * steps)
 
 
 def last_kernel(history: History, cube: Cube) -> Hyperparameters | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ._cube import Cube
     from ._surrogate import Hyperparameters
 
-DORMANT = 1e-4  # a gene as near to its default as this, in the cube, is dormant
+_DORMANT = 1e-4  # a gene as near to its default as this, in the cube, is dormant
 _MUTATION_PROB = 0.8  # of a dormant gene: between 0 and this, one number per mutant
 _BACKCROSS = 0.3  # greatest probability that a gene returns to the ancestor's value, in half of the mutants
 _N_STRANGERS = 1000
@@ -26,25 +26,18 @@ def rank_weights(n: int) -> NDArray[np.float64]:
     return np.asarray(weights / weights.sum())
 
 
-def relative_scales(
-    kernel: Hyperparameters | None, cube: Cube, movable: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Return each gene's length scale in the model (genes,), with geometric mean 1; without a model, 1."""
+def relief(kernel: Hyperparameters | None, cube: Cube, movable: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return each gene's relative step (genes,), greater where the model's length scale is; mean square 1."""
     if kernel is None or not movable.any():
         return np.ones(len(movable))
     log_scales = kernel.length_scales[cube.columns()]
-    return np.asarray(np.exp(log_scales - log_scales[movable].mean()))
-
-
-def relief(scales: NDArray[np.float64], movable: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return each gene's relative step (genes,), the root of its scale within limits; mean square 1."""
-    steps = np.sqrt(scales).clip(0.2, 4.0)
-    return np.asarray(steps / np.sqrt(np.mean(steps[movable] ** 2))) if movable.any() else steps
+    steps = np.exp(0.5 * (log_scales - log_scales[movable].mean())).clip(0.2, 4.0)
+    return np.asarray(steps / np.sqrt(np.mean(steps[movable] ** 2)))
 
 
 def dormant(points: NDArray[np.float64], ancestor: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return which genes (…, genes) are at the ancestor's value (genes,), NaN where it has none."""
-    return np.asarray(np.abs(points - ancestor) < DORMANT)
+    return np.asarray(np.abs(points - ancestor) < _DORMANT)
 
 
 def moves(asleep: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:

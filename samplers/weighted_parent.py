@@ -53,12 +53,12 @@ class WeightedParentSampler(BaseSampler):
     mutation_prob · sigma``.
 
     An offspring of mode ``"adaptive"`` is made in the unit cube (logarithmic where a range says so or spans a
-    factor of 10): of many mutants it is the one that is best in one joint draw from the posterior of a Gaussian
-    process (`Thompson, 1933 <https://doi.org/10.2307/2332286>`__). Until 30 trials have finished the mutants lie in
-    a box around the individual with the best posterior mean; later they take the mean of nine of the best recent
-    trials, return some genes to the defaults and add Gaussian steps, which shrink as trials accumulate and grow
-    along genes that the fitness does not feel. Running trials count at their posterior mean, crashed ones as the
-    worst. The number of trials to come plays no part.
+    factor of 10). Parents are the best of the newest trials by the posterior mean of a Gaussian process, which
+    speaks as soon as six trials have finished; 50 mutants take the mean of nine of them, return some genes to the
+    defaults and add Gaussian steps, which shrink as trials accumulate and grow along genes that the fitness does
+    not feel; the offspring is the mutant that is best in one joint draw from the posterior (`Thompson, 1933
+    <https://doi.org/10.2307/2332286>`__). Running trials count at their posterior mean, crashed ones as the worst.
+    The number of trials to come plays no part.
 
     A proposal is a function of the seed, the trial's number, the finished trials and the parameters of the
     running ones. So a study may be interrupted and continued in another process without a difference, and
@@ -94,8 +94,7 @@ class WeightedParentSampler(BaseSampler):
             branch not yet taken. Mode ``"adaptive"`` trusts defaults: genes
             stay at theirs, and return to them, until leaving pays. Enqueue a start that means nothing instead.
         gains: Mutation scale of each parameter, 1 unless given; 0 freezes it at its parent's value. Mode
-            ``"adaptive"`` takes the square root, since ranges already tell big steps from small ones; in the box of the
-            first 30 trials only a gain of 0 counts.
+            ``"adaptive"`` takes the square root: ranges already tell big steps from small ones.
         parent: Classic: ``"single"`` draws one parent, ``"weighted"`` takes the fitness-weighted mean of all.
         n_parents: Classic: how many of the best trials may be parents.
         mutation_prob: Classic: probability that a gene mutates.

@@ -350,7 +350,7 @@ def test_a_parameter_new_to_the_study_starts_at_its_default_and_then_joins(kwarg
     trial = ask(study, space)
     assert trial.params["z"] == 0.5
     study.tell(trial, 2.0)
-    assert ask(study, space).params["z"] != 0.5
+    assert {ask(study, space).params["z"] for _ in range(5)} != {0.5}  # dormant in some, not in all
 
 
 def test_a_parameter_that_only_some_parents_have_is_inherited_from_them() -> None:
