@@ -24,12 +24,13 @@ from hypevo.protocol import Failure, InputError, Job, Outcome, WorkError
 from hypevo.trainings.backend import Events, Slot
 from hypevo.trainings.devices import environment
 from hypevo.trainings.offspring import MARK, kill_family, kill_offspring
-from hypevo.trainings.process import call, enter, train
+from hypevo.trainings.process import OURS, SAFE_PATH, call, enter, train
 from hypevo.trainings.record import LOG
 
 DAY = 86400.0  # seconds: the system takes no longer waits than some weeks
 FAREWELL = 10.0  # seconds a process may take to end after its last word: some hang, and hold the device
 TRAINER, PRELOAD = "HYPEVO_PRELOAD_TRAINER", "hypevo.trainings.preload"  # the module is for the server alone
+METHOD = "HYPEVO_START_METHOD"
 _SERVER_DIED = 255  # what multiprocessing makes of a child whose server is gone; the child may still live
 
 
@@ -45,12 +46,16 @@ class LocalBackend:
             trainer: Its full name.
             devices: One slot each, or several.
             slots_per_device: Slots of each device.
-            method: Of multiprocessing; forkserver where there is one, else spawn.
+            method: Of multiprocessing; HYPEVO_START_METHOD by default, else forkserver where there is one, else spawn.
         """
         if method is None:
-            method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+            there = multiprocessing.get_all_start_methods()
+            method = os.environ.get(METHOD) or ("forkserver" if "forkserver" in there else "spawn")
         self._context = multiprocessing.get_context(method)
         os.environ[TRAINER] = trainer  # read by the server when it starts
+        if SAFE_PATH not in os.environ:
+            # Python would put the working directory first, where a user's yaml.py hides the package.
+            os.environ |= {SAFE_PATH: "1", OURS: "1"}
         if method == "forkserver":
             self._context.set_forkserver_preload([PRELOAD])
         self._slots = [Slot(device, number) for number in range(slots_per_device) for device in devices]

@@ -19,6 +19,7 @@ from hypevo.protocol import InputError, Job
 from hypevo.trainings import child
 from hypevo.trainings.offspring import MARK, kill_offspring
 
+SAFE_PATH, OURS = "PYTHONSAFEPATH", "HYPEVO_SET_SAFEPATH"  # the second: it was hypevo that set the first
 _MOST_EPOCHS = 2**31  # MLflow keeps an epoch's number in a database
 
 
@@ -43,6 +44,8 @@ def enter(
         os.dup2(file, 1)
         os.dup2(file, 2)
     os.environ.update(variables)
+    if os.environ.pop(OURS, None):
+        os.environ.pop(SAFE_PATH, None)  # a program that the training starts finds the modules beside it
     os.environ.pop(
         "MLFLOW_RUN_ID", None
     )  # the run belongs to the driver; a trainer that logs must not write into it

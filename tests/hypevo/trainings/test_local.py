@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import wait
 
@@ -251,3 +253,36 @@ def test_reports_from_threads_and_forked_processes_all_arrive(backend, bare_aren
     outcome = backend.submit(many, Told(lambda step, _: got.append(step))).result(60)
     assert outcome.metrics == {"a": 0.5}
     assert sorted(got) == list(range(400))
+
+
+SHADOWS = ("yaml", "numpy", "typer", "torch", "optuna", "random", "trainers/__init__")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_modules_in_the_working_directory_hide_no_package(bare_arena, method):
+    """The embedded training, in a folder with files named like packages, one of them like hypevo's own."""
+    (bare_arena / "trainers").mkdir()
+    for name in SHADOWS:
+        (bare_arena / f"{name}.py").write_text("open('ran', 'a').write(__name__)\n")
+    command = [sys.executable, "-m", "hypevo", "check", "--device", "cpu"]
+    environ = os.environ | {"HYPEVO_START_METHOD": method}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not (bare_arena / "ran").exists()
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_program_that_a_training_starts_finds_the_modules_beside_it(bare_arena, method):
+    (bare_arena / "program").mkdir()
+    (bare_arena / "program/beside.py").write_text("score = 0.5\n")
+    (bare_arena / "program/main.py").write_text("import beside\nprint(beside.score)\n")
+    (bare_arena / f"starting_{method}.py").write_text(
+        "import subprocess, sys\n"
+        "def train(hyp, *, out, seed, device, report):\n"
+        "    return {'a': float(subprocess.check_output([sys.executable, 'program/main.py'], text=True))}\n"
+    )
+    backend = LocalBackend(f"starting_{method}:train", ["cpu"], method=method)
+    work = Job(f"starting_{method}:train", HYP, bare_arena / "trial", 0, "cpu")
+    assert backend.submit(work, Told()).result(120).metrics == {"a": 0.5}
+    backend.close()
