@@ -64,7 +64,7 @@ def test_options_of_the_built_in_trainer_are_listed_with_their_help(hypevo, word
     for one in options_of(Settings):
         assert one.name in printed
         assert one.text[:40] in printed
-    assert "--cache " not in printed  # the program sets it
+    assert "--cache-folder" not in printed  # the program sets it
 
 
 def test_help_loads_no_heavy_library(hypevo):

@@ -156,7 +156,7 @@ def test_an_error_names_the_option_what_was_expected_and_what_it_got(settings, w
         ("evolve", ["--cfg", "x.yaml"], "no option --cfg; a model's size is --model (n, s, m, l, x), "
          "a file of hyperparameters is --hyp"),
         ("evolve", ["--workers", "8"], "no option --workers; there are no loader processes here: "
-         "images come from a cache that all trainings share"),
+         "images come from a cache that all trainings share, or from threads"),
         ("evolve", ["model=yolov5s.pt"], "unexpected argument «model=yolov5s.pt»; expected --weights yolov5s.pt"),
         ("evolve", ["epochs=10"], "unexpected argument «epochs=10»; expected --epochs 10"),
         ("evolve", ["imgsz=640"], "unexpected argument «imgsz=640»; it is --img 640 here"),

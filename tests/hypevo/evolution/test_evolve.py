@@ -295,13 +295,16 @@ def test_a_new_study_does_not_write_over_another_one_s_trials(evolution, arena):
 
 
 def test_a_default_that_fails_is_measured_again_until_it_has_a_result(evolution, arena):
-    crashing = {"fail": "raise", "fail_above": 0.0}
-    evolution(9, options=crashing, max_failures=2)
-    assert [trial.params["lr0"] for trial in evolution.trials] == [DEFAULT_LR] * 2
-    (arena / "landscape.py").write_text(
-        (arena / "landscape.py").read_text().replace("raise RuntimeError", "str")
+    (arena / "ailing.py").write_text(
+        "from pathlib import Path\nMETRICS = ('score',)\n"
+        "def train(hyp, *, out, seed, device, report):\n"
+        "    if not Path('well').exists(): raise RuntimeError('ailing')\n"
+        "    return {'score': hyp['lr0']}\n"
     )
-    summary = evolution(3, options=crashing, max_failures=2)
+    evolution(9, trainer="ailing:train", fitness="score", max_failures=2)
+    assert [trial.params["lr0"] for trial in evolution.trials] == [DEFAULT_LR] * 2
+    (arena / "well").touch()
+    summary = evolution(3, trainer="ailing:train", fitness="score", max_failures=2)
     finished = [trial for trial in evolution.trials if trial.state is COMPLETE]
     assert summary.done == len(finished) == 3
     assert finished[0].params["lr0"] == DEFAULT_LR
