@@ -106,12 +106,12 @@ class JournalFile(BaseJournalBackend):
     def _whole_lines(self, file: BinaryIO) -> int:
         """The length of the file without half a line at its end. Call it with the lock held."""
         size = file.seek(0, os.SEEK_END)
-        begin = max(0, size - LONGEST_LINE)
-        file.seek(begin)
+        file.seek(max(0, size - 1))
+        if file.read() in (b"\n", b""):
+            return size
+        file.seek(max(0, size - LONGEST_LINE))
         tail = file.read()
         half = tail[tail.rfind(b"\n") + 1 :]
-        if not half:
-            return size
         if half[:1] not in (b"{", b"\0") or len(half) == LONGEST_LINE:  # zeros: of a power cut
             raise JournalLostError(f"{self._path}: its last line is none that Optuna writes")
         self._tell(f"{self._path}: dropped half a line of {len(half)} bytes at its end, left by a crash")
