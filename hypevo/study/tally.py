@@ -11,6 +11,8 @@ from datetime import datetime
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hypevo.problem.fitness import fittest
+
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 SECONDS, DEVICE_SECONDS = "seconds", "device_seconds"  # user attributes of a trial
 
@@ -48,8 +50,8 @@ class Standing:
             return
         self.finished.append(trial)
         self._seconds += float(trial.user_attrs.get(SECONDS, 0.0))
-        if self.best is None or (trial.value, -trial.number) > (self.best.value, -self.best.number):
-            self.best = trial
+        ahead = [trial] if self.best is None else [self.best, trial]
+        self.best = fittest(ahead, lambda one: (one.value, one.number)) or trial
         self.course.append((self.generations, self.best))
 
     def stale(self, min_gain: float) -> int:
