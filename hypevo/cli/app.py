@@ -187,7 +187,9 @@ def import_(asked: ask.Import) -> None:
 
     checked = preflight(asked, make_backend(asked.trainer))
     refuse(checked.errors)
-    found = import_csv(asked.csv, asked, checked.plan)
+    found = import_csv(
+        asked.csv, asked, checked.plan, tell=lambda text: console.print(printable(text), style="yellow")
+    )
     for sentence in found.skipped:
         console.print(printable(f"left out: {sentence}"), style="yellow")
     if asked.json:

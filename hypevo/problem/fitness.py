@@ -11,10 +11,10 @@ import logging
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hypevo.messages import first_line, place
 from hypevo.problem.expression import Expression, parse_expression
@@ -22,6 +22,7 @@ from hypevo.protocol import InputError, WorkError
 
 DEFAULT_FITNESS = "0.1*mAP_0.5 + 0.9*mAP_0.5:0.95"
 
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -89,6 +90,25 @@ class Fitness:
     def missing(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
         """Return the metrics it reads that are absent or not finite, to say why a fitness is NaN."""
         return tuple(name for name in self.names if not math.isfinite(metrics.get(name, math.nan)))
+
+
+def fittest(candidates: Iterable[_T], of: Callable[[_T], tuple[float | None, int]]) -> _T | None:
+    """Return the best: the highest fitness, among equal ones that of the earliest trial.
+
+    Args:
+        candidates: Trials, rows, or what stands for them.
+        of: Fitness and trial number of a candidate. One without a finite fitness never wins; 0 is a fitness.
+
+    Returns:
+        None when no candidate has a finite fitness.
+    """
+    best: tuple[float, int] | None = None
+    found: _T | None = None
+    for candidate in candidates:
+        fitness, number = of(candidate)
+        if fitness is not None and math.isfinite(fitness) and (best is None or (fitness, -number) > best):
+            best, found = (fitness, -number), candidate
+    return found
 
 
 def parse_fitness(text: str, metrics: Sequence[str]) -> Fitness:

@@ -7,15 +7,16 @@ YOLOv5's.
 import io
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hypevo.files import read_bounded, write_atomically
-from hypevo.problem.fitness import DEFAULT_FITNESS, parse_fitness
+from hypevo.problem.fitness import DEFAULT_FITNESS, fittest, parse_fitness
 from hypevo.problem.metrics import METRIC_PREFIXES, STANDARD_COLUMNS, column
-from hypevo.protocol import InputError
+from hypevo.protocol import Hyp, InputError, Value
 
+FITNESS = "fitness"  # the one metric in the tables of Ultralytics' tuner
 MAX_BYTES = 100_000_000  # some 100,000 individuals
 MAX_CELLS = 5_000_000  # the same in numbers, which take more room in memory than in a file
 _ROW_CELLS = 10  # what a row takes besides its own
@@ -38,14 +39,13 @@ class Row:
 
     number: int
     metrics: Mapping[str, float]
-    hyp: Mapping[str, float]
+    hyp: Hyp
     fitness: float
 
 
 def best_of(rows: Iterable[Row]) -> Row | None:
     """Return the fittest row, the earliest of equally fit ones; None when no fitness is finite."""
-    fit = [row for row in rows if math.isfinite(row.fitness)]
-    return max(fit, key=lambda row: row.fitness, default=None)
+    return fittest(rows, lambda row: (row.fitness, row.number))
 
 
 class EvolveCsv:
@@ -53,7 +53,7 @@ class EvolveCsv:
 
     A header and a line per row, cells right-aligned in 20 characters, five significant digits. Columns are metrics,
     then genes. The metrics are YOLOv5's seven when all of them are there, else what the trainer returns. What a row
-    lacks is `nan`.
+    lacks is `nan`. Whole numbers of an int gene, words and booleans stand as they are.
     """
 
     def __init__(self, metrics: Sequence[str], genes: Sequence[str]) -> None:
@@ -73,7 +73,7 @@ class EvolveCsv:
             raise ValueError(
                 f"evolve.csv: expected the same genes in every row; row {row.number} differs in {odd}"
             )
-        values = [row.metrics.get(name, math.nan) for name in self._metrics]
+        values: list[Value] = [float(row.metrics.get(name, math.nan)) for name in self._metrics]
         self._add_line(map(cell, [*values, *(row.hyp[name] for name in self._genes)]))
 
     def write(self, path: Path) -> None:
@@ -89,24 +89,25 @@ class EvolveCsv:
 
 
 def read_evolve_csv(path: Path, fitness: Callable[[Mapping[str, float]], float] | None = None) -> list[Row]:
-    """Read the finished individuals of any evolve.csv, YOLOv5's own included.
+    """Read the finished individuals of any evolve.csv, YOLOv5's own and the tune_results.csv of Ultralytics included.
 
-    Columns are matched by name. Lines that are not whole (torn by a crash or by two writers, or without a
-    value for some gene) are left out with a warning; a repeated header may even change the columns.
+    Columns are matched by name. A gene in whose column nothing is a number is one of words or booleans. Lines that
+    are not whole (torn by a crash or by two writers, or without a value for some gene) are left out with a warning;
+    a repeated header may even change the columns.
 
     Args:
         path: The file, within `MAX_BYTES`, `MAX_CELLS` and `MAX_LINE`.
         fitness: What makes the fitness of a row's metrics; the default fitness unless given.
 
     Returns:
-        Rows in the file's order, numbered from 0. Metrics may be NaN, genes are finite.
+        Rows in the file's order, numbered from 0. Metrics may be NaN, numbers of genes are finite.
 
     Raises:
         InputError: The file cannot be read, or has no header with genes in it.
     """
     fitness = fitness or parse_fitness(DEFAULT_FITNESS, tuple(STANDARD_COLUMNS))
     header: tuple[str, ...] | None = None
-    rows: list[Row] = []
+    whole: list[tuple[int, tuple[str, ...], tuple[str, ...]]] = []  # line, header, cells
     skipped: list[int] = []
     count = 0
     for number, line in _lines(path):
@@ -118,14 +119,28 @@ def read_evolve_csv(path: Path, fitness: Callable[[Mapping[str, float]], float] 
             header = _first_header(cells, f"{path}, line {number}")
         elif _is_header(cells, header):
             header = cells
-        elif _is_cut(line) or (values := _values(header, cells)) is None:
+        elif _is_cut(line) or len(cells) != len(header):
+            skipped.append(number)
+        else:
+            whole.append((number, header, cells))
+    if header is None:
+        raise InputError(f"{path}: expected an evolve.csv; the file is empty")
+    numeric = {
+        name
+        for _, names, cells in whole
+        for name, cell in zip(names, cells, strict=True)
+        if cell and _is_number(cell)
+    }
+    rows: list[Row] = []
+    for number, names, cells in whole:
+        values = _values(names, cells, numeric)
+        if values is None:
             skipped.append(number)
         else:
             metrics, hyp = values
             rows.append(Row(len(rows), metrics, hyp, fitness(metrics)))
-    if header is None:
-        raise InputError(f"{path}: expected an evolve.csv; the file is empty")
     if skipped:
+        skipped.sort()
         shown = ", ".join(map(str, skipped[:10])) + (", …" if len(skipped) > 10 else "")
         _log.warning("%s: %d incomplete lines left out: %s", path, len(skipped), shown)
     return rows
@@ -137,9 +152,11 @@ def shown_metrics(metrics: Iterable[str]) -> tuple[str, ...]:
     return tuple(STANDARD_COLUMNS) if set(STANDARD_COLUMNS) <= set(names) else names
 
 
-def cell(value: float) -> str:
-    """A number as a cell of evolve.csv: five significant digits, right-aligned."""
-    return f"{value:{WIDTH}.5g}"
+def cell(value: Value) -> str:
+    """A value as a cell of evolve.csv, right-aligned; a float with five significant digits."""
+    if isinstance(value, bool):
+        return f"{str(value).lower():>{WIDTH}}"
+    return f"{value:{WIDTH}.5g}" if isinstance(value, float) else f"{value:>{WIDTH}}"
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -161,9 +178,21 @@ def _is_cut(line: str) -> bool:
 
 
 def _first_header(cells: tuple[str, ...], source: str) -> tuple[str, ...]:
-    if not any(cell.startswith(METRIC_PREFIXES) for cell in cells):
+    if cells[0] == "epoch":
+        raise InputError(
+            f"{source}: this is the results.csv of one training: it has epochs, and no hyperparameters; "
+            "expected an evolve.csv"
+        )
+    if len(cells) == 1 and len(numbers := cells[0].split()) > 7 and all(map(_is_number, numbers)):
+        raise InputError(
+            f"{source}: this is an evolve.txt, as YOLOv5 wrote it before release 6: {len(numbers)} columns without "
+            "names, in an order that depended on the release and the hyp file. Put a line with their names first and "
+            "commas between the numbers, as in an evolve.csv: metrics/precision, metrics/recall, metrics/mAP_0.5, "
+            "metrics/mAP_0.5:0.95, val/box_loss, val/obj_loss, val/cls_loss, then the genes in the hyp file's order"
+        )
+    if not any(map(_is_metric, cells)):
         raise InputError(f"{source}: expected a header that names metrics and genes first")
-    if all(cell.startswith(METRIC_PREFIXES) for cell in cells):
+    if all(map(_is_metric, cells)):
         raise InputError(f"{source}: expected columns of genes too; got {len(cells)} metrics only")
     if len(set(cells)) < len(cells) or "" in cells:
         twice = sorted({cell for cell in cells if cells.count(cell) > 1})
@@ -179,9 +208,13 @@ def _is_header(cells: tuple[str, ...], header: tuple[str, ...]) -> bool:
     if set(cells) == set(header):
         return len(cells) == len(header)
     torn = set(cells[:-1]) < set(header) and any(name.startswith(cells[-1]) for name in header)
-    metrics = sum(cell.startswith(METRIC_PREFIXES) for cell in cells)
+    metrics = sum(map(_is_metric, cells))
     named = len(set(cells)) == len(cells) and not any(_is_number(cell) for cell in cells)
     return 0 < metrics < len(cells) and named and not torn
+
+
+def _is_metric(column: str) -> bool:
+    return column.startswith(METRIC_PREFIXES) or column == FITNESS
 
 
 def _is_number(cell: str) -> bool:
@@ -192,20 +225,20 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _values(header: Sequence[str], cells: Sequence[str]) -> tuple[dict[str, float], dict[str, float]] | None:
-    """Split a line into metrics and genes; None when it is not whole."""
-    if len(cells) != len(header):
-        return None
-    try:
-        by_column = dict(zip(header, map(float, cells), strict=True))
-    except ValueError:
-        return None
+def _values(
+    header: Sequence[str], cells: Sequence[str], numeric: Collection[str]
+) -> tuple[dict[str, float], dict[str, Value]] | None:
+    """Split a line into metrics and genes; None when a value is spoilt."""
     plain = {standard: name for name, standard in STANDARD_COLUMNS.items()}
     metrics: dict[str, float] = {}
-    hyp: dict[str, float] = {}
-    for name, value in by_column.items():
-        if name.startswith(METRIC_PREFIXES):
-            metrics[plain.get(name, name.removeprefix("metrics/"))] = value
+    hyp: dict[str, Value] = {}
+    for name, cell in zip(header, cells, strict=True):
+        if name not in numeric and not _is_metric(name) and cell:
+            hyp[name] = {"true": True, "false": False}.get(cell.lower(), cell)
+        elif not _is_number(cell) or not cell:
+            return None
+        elif _is_metric(name):
+            metrics[plain.get(name, name.removeprefix("metrics/"))] = float(cell)
         else:
-            hyp[name] = value
-    return (metrics, hyp) if all(map(math.isfinite, hyp.values())) else None
+            hyp[name] = float(cell)
+    return (metrics, hyp) if all(math.isfinite(v) for v in hyp.values() if isinstance(v, float)) else None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from hypevo.files import write_atomically
 from hypevo.problem.metrics import column
+from hypevo.problem.yamlfile import is_word
+from hypevo.protocol import Value
 from hypevo.results.evolve_csv import WIDTH, Row, cell, shown_metrics
 
 
@@ -40,17 +43,23 @@ def _write(path: Path, best: Row, title: Sequence[str]) -> None:
     lines = [
         *(f"# {line}" for line in title),
         "# " + ", ".join(f"{column(name):>{WIDTH}}" for name in metrics),
-        "# " + ", ".join(cell(best.metrics[name]) for name in metrics),
+        "# " + ", ".join(cell(float(best.metrics[name])) for name in metrics),
         "",
-        *(f"{name}: {plain_float(value)}" for name, value in best.hyp.items()),
+        *(f"{name}: {yaml_value(value)}" for name, value in best.hyp.items()),
     ]
     write_atomically(path, "\n".join(lines) + "\n")
 
 
-def plain_float(value: float) -> str:
-    """Write a float so that every yaml reader takes it for a float, all digits kept.
+def yaml_value(value: Value) -> str:
+    """Write a value so that every yaml reader takes it for what it is, all digits kept.
 
     PyYAML reads `1e-05` as text: its exponents need a dot before them (`1.0e-05`).
     """
-    text = repr(float(value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return value if is_word(value) else json.dumps(value)  # yaml reads JSON's strings
+    text = repr(value)
+    if isinstance(value, int):
+        return text
     return text.replace("e", ".0e", 1) if "." not in text else text

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hypevo.problem.space import Space
+    from hypevo.protocol import Value
 
 COLUMNS = 5
 _EDGES = 20
@@ -66,18 +67,34 @@ def evolve_figure(rows: Sequence[Row], space: Space | None = None) -> Figure:
     )  # fmt: skip
     for position, name in enumerate(best.hyp):
         axes = figure.add_subplot(lines, COLUMNS, position + 1)
-        dots = np.array([(row.hyp[name], row.fitness) for row in fit if name in row.hyp])  # (n, 2)
-        values, fitness = dots[:, 0], dots[:, 1]
+        shown = [row for row in fit if name in row.hyp]
+        words = _words([row.hyp[name] for row in shown])
+        values = np.array([_position(row.hyp[name], words) for row in shown])  # (n,)
+        fitness = np.array([row.fitness for row in shown])  # (n,)
         frozen = np.ptp(values) == 0 if space is None or name not in space else not space[name].movable
+        best_value, at = best.hyp[name], _position(best.hyp[name], words)
         if frozen:
-            axes.axvline(best.hyp[name], color="0.75", linewidth=3, zorder=0)
+            axes.axvline(at, color="0.75", linewidth=3, zorder=0)
         _draw_dots(axes, values, fitness)
-        axes.plot(best.hyp[name], best.fitness, "k+", markersize=11, markeredgewidth=1.6)
-        axes.set_title(f"{name} = {best.hyp[name]:.3g}", fontsize=9, pad=3, parse_math=False)
+        if words:
+            axes.set_xticks(range(len(words)), words)
+        axes.plot(at, best.fitness, "k+", markersize=11, markeredgewidth=1.6)
+        title = f"{name} = {best_value:.3g}" if isinstance(best_value, float) else f"{name} = {best_value}"
+        axes.set_title(title, fontsize=9, pad=3, parse_math=False)
         axes.tick_params(labelsize=7, length=2, pad=2, labelleft=position % COLUMNS == 0)
         if position % COLUMNS == 0:
             axes.set_ylabel("fitness", fontsize=8)
     return figure
+
+
+def _words(values: Iterable[Value]) -> list[str]:
+    """The names on the axis of a gene of words or booleans, in order; none for numbers."""
+    return sorted({str(value) for value in values if isinstance(value, str | bool)})
+
+
+def _position(value: Value, words: Sequence[str]) -> float:
+    """Where a value is drawn: a number at itself, a word or a boolean at its place among the names."""
+    return float(words.index(str(value))) if isinstance(value, str | bool) else float(value)
 
 
 def plot_pr_curve(table: Path, picture: Path) -> None:

@@ -25,7 +25,7 @@ from hypevo.results.hyp_file import write_hyp_confirmed
 from hypevo.retraining.candidates import Candidate, CandidateTrainings, digest, fitness_of, training_of
 from hypevo.retraining.verdict import Verdict, error_of_look, judge
 from hypevo.study.attributes import SEED_NOISE
-from hypevo.study.exports import CONFIRMED
+from hypevo.study.exports import CONFIRMED, trained_with
 from hypevo.study.identity import identity_of
 from hypevo.study.lease import lock
 from hypevo.study.opening import study_folder
@@ -95,8 +95,7 @@ def confirm(settings: ConfirmSettings, watcher: Watcher) -> Confirmation:
     if not best:
         raise InputError(f"study «{study.study_name}» has no finished trial yet")
     candidates = [
-        Candidate(f"trial {trial.number}", {**plan.hyp, **trial.params}, _number(trial.value))
-        for trial in best
+        Candidate(f"trial {trial.number}", trained_with(trial, plan), _number(trial.value)) for trial in best
     ]
     if settings.recommended:
         candidates.append(Candidate(RECOMMENDED, {**plan.hyp, **recommend(study)}))

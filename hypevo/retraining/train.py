@@ -13,6 +13,7 @@ from hypevo.problem.space import Space
 from hypevo.protocol import Failure, InputError, Metrics, Outcome, Value
 from hypevo.results.plots import plot_pr_curve
 from hypevo.study.attributes import metrics_of
+from hypevo.study.exports import trained_with
 from hypevo.study.storage import METRICS, finished, load_plan, load_study
 from hypevo.tracking.provenance import provenance
 from hypevo.tracking.store import Store
@@ -173,7 +174,7 @@ def repeat_of(number: int, study: str | None, settings: TrainSettings) -> Repeat
     )
     trial = trials[number]
     metrics = metrics_of(trial, found.user_attrs.get(METRICS, ()))
-    return Repeat(again, (plan.space, {**plan.hyp, **trial.params}), metrics)
+    return Repeat(again, (plan.space, trained_with(trial, plan)), metrics)
 
 
 def _new_folder(out: Path, name: str, *, given: bool) -> Path:

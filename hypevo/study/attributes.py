@@ -24,6 +24,7 @@ SECONDS, DEVICE_SECONDS = (
     "device_seconds",
 )  # of the last attempt; of all of them, shared devices in part
 ENDED_AS = "ended_as"  # how many trials had ended before it: clocks may be set back
+OWN = "trained_with"  # values of an imported trial that are not those of its parameters or of the plan
 RUN, LINEAGE = "mlflow_run_id", "lineage"
 
 SEED_NOISE = "seed_noise"  # of a study: standard deviation of the default's fitness over fresh seeds

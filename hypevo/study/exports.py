@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypevo.files import write_atomically
-from hypevo.problem.fitness import parse_fitness
-from hypevo.problem.metrics import STANDARD_COLUMNS
 from hypevo.problem.space import load_space
-from hypevo.protocol import InputError
-from hypevo.results.evolve_csv import EvolveCsv, Row, best_of, read_evolve_csv
-from hypevo.results.hyp_file import plain_float, write_hyp_evolved
+from hypevo.protocol import InputError, Value
+from hypevo.results.evolve_csv import EvolveCsv, Row, best_of
+from hypevo.results.hyp_file import write_hyp_evolved, yaml_value
+from hypevo.results.individuals import read_individuals
 from hypevo.results.plots import plot_evolve
-from hypevo.study.attributes import metrics_of
+from hypevo.study.attributes import OWN, metrics_of
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -78,8 +77,18 @@ class Exports:
         """A finished trial as a row of the csv."""
         if trial.value is None:
             raise ValueError(f"trial {trial.number} has no fitness")
-        hyp = {name: float(value) for name, value in {**self._plan.hyp, **trial.params}.items()}
-        return Row(trial.number, metrics_of(trial, self._metrics), hyp, trial.value)
+        return Row(
+            trial.number, metrics_of(trial, self._metrics), trained_with(trial, self._plan), trial.value
+        )
+
+
+def trained_with(trial: FrozenTrial, plan: Plan) -> dict[str, Value]:
+    """The hyperparameters that a trial was trained with, each as what it is, in the space's order.
+
+    An imported trial may have been trained with other values than the study could have given it.
+    """
+    values = {**plan.hyp, **trial.params, **trial.user_attrs.get(OWN, {})}
+    return {name: plan.space[name].read(value) for name, value in values.items()}
 
 
 def export_study(storage: str, study: str | None, folder: Path | None) -> list[Path]:
@@ -88,6 +97,7 @@ def export_study(storage: str, study: str | None, folder: Path | None) -> list[P
     Raises:
         InputError: no such study, or nothing has finished in it.
     """
+    from hypevo.study.opening import study_folder
     from hypevo.study.storage import METRICS, finished, load_plan, load_study
     from samplers import recommend
 
@@ -96,14 +106,14 @@ def export_study(storage: str, study: str | None, folder: Path | None) -> list[P
     trials = finished(found)
     if not trials:
         raise InputError(f"study «{found.study_name}» has no finished trial yet")
-    folder = folder or Path("runs/evolve") / found.study_name
+    folder = folder or study_folder(found, Path("runs/evolve"))
     paths = Exports(folder, plan, found.user_attrs.get(METRICS, ())).write(trials, last=True)
-    individual = {gene: plain_float(float(value)) for gene, value in {**plan.hyp, **recommend(found)}.items()}
+    recommended = {**plan.hyp, **recommend(found)}
     lines = [
         f"# hypevo: recommended by {len(trials)} trials of the study «{found.study_name}»: the mean of its elite",
         "# not trained yet; `hypevo confirm --recommended` measures it",
         "",
-        *(f"{gene}: {value}" for gene, value in individual.items()),
+        *(f"{gene}: {yaml_value(plan.space[gene].read(value))}" for gene, value in recommended.items()),
     ]
     write_atomically(folder / RECOMMENDED, "\n".join(lines) + "\n")
     return [*paths, folder / RECOMMENDED]
@@ -116,7 +126,7 @@ def plot_csv(csv: Path, picture: Path | None, space: Path | None, fitness: str) 
         InputError: the file cannot be read, or holds nothing to draw.
     """
     picture = picture or csv.with_name(PICTURE)
-    rows = read_evolve_csv(csv, parse_fitness(fitness, tuple(STANDARD_COLUMNS)))
+    rows = read_individuals(csv, fitness)
     try:
         plot_evolve(picture, rows, load_space(space) if space is not None else None)
     except ValueError as error:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from optuna.trial import FrozenTrial, TrialState
 
+from hypevo.problem.fitness import fittest
 from hypevo.study.attributes import DEVICE_SECONDS, ENDED_AS, SECONDS
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -50,7 +51,8 @@ class Tally:
             return
         self.finished.append(trial)
         self._seconds += float(trial.user_attrs.get(SECONDS, 0.0))
-        self.best = trial if self.best is None else fitter(self.best, trial)
+        ahead = [trial] if self.best is None else [self.best, trial]
+        self.best = fittest(ahead, lambda one: (one.value, one.number)) or trial
         self.best_after.append((self.generations, self.best))
 
     def stale(self, min_gain: float) -> int:
@@ -77,10 +79,3 @@ def in_order(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
             trial.number,
         ),
     )
-
-
-def fitter(one: FrozenTrial, other: FrozenTrial) -> FrozenTrial:
-    """The trial with the higher fitness, the one with the lower number of equally fit ones; both have a fitness."""
-    if one.value is None or other.value is None:
-        raise ValueError("fitter: expected two trials that have a fitness")
-    return max(one, other, key=lambda trial: (trial.value, -trial.number))

@@ -15,7 +15,8 @@ from hypevo.problem.metrics import STANDARD_COLUMNS, column
 from hypevo.protocol import InputError
 from hypevo.results import evolve_csv as results
 from hypevo.results.evolve_csv import EvolveCsv, Row, best_of, read_evolve_csv
-from hypevo.results.hyp_file import plain_float, write_hyp_evolved
+from hypevo.results.hyp_file import write_hyp_evolved, yaml_value
+from hypevo.results.individuals import read_individuals
 
 METRICS = dict(
     zip(STANDARD_COLUMNS, (0.289174, 0.244685, 0.355906, 0.222441, 0.056509, 0.04, 1e-7), strict=True)
@@ -137,7 +138,7 @@ def test_the_yaml_keeps_full_precision_and_loads_everywhere(tmp_path: Path) -> N
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_plain_floats_come_back_from_pyyaml_as_the_same_float(value: float) -> None:
-    back = yaml.safe_load(f"x: {plain_float(value)}")["x"]
+    back = yaml.safe_load(f"x: {yaml_value(value)}")["x"]
     assert type(back) is float
     assert back == value
 
@@ -146,6 +147,50 @@ def test_the_best_is_the_first_of_the_fittest_and_nan_never_wins() -> None:
     rows = [row(0, math.nan), row(1, 0.5), row(2, 0.5), row(3, math.inf), row(4, 0.25)]
     assert best_of(rows) is rows[1]
     assert best_of([rows[0]]) is None
+
+
+def test_words_booleans_and_whole_numbers_come_back_as_what_they_are(tmp_path: Path) -> None:
+    hyp = {"lr0": 0.5, "batch": 32, "act": "relu", "ema": True}
+    rows = [row(0, **hyp), row(1, **{**hyp, "act": "tanh", "ema": False})]  # type: ignore[arg-type]
+    write_evolve_csv(tmp_path / "evolve.csv", rows)
+    assert [found.hyp for found in read_evolve_csv(tmp_path / "evolve.csv")] == [one.hyp for one in rows]
+    write_hyp_evolved(tmp_path / "hyp.yaml", rows[0], generation=0, last=1)
+    assert [repr(value) for value in load_hyp(tmp_path / "hyp.yaml").values()] == [
+        "0.5",
+        "32",
+        "'relu'",
+        "True",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("evolve.txt", "0.6 0.6 0.6 0.3 0.05 0.05 0.01 0.011 0.02\n", "this is an evolve.txt"),
+        (
+            "results.csv",
+            "epoch, train/box_loss, metrics/recall, x/lr0\n0,1,1,1\n",
+            "results.csv of one training",
+        ),
+        ("evolve.csv", "metrics/recall,lr0\n1,0.1\n", "no column for metrics/mAP_0.5, metrics/mAP_0.5:0.95"),
+        ("a.ndjson", '{"a": 1}\n', "expected a tune_results.ndjson"),
+    ],
+)
+def test_other_files_are_refused_by_name(tmp_path: Path, name: str, text: str, words: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=words):
+        read_individuals(tmp_path / name, "0.1*mAP_0.5 + 0.9*mAP_0.5:0.95")
+
+
+def test_the_tables_of_ultralytics_tuner_are_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "tune_results.csv").write_text("fitness,lr0,dfl\n0.25,0.01,1.5\n")
+    (found,) = read_individuals(tmp_path / "tune_results.csv", "mAP_0.5")
+    assert (found.fitness, found.hyp) == (0.25, {"lr0": 0.01, "dfl": 1.5})
+    assert "taken as it stands" in caplog.text
+    line = '{"fitness": 0.25, "hyperparameters": {"lr0": 0.01}, "datasets": {"d": {"metrics/mAP50(B)": 0.5}}}'
+    (tmp_path / "t.ndjson").write_text(line + "\n{\n")
+    (found,) = read_individuals(tmp_path / "t.ndjson", "mAP_0.5")
+    assert (found.fitness, found.hyp) == (0.5, {"lr0": 0.01})
 
 
 def test_reading_matches_columns_by_name(tmp_path: Path) -> None:

@@ -76,9 +76,7 @@ def test_a_fitness_function_that_fails_at_the_end_costs_no_metrics(arena):
     (arena / "choosy.py").write_text("def judge(m): return None if m['recall'] == m['precision'] else 1.0\n")
     outcome, folder, _ = trained(fitness="choosy:judge")
     assert outcome.failure is Failure.CRASHED
-    assert (
-        "is trained, and has no fitness: choosy:judge: expected a number; it returned None" in outcome.reason
-    )
+    assert "is trained, and has no fitness: choosy:judge: expected a number; got None" in outcome.reason
     assert json.loads((folder / "result.json").read_text())["metrics"] == outcome.metrics
     assert the_run(arena)[0].info.status == "FAILED"
 
