@@ -1,7 +1,11 @@
 """What a driver survives, with real processes: killed 20 times, its trials killed by the dozen, a thousand trials.
 
-    python benchmarks/soak.py            all three, some minutes on 2 CPU cores
-    python benchmarks/soak.py kills      one of: kills, losses, thousand
+    python benchmarks/soak.py                all seven, some twenty minutes on 2 CPU cores
+    python benchmarks/soak.py kills          one of: kills, losses, thousand; disk, postgresql, mlflow, suspended
+    python benchmarks/soak.py disk --small   a small variant of each
+
+The last four are in `soak_storage.py`: two studies on one journal with a disk that fills, a PostgreSQL server that is
+restarted, an MLflow that answers after seconds, a suspended driver.
 
 Each part ends in a line that begins with «ok», or in an error. CI runs a small variant of the first part
 (tests/hypevo/test_driver.py); these are for a release.
@@ -21,7 +25,11 @@ from pathlib import Path
 from hypevo.cli import app as cli  # and nothing heavy: each trial's process imports these lines too
 
 HERE = Path(__file__).resolve().parent
-STUDY = "soak"
+STUDY, JOURNAL = "soak", "mlruns/optuna.journal"
+SMALL = {  # arguments of the parts
+    "kills": (2, 6), "losses": (30,), "thousand": (300,),
+    "disk": (3, 20), "postgresql": (3, 30), "mlflow": (3.0, 2), "suspended": (1,),
+}  # fmt: skip
 
 
 def kills(times: int = 20, total: int = 40) -> str:
@@ -97,10 +105,10 @@ def thousand(total: int = 1000) -> str:
     return f"{total} trials on 8 slots: none twice, none lost, the driver grows by {growth * 1000:.0f} kB a trial"
 
 
-def expect_whole(total: int, failed: int = 0) -> None:
+def expect_whole(total: int, failed: int = 0, study: str = STUDY, storage: str = JOURNAL) -> None:
     """Raise unless every trial is once in the study, in MLflow and in evolve.csv, and no process is left."""
-    must(len(finished()) == total, f"{total} finished trials in the study")
-    lines = (Path("runs/evolve") / STUDY / "evolve.csv").read_text().splitlines()
+    must(len(finished(study, storage)) == total, f"{total} finished trials in the study")
+    lines = (Path("runs/evolve") / study / "evolve.csv").read_text().splitlines()
     must(len(lines) == len(set(lines)) == total + 1, f"{total} lines in evolve.csv")
     from hypevo.tracking.runs import PARENT, TRIAL
     from hypevo.tracking.store import Store
@@ -109,7 +117,9 @@ def expect_whole(total: int, failed: int = 0) -> None:
     (experiment,) = [e.experiment_id for e in client.search_experiments() if e.name == "hypevo"]
     runs, token = [], None
     while token != "":
-        page = client.search_runs([experiment], max_results=1000, page_token=token)
+        page = client.search_runs(
+            [experiment], f"tags.`hypevo.study` = '{study}'", max_results=1000, page_token=token
+        )
         runs, token = [*runs, *page], page.token or ""
     children = [run for run in runs if PARENT in run.data.tags]
     must(len(runs) == len(children) + 1, "one parent run")
@@ -129,24 +139,24 @@ def expect_whole(total: int, failed: int = 0) -> None:
         time.sleep(0.1)
 
 
-def stored():
-    """The trials of the study, as far as it is there."""
+def stored(study: str = STUDY, storage: str = JOURNAL):
+    """The trials of a study, as far as it is there."""
     from hypevo.study.storage import load_study
 
     try:
-        return load_study("mlruns/optuna.journal", STUDY).get_trials(deepcopy=False)
+        return load_study(storage, study).get_trials(deepcopy=False)
     except ValueError:  # no journal or no study yet, or a last line that the next driver mends
         return []
 
 
-def finished():
+def finished(study: str = STUDY, storage: str = JOURNAL):
     """The finished trials."""
-    return [trial for trial in stored() if trial.state.name == "COMPLETE"]
+    return [trial for trial in stored(study, storage) if trial.state.name == "COMPLETE"]
 
 
-def individuals():
+def individuals(study: str = STUDY, storage: str = JOURNAL):
     """Parameters and fitness, in the order of the numbers."""
-    return [(trial.params, trial.value) for trial in finished()]
+    return [(trial.params, trial.value) for trial in finished(study, storage)]
 
 
 def must(condition: bool, what: str) -> None:
@@ -158,16 +168,16 @@ def must(condition: bool, what: str) -> None:
 # -- processes ---------------------------------------------------------------------------------------------
 
 
-def start(*options: str) -> int:
+def start(*options: str, study: str = STUDY) -> int:
     """Fork a driver; returns its process id."""
     pid = os.fork()
     if pid:
         return pid
     os.setsid()
-    log = os.open("driver.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = os.open(f"{study}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    sys.argv = ["hypevo", "evolve", "--trainer", "office:train", "--study", STUDY, "--device", "cpu"]
+    sys.argv = ["hypevo", "evolve", "--trainer", "office:train", "--study", study, "--device", "cpu"]
     sys.argv += ["--stagger", "0", "--sampler", "classic", *options]
     code = 70
     try:
@@ -230,12 +240,18 @@ def start_afresh() -> None:
 
 def main() -> None:
     """Run the parts that were asked for."""
-    parts = {"kills": kills, "losses": losses, "thousand": thousand}
+    from soak_storage import PARTS
+
+    parts = {"kills": kills, "losses": losses, "thousand": thousand} | PARTS
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all by default")
-    wanted = parser.parse_args().parts or list(parts)
+    parser.add_argument(
+        "--small", action="store_true", help="fewer kills and trials: seconds instead of minutes"
+    )
+    asked = parser.parse_args()
+    wanted = asked.parts or list(parts)
     if unknown := sorted(set(wanted) - set(parts)):
         parser.error(f"no part {', '.join(unknown)}; expected some of {', '.join(parts)}")
     import hypevo.evolution.evolve  # noqa: F401 - with all that a driver needs, so that each one forked from here starts at once
@@ -244,7 +260,8 @@ def main() -> None:
         start_afresh()
         began = time.monotonic()
         print(f"{name}, in {Path.cwd()} …", flush=True)
-        print(f"ok {name}: {parts[name]()}; {time.monotonic() - began:.0f} s", flush=True)
+        figures = parts[name](*(SMALL[name] if asked.small else ()))
+        print(f"ok {name}: {figures}; {time.monotonic() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
