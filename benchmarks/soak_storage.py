@@ -3,26 +3,17 @@
 `soak.py` runs these parts and says how; on Linux, and `disk` needs the right to mount one.
 """
 
-import contextlib
 import hashlib
-import http.client
 import os
 import random
-import shutil
 import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from soak import STUDY, alive, expect_whole, individuals, must, start, start_afresh, stored, wait
+from soak_servers import JOURNAL, fill, leave_half_a_line, server, slow_mlflow, small_disk, until
 
 FOLDER = Path("runs/evolve") / STUDY
-JOURNAL = "disk/optuna.journal"
 
 
 def disk(times: int = 10, total: int = 40) -> str:
@@ -39,7 +30,8 @@ def disk(times: int = 10, total: int = 40) -> str:
             }
             until(lambda: min(len(stored(study, JOURNAL)) for study in stops) > 0, "both have begun")
             fill("disk/ballast")
-            until(lambda: not all(alive(pid) for pid in drivers.values()), "a driver stops at a full disk")
+            pids = list(drivers.values())
+            until(lambda pids=pids: not all(map(alive, pids)), "a driver stops at a full disk")
             Path("disk/ballast").unlink()
             for study, pid in drivers.items():
                 if not alive(pid) and wait(pid) != 0:
@@ -47,7 +39,7 @@ def disk(times: int = 10, total: int = 40) -> str:
                     drivers[study] = start(*options, study=study)
                     must("cannot keep the study's records" in said(study), f"{study} says why it stopped")
             halves += leave_half_a_line()  # as a driver that dies in mid-line
-            found = [line for line in Path(JOURNAL).read_bytes().split(b"\n")[:-1]]
+            found = Path(JOURNAL).read_bytes().split(b"\n")[:-1]
             must(found[: len(lines)] == lines, "no whole line is lost")
             lines = found
             if any(len(stored(study, JOURNAL)) > total - 5 for study in stops):
@@ -64,7 +56,8 @@ def disk(times: int = 10, total: int = 40) -> str:
     for study, found in disturbed.items():
         must(wait(start("--generations", str(total), study=study)) == 0, "an undisturbed driver ends well")
         must(individuals(study) == found, "the same parameters and fitness as in an undisturbed study")
-    return f"a disk that was full stopped drivers {sum(stops.values())} times, {halves} half lines, 2 × {total} trials as undisturbed"
+    done = f"{halves} half lines, 2 × {total} trials as undisturbed"
+    return f"a disk that was full stopped drivers {sum(stops.values())} times, {done}"
 
 
 def postgresql(times: int = 8, total: int = 60) -> str:
@@ -117,7 +110,8 @@ def mlflow(delay: float = 3.0, times: int = 4) -> str:
         must(wait(start("--generations", str(total), "--sleep", "0.2")) == 0, "the last driver ends well")
         expect_whole(total)
         del os.environ["MLFLOW_TRACKING_URI"]
-    return f"{times} times Ctrl-C with {delay:g} s an answer, heard within {slowest:.2f} s; {total} trials delivered once"
+    heard = f"heard within {slowest:.2f} s"
+    return f"{times} times Ctrl-C with {delay:g} s an answer, {heard}; {total} trials delivered once"
 
 
 def suspended(times: int = 3, total: int = 4) -> str:
@@ -172,177 +166,3 @@ def content(folder: Path) -> dict[str, tuple[int, str]]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-
-
-def until(condition, what: str, seconds: float = 120) -> None:
-    """Wait until it is so."""
-    end = time.monotonic() + seconds
-    while not condition():
-        must(time.monotonic() < end, what)
-        time.sleep(0.02)
-
-
-# -- disks and servers --------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def small_disk() -> Iterator[None]:
-    """A disk of 4 MB at `disk`."""
-    folder = Path.cwd() / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
-def fill(path: str) -> None:
-    """Write until the disk is full."""
-    with Path(path).open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-
-
-def leave_half_a_line() -> int:
-    """Append what a driver leaves that is killed in mid-line; returns 1."""
-    from optuna.storages.journal import JournalFileOpenLock
-
-    lock = JournalFileOpenLock(str(Path(JOURNAL).resolve()))
-    lock.acquire()
-    try:
-        with Path(JOURNAL).open("ab") as file:
-            file.write(b'{"op_code":8,"worker_id":"0c')
-    finally:
-        lock.release()
-    return 1
-
-
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Control:
-    """Commands a PostgreSQL server in a folder of its own."""
-
-    def __init__(self) -> None:
-        found = shutil.which("pg_ctl") or max(
-            map(str, Path("/usr/lib/postgresql").glob("*/bin/pg_ctl")), default=""
-        )
-        must(found != "", "a PostgreSQL server is installed")
-        self.programs = Path(found).resolve().parent
-        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # its socket's name must be short
-        self.port = free_port()
-        self.user = {}
-        if os.getuid() == 0:  # the server refuses to be run by root
-            self.user = {"user": "nobody"}
-            shutil.chown(self.folder, "nobody")
-        self.run("initdb", "-D", self.folder / "data", "-U", "hypevo", "-A", "trust")
-
-    def __call__(self, what: str, *options: str) -> None:
-        """Start or stop the server."""
-        if what == "start":
-            options = ("-l", self.folder / "log", "-o", f"-p {self.port} -k {self.folder} -h 127.0.0.1")
-        self.run("pg_ctl", what, "-w", "-D", self.folder / "data", *options)
-
-    def dump(self) -> bytes:
-        """Everything in the database."""
-        found = self.run(
-            "pg_dump", "-h", "127.0.0.1", "-p", str(self.port), "-U", "hypevo", "postgres", output=True
-        )
-        return b"\n".join(
-            line for line in found.split(b"\n") if not line.startswith(b"\\")
-        )  # \restrict: a random word
-
-    def run(self, program: str, *arguments: object, output: bool = False) -> bytes:
-        """Run one of its programs."""
-        to = subprocess.PIPE if output else subprocess.DEVNULL
-        command = [self.programs / program, *arguments]
-        return subprocess.run(
-            command, check=True, cwd=self.folder, stdout=to, timeout=120, **self.user
-        ).stdout
-
-
-@contextlib.contextmanager
-def server() -> Iterator[tuple[str, Control]]:
-    """The address of an empty database, and what commands its server."""
-    control = Control()
-    control("start")
-    try:
-        yield f"postgresql+psycopg://hypevo@127.0.0.1:{control.port}/postgres", control
-    finally:
-        control("stop", "-m", "immediate")
-        shutil.rmtree(control.folder)
-
-
-@contextlib.contextmanager
-def slow_mlflow(delay: float) -> Iterator[tuple[str, str]]:
-    """The addresses of a real MLflow server: one that answers after seconds, and its own."""
-    port, slow = free_port(), free_port()
-    home = Path(tempfile.mkdtemp(prefix="mlflow-"))
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
-    command += ["--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", "./artifacts"]
-    environ = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    real = subprocess.Popen(command, cwd=home, env=environ, start_new_session=True, **quiet)
-    proxy = os.fork()
-    if not proxy:
-        os.chdir(home)
-        serve_slowly(slow, port, delay)
-    try:
-        until(lambda: answers(port) and answers(slow), "MLflow starts", 180)
-        yield f"http://127.0.0.1:{slow}", f"http://127.0.0.1:{port}"
-    finally:
-        os.kill(proxy, signal.SIGKILL)
-        os.waitpid(proxy, 0)
-        os.killpg(real.pid, signal.SIGKILL)
-        real.wait()
-
-
-def answers(port: int) -> bool:
-    """Whether a server is in good health."""
-    link = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        link.request("GET", "/health")
-        return link.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        link.close()
-
-
-def serve_slowly(port: int, target: int, delay: float) -> None:
-    """Pass every request on after some seconds, for ever."""
-
-    class Passing(BaseHTTPRequestHandler):
-        def handle_any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            time.sleep(delay)
-            link = http.client.HTTPConnection("127.0.0.1", target, timeout=60)
-            kept = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
-            link.request(self.command, self.path, body, kept)
-            answer = link.getresponse()
-            found = answer.read()
-            self.send_response(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() not in (
-                    "transfer-encoding",
-                    "content-length",
-                    "connection",
-                    "date",
-                    "server",
-                ):
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(found)))
-            self.end_headers()
-            self.wfile.write(found)
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815 - the names that are called
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    ThreadingHTTPServer(("127.0.0.1", port), Passing).serve_forever()

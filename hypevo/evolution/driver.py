@@ -97,12 +97,17 @@ class Driver:
 
     def next(self, active: int) -> Training | None:
         """An interrupted trial, else a new one as long as generations are wanted."""
-        if not self._again and not self._budget.wants(active):
+        if not self._budget.wants(active):
             return None
+        self._ledger.still_ours()
         if self._default_failed:
             enqueue_default(self._ledger.study, self._plan)
             self._default_failed = False
-        trial = self._again.popleft() if self._again else self._ledger.study.ask()
+        if self._again:
+            trial = self._again.popleft()
+        else:
+            trial, lost = self._ledger.ask(under_way=self._trials)
+            self._again.extend(lost)
         self._budget.begin()
         return self._training(trial)
 

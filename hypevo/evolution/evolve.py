@@ -11,6 +11,7 @@ from hypevo.preflight import preflight
 from hypevo.problem.settings import EvolveSettings
 from hypevo.protocol import WorkError
 from hypevo.study.opening import TRIALS, claim_folder, driven_study
+from hypevo.study.patience import reason
 from hypevo.study.search import make_pruner, make_sampler
 from hypevo.study.storage import enqueue_default, settle_plan
 from hypevo.tracking.store import Store
@@ -95,7 +96,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
         raise WorkError(TAKEN_OVER) from error
     except StorageInternalError as error:
         raise WorkError(
-            f"--storage {settings.storage} does not answer: {str(error).splitlines()[0]}; "
+            f"--storage {settings.storage} does not answer: {reason(error)}; "
             f"the same command continues when it does"
         ) from error
     finally:

@@ -7,7 +7,7 @@ dies at, the next one finds out from the folder how far a trial had come.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import optuna
@@ -77,8 +77,8 @@ class Ledger:
         self._plan = plan
         self._metrics = metrics
         self._fingerprint = dataset
-        self._still_ours = still_ours
-        self._exports = Exports(settings.folder, plan, metrics)
+        self.still_ours = still_ours
+        self._exports = Exports(settings.folder, plan, metrics, still_ours)
         self._reported: dict[int, set[int]] = {}  # of repeated trials: the epochs the study has already
         self.tally = Tally(self._trials(*ENDED))
 
@@ -148,9 +148,16 @@ class Ledger:
 
     # -- a trial -------------------------------------------------------------------------------------------
 
+    def ask(self, under_way: Collection[int]) -> tuple[Trial, list[Trial]]:
+        """A new trial, and those that a database made for a request whose answer was lost: RUNNING, not `under_way`."""
+        trial = self.study.ask()
+        known = {*under_way, trial.number}
+        lost = [one for one in self._trials(TrialState.RUNNING) if one.number not in known]
+        return trial, [Trial(self.study, one._trial_id) for one in lost]
+
     def training(self, trial: Trial) -> Training:
         """The training that a trial stands for."""
-        self._still_ours()
+        self.still_ours()
         hyp = {**self._plan.hyp, **suggest(trial, self._plan.space)}
         origin = {
             f"hypevo.{key}": str(trial.user_attrs[key])
@@ -178,7 +185,7 @@ class Ledger:
 
     def reported(self, trial: Trial, training: Training, step: int, fitness: float) -> bool:
         """Enter an epoch that has a fitness; True if the pruner wants the trial to stop."""
-        self._still_ours()
+        self.still_ours()
         self.tracker.update(training.record)
         known = self._reported.setdefault(trial.number, set())
         if fitness != fitness or step in known:
@@ -192,7 +199,7 @@ class Ledger:
 
         Those that ended with their driver are not counted: it is not the trial that was in trouble.
         """
-        self._still_ours()
+        self.still_ours()
         trial.set_user_attr(LOSSES, training.losses)
         trial.set_user_attr(DEVICE_SECONDS, self._cost(trial, outcome.seconds))
 
@@ -207,7 +214,7 @@ class Ledger:
         self._enter(trial, training.record, result)
 
     def _enter(self, trial: Trial, record: Record, result: Result) -> None:
-        self._still_ours()
+        self.still_ours()
         attributes: dict[str, float | str] = {
             **metric_attributes(result.metrics),
             SECONDS: result.seconds,
@@ -243,7 +250,7 @@ class Ledger:
             OSError: a file cannot be written; the older one is as it was.
         """
         if self.tally.finished:
-            self._still_ours()
+            self.still_ours()
             self.tracker.attach(self._exports.write(self.tally.finished, last=last))
 
     def close(self, *, state: str, status: str) -> int:
@@ -255,7 +262,7 @@ class Ledger:
 
     def record(self, number: int) -> Record:
         """The folder of a trial."""
-        return Record(self._settings.folder / TRIALS / f"{number:04d}", number)
+        return Record(self._settings.folder / TRIALS / f"{number:04d}", number, self.still_ours)
 
     def _show_progress(self, generation: int, best: FrozenTrial) -> None:
         """Log the study's own curve: the best so far."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,8 +30,15 @@ HYP, CONFIRMED, RECOMMENDED = "hyp_evolved.yaml", "hyp_confirmed.yaml", "hyp_rec
 class Exports:
     """Writes evolve.csv, hyp_evolved.yaml and evolve.png of one study into its folder."""
 
-    def __init__(self, folder: Path, plan: Plan, metrics: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan,
+        metrics: Sequence[str],
+        still_ours: Callable[[], None] = lambda: None,
+    ) -> None:
         self._folder = folder
+        self._still_ours = still_ours  # raises when the study is another driver's now
         self._plan = plan
         self._metrics = metrics  # empty when the trainer does not say
         self._csv: EvolveCsv | None = None
@@ -54,12 +61,16 @@ class Exports:
             self._add(self.row(trial))
         if self._csv is None or self._best is None:
             raise ValueError("exports: expected at least one finished trial; got none")
+        self._still_ours()
         self._csv.write(self._folder / CSV)
         best, position = self._best
         write_hyp_evolved(self._folder / HYP, best, generation=position, last=self._count - 1)
         began = time.monotonic()
         if last or began - self._drawn_at > 10 * self._drawing_took:
-            plot_evolve(self._folder / PICTURE, [self.row(trial) for trial in trials], self._plan.space)
+            drawn = self._folder / f".new.{PICTURE}"
+            plot_evolve(drawn, [self.row(trial) for trial in trials], self._plan.space)
+            self._still_ours()  # seconds have passed
+            drawn.replace(self._folder / PICTURE)
             gc.collect()  # a figure is held in cycles, some ten megabytes of them
             self._drawn_at = time.monotonic()
             self._drawing_took = self._drawn_at - began

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
@@ -60,7 +60,7 @@ class PatientStorage(RDBStorage):
                     told = self._away.acquire(blocking=False)  # of several threads one tells
                     if told:
                         self._tell(
-                            f"the database does not answer ({_line(error)}); waiting up to "
+                            f"the database does not answer ({reason(error)}); waiting up to "
                             f"{LONGEST_WAIT / 60:g} minutes for it, Ctrl-C twice leaves at once"
                         )
                 tried = True
@@ -87,11 +87,19 @@ for _name in _METHODS:
 
 
 def _is_away(error: BaseException) -> bool:
-    """Whether an error is one of the connection, not of what was asked."""
-    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    return isinstance(cause, OperationalError | InterfaceError)
+    """Whether an error is one of the connection, not of what was asked; Optuna wraps it, and may have tried again."""
+    return any(isinstance(one, OperationalError | InterfaceError) for one in _chain(error))
 
 
-def _line(error: BaseException) -> str:
-    cause = error.__cause__ or error
+def reason(error: BaseException) -> str:
+    """What the server, or the way to it, said, in one line."""
+    causes = list(_chain(error))
+    cause = next((one for one in causes if isinstance(one, OperationalError | InterfaceError)), causes[-1])
     return str(getattr(cause, "orig", cause)).strip().split("\n")[0][:200]
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those that it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

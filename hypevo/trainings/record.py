@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,9 +55,17 @@ class Result:
 class Record:
     """The folder of one training."""
 
-    def __init__(self, folder: Path, number: int) -> None:
+    def __init__(self, folder: Path, number: int, still_ours: Callable[[], None] = lambda: None) -> None:
+        """Stand for a folder, which need not be there.
+
+        Args:
+            folder: The folder.
+            number: The training's number.
+            still_ours: Called before anything is written; raises when the folder is another driver's now.
+        """
         self.folder = folder
         self.number = number
+        self._still_ours = still_ours
         self._written: dict[str, str] = {}  # this attempt's files as the driver wrote them
 
     def start(self, hyp: Hyp, details: Mapping[str, Any]) -> None:
@@ -65,6 +73,7 @@ class Record:
 
         A link in the place of the folder is removed, and what it leads to stays as it is.
         """
+        self._still_ours()
         if self.folder.is_symlink():
             self.folder.unlink()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -146,7 +155,8 @@ class Record:
         return result if whole and scored and metrics == result.metrics else None
 
     def _restore(self) -> None:
-        """Write again what the training has removed of the driver's files."""
+        """Write again what the training has removed of the driver's files; the first step of all writing."""
+        self._still_ours()
         self.folder.mkdir(parents=True, exist_ok=True)
         for name, content in self._written.items():
             path = self.folder / name
