@@ -72,7 +72,7 @@ def preflight(settings: StudySettings, backend: Backend) -> StudyPreflight:
         trial_seed=settings.trial_seed,
         seed=settings.seed,
     )
-    make_sampler(settings.sampler, plan, trials=0)  # refuses one whose package is not there
+    make_sampler(settings.sampler, plan, n_trials=0)  # refuses one whose package is not there
     findings = (*found.findings, *_frozen_at_zero(plan, settings.sampler))
     return StudyPreflight(found.inspection, found.fitness, findings, plan)
 

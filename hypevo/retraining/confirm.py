@@ -219,7 +219,7 @@ def _tracker(
     folder: Path,
     watcher: Watcher,
 ) -> Tracker:
-    tracker = Tracker(f"{study} confirmed", Store.default(), tell=watcher.message)
+    tracker = Tracker(f"{study} confirmed", Store.default(), tell=watcher.message, title=f"confirm {study}")
     known = folder / "mlflow_run"
     parent = tracker.open(
         known.read_text() if known.exists() else None,

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from hypevo.problem.space import Space
 
 
-def make_sampler(name: str, plan: Plan, trials: int) -> BaseSampler:
-    """A sampler for a study that has `trials` trials already.
+def make_sampler(name: str, plan: Plan, n_trials: int) -> BaseSampler:
+    """A sampler for a study that has `n_trials` trials already.
 
     Ours are functions of the study, so resuming changes nothing. Optuna's own keep a generator: its seed is moved by
-    `trials`, or a resumed study would propose its first trials again.
+    `n_trials`, or a resumed study would propose its first trials again.
     """
     defaults = {gene.name: plan.hyp[gene.name] for gene in plan.space.movable}
     if name in ("adaptive", "classic"):
         mode: Literal["adaptive", "classic"] = "adaptive" if name == "adaptive" else "classic"
         return WeightedParentSampler(mode=mode, seed=plan.seed, defaults=defaults, gains=plan.space.gains)
-    seed = (plan.seed + trials) % 2**32
+    seed = (plan.seed + n_trials) % 2**32
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         if name == "tpe":

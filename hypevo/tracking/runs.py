@@ -24,6 +24,7 @@ from hypevo.tracking.failures import refused
 from hypevo.tracking.names import file_path, metric_name, plain_name, text
 from hypevo.trainings.record import Result
 
+KIND = "hypevo.kind"  # tag of trainings that are no trials of a search
 PARENT, TRIAL, STUDY, STATE = "mlflow.parentRunId", "hypevo.trial", "hypevo.study", "hypevo.state"
 REQUEST = "hypevo.request"  # a parent run is found by it when the answer to its creation was lost
 STEP = "epoch"  # logged with every step, last: where it is, all of the step is
@@ -36,9 +37,10 @@ Step = tuple[int, int, Mapping[str, float]]  # number, time in ms, values by MLf
 class Runs:
     """What MLflow holds of one study."""
 
-    def __init__(self, client: MlflowClient, study: str) -> None:
+    def __init__(self, client: MlflowClient, study: str, title: str) -> None:
         self.client = client
         self.study = study
+        self.title = title  # the name of the study's run
         self.parent = ""  # the run id of the study, empty for a single training
         self.experiment_id = ""
         self.adopted: str | None = None  # the run that a single training shall have
@@ -76,14 +78,12 @@ class Runs:
         if made := self.client.search_runs([experiment], wanted, max_results=1):  # its answer was lost
             return str(made[0].info.run_id)
         tags = {STUDY: self.study, REQUEST: self._request, **_origin()}
-        return str(
-            self.client.create_run(experiment, tags=tags, run_name=text(f"evolve {self.study}")).info.run_id
-        )
+        return str(self.client.create_run(experiment, tags=tags, run_name=text(self.title)).info.run_id)
 
     def begin(self, parent: Run, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Open the study's run, write what the study is, and learn which trials have runs."""
         self.parent, self.experiment_id = parent.info.run_id, parent.info.experiment_id
-        self.client.update_run(self.parent, status="RUNNING", name=text(f"evolve {self.study}"))
+        self.client.update_run(self.parent, status="RUNNING", name=text(self.title))
         known = parent.data.params
         new = {key: value for key, value in params.items() if plain_name(key) not in known}
         self.log(self.parent, params=new, tags={STUDY: self.study, STATE: "running", **tags})
@@ -135,7 +135,8 @@ class Runs:
         tags |= {PARENT: self.parent} if self.parent else {REQUEST: self._request}
         run = self.trials.get(number, self.adopted)
         if run is None:
-            name = text(f"trial {number:04d}" if self.parent else self.study)
+            usual = f"trial {number:04d}" if self.parent else self.study
+            name = text(details["name"] if KIND in tags else usual)
             begun = details.get("time_ms")
             self._unsure = True
             given = {key: text(value) for key, value in tags.items()}

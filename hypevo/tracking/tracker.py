@@ -37,7 +37,9 @@ T = TypeVar("T")
 class Tracker:
     """Keeps one study's runs in step with its trial folders."""
 
-    def __init__(self, study: str, store: Store, *, weights: bool = False, tell: Tell | None = None) -> None:
+    def __init__(
+        self, study: str, store: Store, *, weights: bool = False, tell: Tell | None = None, title: str = ""
+    ) -> None:
         """Prepare to track `study`.
 
         Args:
@@ -45,9 +47,11 @@ class Tracker:
             store: Where its runs are; asked by `open` and not before.
             weights: Whether a trial's weights are stored with its run.
             tell: Is told at once what the user waits for; without it that is among the `notices`.
+            title: The name of the study's run; «evolve STUDY» unless given.
         """
         self.study = study
         self.store = store
+        self._title = title or f"evolve {study}"  # what the study's run is called
         self._weights = weights
         self._early: list[str] = []  # notices from before the first delivery
         self._tell = tell
@@ -151,9 +155,7 @@ class Tracker:
 
     def progress(self, step: int, metrics: Mapping[str, float]) -> None:
         """Log metrics of the study itself, soon; a step that the parent run has already is left out."""
-        named = {
-            name if name in _OF_THE_STUDY else metric_name(name): value for name, value in metrics.items()
-        }
+        named = {k if k in _OF_THE_STUDY else metric_name(k): value for k, value in metrics.items()}
         with self._lock:
             self._curve[step] = round(time.time() * 1000), named
         self._outbox.put(("progress", ""), None)
@@ -165,8 +167,7 @@ class Tracker:
     def close(self, status: str, state: str, patience: float | None = None) -> int:
         """Deliver what is left, and end the parent run; returns how many trials are not delivered.
 
-        It takes `patience` seconds at most; without it `drain`'s, and `outbox.GIVE_UP` after an interrupt. The next
-        start finds what was not delivered.
+        It takes `patience` seconds at most; without it as long as `drain`, and `outbox.GIVE_UP` after an interrupt.
         """
         self._outbox.put(("end", state), status, Turn.LAST)
         if patience is None and state == Failure.INTERRUPTED:
@@ -200,19 +201,18 @@ class Tracker:
     def _connected(self, dataset: str | None, fingerprint: str) -> Runs:
         """The study's runs, the same at every try to open."""
         if self._runs is None:
-            self._runs = Runs(self.store.connect(), self.study)
+            self._runs = Runs(self.store.connect(), self.study, self._title)
             self._runs.inputs = dataset_inputs(dataset, fingerprint)
         return self._runs
 
     def _experiment(self, inherited: Inherited, option: str | None, otherwise: str) -> str:
         """The id of the experiment for new runs."""
-        name = experiment_name(option, otherwise)
-        return inherited.experiment(option) or self.store.experiment(self._opened.client, name)
+        client, name = self._opened.client, experiment_name(option, otherwise)
+        return inherited.experiment(option) or self.store.experiment(client, name)
 
     def _begin(self, attempt: Callable[[], Inherited]) -> None:
-        inherited = self._patiently(attempt)
-        if inherited.notice:
-            self._say(inherited.notice)
+        if notice := self._patiently(attempt).notice:
+            self._say(notice)
         for run in self._opened.older:
             self._outbox.put(("names", run), None, Turn.FIRST)
         self._outbox.start()
@@ -296,5 +296,5 @@ class Tracker:
             and (self._weights or entry.name != WEIGHTS)
         ]  # fmt: skip
         inside = [path for entry in entries if entry.is_dir() for path in sorted(entry.rglob("*"))]
-        files = [path for path in [*entries, *inside] if path.is_file() and not path.is_symlink()]
+        files = (path for path in [*entries, *inside] if path.is_file() and not path.is_symlink())
         return [(path, path.relative_to(folder)) for path in files]

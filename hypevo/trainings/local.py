@@ -22,8 +22,8 @@ from typing import Any
 
 from hypevo.protocol import Failure, InputError, Job, Outcome, WorkError
 from hypevo.trainings.backend import Events, Slot
+from hypevo.trainings.descendants import MARK, kill_family, kill_marked
 from hypevo.trainings.devices import environment
-from hypevo.trainings.offspring import MARK, kill_family, kill_offspring
 from hypevo.trainings.process import OURS, SAFE_PATH, call, enter, train
 from hypevo.trainings.record import LOG
 
@@ -120,7 +120,7 @@ class LocalBackend:
 
     def sweep(self, mark: str) -> None:
         """End what the trainings of an earlier driver have left below a folder."""
-        kill_offspring(mark)
+        kill_marked(mark)
 
     def close(self) -> None:
         """Kill whatever still runs, and wait until it is gone."""
@@ -180,7 +180,7 @@ class _Process:
         if self.process.exitcode is None:
             self.process.kill()
             self.process.join()
-        kill_offspring(self._mark)
+        kill_marked(self._mark)
         self.connection.close()
 
     def _kill_group(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from hypevo.protocol import InputError, Job
 from hypevo.trainings import child
-from hypevo.trainings.offspring import MARK, kill_offspring
+from hypevo.trainings.descendants import MARK, kill_marked
 
 SAFE_PATH, OURS = "PYTHONSAFEPATH", "HYPEVO_SET_SAFEPATH"  # the second: it was hypevo that set the first
 _MOST_EPOCHS = 2**31  # MLflow keeps an epoch's number in a database
@@ -65,7 +65,7 @@ def _die_with_parent(mark: str) -> None:
     if parent is None:
         return
     wait([parent.sentinel])
-    kill_offspring(mark)
+    kill_marked(mark)
     if hasattr(os, "killpg"):
         os.killpg(0, signal.SIGKILL)
     os._exit(1)

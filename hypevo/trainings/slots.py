@@ -193,8 +193,7 @@ class Slots:
     def _wait_for(self, index: int) -> float:
         """Seconds until a slot may have its first training, counted from the first training of all."""
         now = time.monotonic()
-        began = now if math.isnan(self._began) else self._began
-        return began + index * self._work.stagger - now
+        return (now if math.isnan(self._began) else self._began) + index * self._work.stagger - now
 
     def _start(self, training: Training, slot: Slot) -> None:
         training.attempt += 1
@@ -202,6 +201,7 @@ class Slots:
         training.record.start(
             training.hyp,
             {
+                "name": training.name,
                 "attempt": training.attempt,
                 "seed": training.seed,
                 "device": slot.device,
@@ -243,8 +243,8 @@ class Slots:
     def _handle(self, number: int | None, event: Any) -> None:
         if self._failed is not None:
             raise self._failed
-        if number is None:
-            return  # woken up by an interruption
+        if number is None:  # woken up by an interruption
+            return
         if isinstance(event, Future):
             self._end(self._active.pop(number), event.result())
             return
@@ -296,5 +296,5 @@ class Slots:
     def _tell(
         self, training: Training, outcome: Outcome, fitness: float | None, *, again: bool = False
     ) -> None:
-        number, name = training.number, training.name
-        self._watcher.ended(number, name=name, fitness=fitness, outcome=outcome, again=again)
+        name = training.name
+        self._watcher.ended(training.number, name=name, fitness=fitness, outcome=outcome, again=again)

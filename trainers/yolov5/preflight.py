@@ -15,6 +15,7 @@ from .data_yaml import DataConfig, load_data
 from .limits import impossible
 from .memory import Room, memory_findings
 from .progress import shown
+from .schedule import warmup_iterations
 from .settings import GENES, OPTIONAL_GENES
 from .sources import Missing, missing, tell
 from .weights import Checkpoint, load_checkpoint, transferable
@@ -188,7 +189,7 @@ def _outlines(
 def _warmup(settings: Settings, hyp: Mapping[str, float], images: int) -> Iterator[Finding]:
     batches = -(-images // settings.batch)
     iterations = settings.epochs * batches
-    warmup = max(round(hyp.get("warmup_epochs", 0) * batches), settings.warmup_floor)
+    warmup = warmup_iterations(hyp.get("warmup_epochs", 0), batches, settings.warmup_floor)
     if warmup >= iterations:
         yield (
             "note",

@@ -18,6 +18,11 @@ class Rates:
     accumulate: int  # iterations per optimizer step
 
 
+def warmup_iterations(epochs: float, batches: int, floor: int) -> int:
+    """Iterations of a warm-up of `epochs` epochs of `batches` iterations, `floor` at least."""
+    return max(round(epochs * batches), floor)
+
+
 @dataclass(frozen=True)
 class Schedule:
     """Warm-up per iteration, then a learning rate that falls per epoch."""
@@ -37,7 +42,7 @@ class Schedule:
     @property
     def warmup(self) -> int:
         """Iterations of warm-up."""
-        return max(round(self.warmup_epochs * self.batches), self.warmup_floor)
+        return warmup_iterations(self.warmup_epochs, self.batches, self.warmup_floor)
 
     def factor(self, epoch: int) -> float:
         """Learning rate of the 0-based epoch as a fraction of lr0."""

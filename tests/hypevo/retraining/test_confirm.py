@@ -67,6 +67,8 @@ def test_the_winner_is_trained_with_fresh_seeds_beside_the_default(evolution, ar
     starts = [json.loads(path.read_text()) for path in arena.glob("runs/evolve/s/confirm-*/*/trial.json")]
     assert sorted(start["seed"] for start in starts) == [10_000, 10_000, 10_001, 10_001]
     assert {start["tags"]["hypevo.candidate"] for start in starts} == {"default", verdict.candidate}
+    runs = {run.info.run_name for run in evolution.runs("s confirmed")}
+    assert runs == {"confirm s", *names}
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import psutil
 MARK = "HYPEVO_TRIAL"
 
 
-def kill_offspring(mark: str) -> None:
+def kill_marked(mark: str) -> None:
     """Kill every program whose mark is this one, or a folder inside it."""
     killed: set[int] = {os.getpid()}
     while fresh := {pid: process for pid, process in _marked(mark).items() if pid not in killed}:
