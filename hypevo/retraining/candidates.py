@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hypevo.protocol import Hyp, Metrics, Outcome
+from hypevo.protocol import Hyp, Outcome
+from hypevo.retraining.tracked import Tracked
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings.record import Record
 from hypevo.trainings.slots import Training
@@ -35,14 +36,13 @@ class Candidate:
         return digest(dict(sorted(self.hyp.items())))
 
 
-class CandidateTrainings:
+class CandidateTrainings(Tracked):
     """The trainings of a confirmation, as the source of the loop."""
 
     def __init__(self, trainings: Sequence[Training], tracker: Tracker, watcher: Watcher) -> None:
         self._all = trainings
         self._waiting = deque(training for training in trainings if _is_open(training.record))
-        self._tracker = tracker
-        self._watcher = watcher
+        super().__init__(tracker, watcher)
 
     @property
     def done(self) -> int:
@@ -55,10 +55,6 @@ class CandidateTrainings:
             (training, outcome) for training in self._all if (outcome := training.record.unscored) is not None
         ]
 
-    def stopped(self) -> bool:
-        """Never: all of them are wanted."""
-        return False
-
     def next(self, active: int) -> Training | None:  # noqa: ARG002 - all of them are wanted
         """The next one that has no result."""
         while self._waiting:
@@ -67,27 +63,10 @@ class CandidateTrainings:
                 return training
         return None
 
-    def begun(self, training: Training) -> None:
-        """Have MLflow follow."""
-        self._tracker.update(training.record)
-
-    def reported(self, training: Training, step: int, metrics: Metrics, fitness: float) -> bool:  # noqa: ARG002
-        """Have MLflow follow; nothing is pruned."""
-        self._tracker.update(training.record)
-        return False
-
-    def lost(self, training: Training, outcome: Outcome) -> None:
-        """The loop counts it."""
-
     def ended(self, training: Training, outcome: Outcome, fitness: float | None) -> None:  # noqa: ARG002
         """Have MLflow follow, and count it."""
         self._tracker.update(training.record)
         self._watcher.advanced(done=self.done, best=None, best_number=None)
-
-    def catch_up(self) -> None:
-        """Pass on what MLflow's deliveries have to say."""
-        for message in self._tracker.notices():
-            self._watcher.message(message)
 
 
 def training_of(folder: Path, candidate: Candidate, seed: int) -> Training:

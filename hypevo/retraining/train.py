@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,8 +10,9 @@ from hypevo.messages import refuse
 from hypevo.preflight import individual, preflight_training
 from hypevo.problem.settings import TrainSettings
 from hypevo.problem.space import Space
-from hypevo.protocol import Failure, InputError, Metrics, Outcome, Value
+from hypevo.protocol import Failure, InputError, Outcome, Value
 from hypevo.results.plots import plot_pr_curve
+from hypevo.retraining.tracked import Tracked
 from hypevo.study.attributes import metrics_of
 from hypevo.study.exports import trained_with
 from hypevo.study.storage import METRICS, finished, load_plan, load_study
@@ -51,34 +52,17 @@ class Repeat:
     metrics: Mapping[str, float]  # what the trial had returned
 
 
-class _Single:
+class _Single(Tracked):
     """One training, as the source of the loop."""
 
     def __init__(self, training: Training, tracker: Tracker, watcher: Watcher) -> None:
+        super().__init__(tracker, watcher)
         self._training: Training | None = training
-        self._tracker = tracker
-        self._watcher = watcher
         self.outcome = Outcome(failure=Failure.INTERRUPTED, reason="by the user")
-
-    def unscored(self) -> Iterable[tuple[Training, Outcome]]:
-        return ()
-
-    def stopped(self) -> bool:
-        return False
 
     def next(self, active: int) -> Training | None:  # noqa: ARG002 - there is one only
         training, self._training = self._training, None
         return training
-
-    def begun(self, training: Training) -> None:
-        self._tracker.update(training.record)
-
-    def reported(self, training: Training, step: int, metrics: Metrics, fitness: float) -> bool:  # noqa: ARG002
-        self._tracker.update(training.record)
-        return False
-
-    def lost(self, training: Training, outcome: Outcome) -> None:
-        """The loop counts it."""
 
     def ended(self, training: Training, outcome: Outcome, fitness: float | None) -> None:  # noqa: ARG002
         self.outcome = outcome
@@ -86,10 +70,6 @@ class _Single:
         if curve.is_file():
             plot_pr_curve(curve, curve.with_suffix(".png"))
         self._tracker.update(training.record)
-
-    def catch_up(self) -> None:
-        for message in self._tracker.notices():
-            self._watcher.message(message)
 
 
 def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | None = None) -> Trained:
