@@ -23,6 +23,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from trainers.device import torch_device
 from trainers.yolov5 import Settings, prepare
 from trainers.yolov5.data import open_data
 from trainers.yolov5.loop import (
@@ -30,7 +31,6 @@ from trainers.yolov5.loop import (
     mixed_precision,
     start_descent,
     starting_model,
-    torch_device,
     training_batches,
 )
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hypevo.problem.fitness import Fitness, parse_fitness
 from hypevo.problem.hyp import check_hyp, load_hyp
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import StudySettings, TrainingSettings
 from hypevo.problem.space import Space, load_space
-from hypevo.protocol import Finding, InputError, Value
+from hypevo.protocol import Finding, InputError, Value, WorkError
 from hypevo.study.search import make_sampler
 from hypevo.study.storage import journal
 from hypevo.trainings import child
@@ -86,21 +89,61 @@ def preflight_training(
         InputError: as `preflight`.
     """
     findings = _check_places(settings)
-    inspection = backend.call(
-        child.inspect,
-        settings.trainer,
-        dict(settings.options),
-        hyp,
-        space.to_dict(),
-        settings.cache.resolve(),
-        slot=backend.slots()[0],
-    )
+    inspection = inspect(settings.trainer, settings.options, hyp, space, settings.cache, backend)
     try:
         fitness = parse_fitness(settings.fitness, inspection.metrics)
         fitness.try_out(inspection.metrics)
     except ValueError as error:
         raise InputError(f"--fitness: {error}") from error
     return Preflight(inspection, fitness, (*findings, *inspection.findings))
+
+
+def inspect(
+    trainer: str,
+    options: Mapping[str, Any],
+    hyp: Mapping[str, Value],
+    space: Space,
+    cache: Path,
+    backend: Backend,
+) -> Inspection:
+    """Learn what a trainer needs and finds wrong, on the devices that it would train on.
+
+    Raises:
+        InputError: as `child.inspect` and `probe`.
+    """
+    findings = probe(trainer, options, backend)
+    works = all(finding.level != "error" for finding in findings)
+    slot = backend.slots()[0] if works else None
+    device = None if slot is None else slot.device
+    found: Inspection = backend.call(
+        child.inspect, trainer, dict(options), hyp, space.to_dict(), cache.resolve(), device, slot=slot
+    )
+    return replace(found, findings=(*findings, *found.findings))
+
+
+def probe(trainer: str, options: Mapping[str, Any], backend: Backend) -> list[Finding]:
+    """Try every device out, all at the same time, as far as the trainer knows how.
+
+    Raises:
+        InputError: there is no such trainer, or it has no such option.
+    """
+    slots = {slot.device: slot for slot in backend.slots()}
+    with ThreadPoolExecutor(len(slots)) as threads:
+        answers = {
+            device: threads.submit(backend.call, child.probe, trainer, dict(options), device, slot=slot)
+            for device, slot in slots.items()
+        }
+    findings = []
+    for device, answer in answers.items():
+        try:
+            line = answer.result()
+        except (InputError, WorkError) as error:
+            instead = backend.instead_of(device)
+            level, then = ("error", "") if instead is None else ("warning", f"; going on with {instead}")
+            findings.append(Finding(level, f"device {device} cannot be used: {error}{then}"))
+        else:
+            findings += [Finding("note", f"device {device}: {line}")] if line else []
+    return findings
 
 
 def individual(settings: TrainingSettings) -> tuple[Space, dict[str, Value]]:

@@ -47,6 +47,7 @@ class Failure(StrEnum):
 
     OUT_OF_MEMORY = "out of memory"
     DIVERGED = "diverged"
+    DEVICE_FAILED = "device failed"
     CRASHED = "crashed"
     KILLED = "killed"
     TIMED_OUT = "timed out"
@@ -57,7 +58,7 @@ class Failure(StrEnum):
     @property
     def lost(self) -> bool:
         """Whether the trial was lost through no fault of its hyperparameters, so that a retry may succeed."""
-        return self in (Failure.KILLED, Failure.TIMED_OUT, Failure.INTERRUPTED)
+        return self in (Failure.KILLED, Failure.TIMED_OUT, Failure.INTERRUPTED, Failure.DEVICE_FAILED)
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Job:
     settings: Mapping[str, Any] = field(default_factory=dict)
     threads: int | None = None  # CPU threads the training may use; None leaves it to the trainer
     timeout: float | None = None  # seconds
+    share: float = 1.0  # of the device's memory that the training may use
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ command line, `--trainer my_package.my_module:train`. Its module may also offer:
     METRICS    tuple of the names that `train` returns
     PRELOAD    tuple of module names worth importing once before trainings are forked
     check      (settings, hyp, space) -> list of ("error" | "warning" | "note", message), before any training; one with
-               a fourth parameter `cache` gets the folder that `prepare` will get
+               a parameter `cache` gets the folder that `prepare` will get, one with a parameter `device` the device
+    probe      (settings, *, device) -> a line that says what the device is, after it has been tried; ValueError or
+               RuntimeError says why it can't be used
     fetch      (settings, cache: Path, *, say) -> settings: bring what isn't here, `say` being told before each download
     prepare    (settings, cache: Path) -> settings of the trainings, once per study: what they all share
     fingerprint(settings) -> text that identifies the content of the data: a study tells when it has changed

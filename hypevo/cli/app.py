@@ -118,9 +118,15 @@ def val(asked: ask.Val) -> None:
 
     Example: hypevo val --weights yolov5n.pt --data coco128.yaml --img 640
     """
+    from hypevo.cli.progress import TerminalWatcher
+    from hypevo.messages import refuse
+    from hypevo.preflight import probe
     from hypevo.trainings import child, make_backend
 
     backend = make_backend(asked.trainer, device=asked.device)
+    findings = probe(asked.trainer, asked.options, backend)
+    TerminalWatcher(console).found([finding for finding in findings if finding.level != "note"])
+    refuse([finding.message for finding in findings if finding.level == "error"])
     slot = backend.slots()[0]
     metrics = backend.call(child.validate, asked.trainer, dict(asked.options), slot.device, slot=slot)
     if asked.json:

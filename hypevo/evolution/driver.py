@@ -21,8 +21,8 @@ from hypevo.protocol import Metrics, Outcome, WorkError
 from hypevo.study.attributes import DEFAULT, ORIGIN
 from hypevo.study.storage import enqueue_default
 from hypevo.trainings.backend import Backend
-from hypevo.trainings.slots import End, Slots, Training, Work
-from hypevo.trainings.watch import Watcher
+from hypevo.trainings.slots import Slots
+from hypevo.trainings.work import End, Training, Watcher, Work
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from hypevo.study.storage import enqueue_default, settle_plan
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import child, make_backend
-from hypevo.trainings.slots import Work
-from hypevo.trainings.watch import Watcher
+from hypevo.trainings.work import Watcher, Work
 
 TAKEN_OVER = "another driver took the study over; this one stops"
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from hypevo.files import write_atomically
 from hypevo.messages import refuse
+from hypevo.preflight import inspect
 from hypevo.problem.fitness import parse_fitness
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import ConfirmSettings
@@ -34,8 +35,8 @@ from hypevo.tracking.provenance import provenance
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import child, make_backend
-from hypevo.trainings.slots import Slots, Training, Work
-from hypevo.trainings.watch import Watcher
+from hypevo.trainings.slots import Slots
+from hypevo.trainings.work import Training, Watcher, Work
 from samplers import recommend
 
 DEFAULT, RECOMMENDED = "default", "recommended"
@@ -119,9 +120,7 @@ def _confirm(
     try:
         wanted = {**plan.settings, **settings.options}
         cache = settings.cache.resolve()
-        inspection = backend.call(
-            child.inspect, plan.trainer, wanted, dict(plan.hyp), plan.space.to_dict(), cache
-        )
+        inspection = inspect(plan.trainer, wanted, plan.hyp, plan.space, cache, backend)
         watcher.found(inspection.findings)
         refuse([finding.message for finding in inspection.findings if finding.level == "error"])
         prepared: child.Prepared = backend.call(child.prepare, plan.trainer, inspection.settings, cache)

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 
 from hypevo.protocol import Metrics, Outcome
 from hypevo.tracking.tracker import Tracker
-from hypevo.trainings.slots import Training
-from hypevo.trainings.watch import Watcher
+from hypevo.trainings.work import Training, Watcher
 
 
 class Tracked:

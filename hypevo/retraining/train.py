@@ -21,8 +21,8 @@ from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import child, make_backend
 from hypevo.trainings.record import Record
-from hypevo.trainings.slots import Slots, Training, Work
-from hypevo.trainings.watch import Watcher
+from hypevo.trainings.slots import Slots
+from hypevo.trainings.work import Training, Watcher, Work
 
 PR_CURVE = "pr_curve.csv"  # where a trainer leaves precision over recall, if it does
 Individual = tuple[Space, dict[str, Value]]

@@ -22,4 +22,9 @@ def make_backend(trainer: str, *, device: str = "cpu", slots_per_device: int = 1
     from hypevo.trainings.devices import parse_devices
     from hypevo.trainings.local import LocalBackend
 
-    return LocalBackend(trainer, parse_devices(device), slots_per_device=slots_per_device)
+    return LocalBackend(
+        trainer,
+        parse_devices(device),
+        slots_per_device=slots_per_device,
+        chosen=device.strip().lower() == "auto",
+    )

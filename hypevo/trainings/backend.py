@@ -15,7 +15,7 @@ class Slot:
     """A place for one training at a time.
 
     Attributes:
-        device: «cpu», «mps», or the index of a CUDA device.
+        device: «cpu», «mps», or the index of a GPU.
         number: Tells the slots of one device apart, counted from 0.
     """
 
@@ -38,6 +38,9 @@ class Backend(Protocol):
 
     def slots(self) -> Sequence[Slot]:
         """The slots there are now; they may change while trainings run."""
+
+    def instead_of(self, device: str) -> str | None:
+        """Give up a device that cannot be used for one that was not asked for by name; None if there is none."""
 
     def submit(self, job: Job, events: Events) -> Future[Outcome]:
         """Start a job; its time-out does not count the time it waits in a queue."""

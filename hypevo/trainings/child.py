@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import re
+import sys
 from collections.abc import Mapping
 from inspect import signature
 from pathlib import Path
@@ -17,7 +19,18 @@ from hypevo.protocol import Failure, Finding, InputError, Job, Report
 from hypevo.trainings.devices import device_name
 from hypevo.trainings.resolve import resolve
 
-_TORCH_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|can't allocate memory|unable to allocate pinned memory|unable to find an engine|OutOfMemory|"
+    r"OUT_OF_MEMORY|(CUBLAS|CUDNN)_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)",
+    re.IGNORECASE,
+)
+_DEVICE_FAILED = re.compile(
+    r"uncorrectable|GPU is lost|fallen off the bus|no CUDA-capable device|device\(s\) is/are busy or unavailable|"
+    r"(CUDA|HIP) error: (unspecified launch failure|an illegal memory access|unknown error|initialization error|"
+    r"hardware stack error|the launch timed out|misaligned address)|CUDA (unknown error|driver initialization failed)|"
+    r"No (CUDA|HIP) GPUs are available|(CUBLAS|CUDNN)_STATUS_(EXECUTION_FAILED|MAPPING_ERROR|INTERNAL_ERROR)",
+    re.IGNORECASE,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +57,16 @@ def train(job: Job, report: Report) -> dict[str, float]:
     trainer = resolve(job.trainer)
     function = trainer.bound(trainer.settings(job.settings))
     job.out.mkdir(parents=True, exist_ok=True)
+    _limit_memory(job)
     metrics = function(job.hyp, out=job.out, seed=job.seed, device=device_name(job.device), report=report)
     return numbers(metrics, f"{job.trainer} returned")
+
+
+def _limit_memory(job: Job) -> None:
+    """Keep a training on a shared GPU within its share, so that it is the one that fails, not its neighbour."""
+    torch = sys.modules.get("torch")
+    if torch is not None and job.share < 1 and job.device.isdecimal() and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(job.share)
 
 
 def numbers(metrics: Any, source: str) -> dict[str, float]:
@@ -71,10 +92,13 @@ def inspect(
     hyp: Mapping[str, float],
     space: Mapping[str, Any],
     cache: Path | None = None,
+    device: str | None = None,
     *,
     check: bool = True,
 ) -> Inspection:
     """Resolve the trainer, build its settings, and run its preflight, which may keep what it reads in `cache`.
+
+    A `device` is one that works; the preflight may look at its memory.
 
     Raises:
         InputError: the trainer or one of its options does not exist, or its settings refuse a value.
@@ -83,8 +107,9 @@ def inspect(
     settings = found.settings(raw)
     findings: list[Finding] = []
     if check and hasattr(found.module, "check"):
-        keeps = "cache" in signature(found.module.check).parameters
-        said = found.module.check(settings, hyp, space, *([cache] if keeps else []))
+        wanted = {"cache": cache, "device": None if device is None else device_name(device)}
+        taken = {name: wanted[name] for name in signature(found.module.check).parameters if name in wanted}
+        said = found.module.check(settings, hyp, space, **taken)
         findings = [Finding(level, message) for level, message in said]
     return Inspection(
         trainer=found.name,
@@ -93,6 +118,21 @@ def inspect(
         metrics=tuple(getattr(found.module, "METRICS", ())),
         findings=tuple(findings),
     )
+
+
+def probe(trainer: str, raw: Mapping[str, Any], device: str) -> str:
+    """What the trainer has to say of a device after it has computed on it; empty if it does not look.
+
+    Raises:
+        InputError: the device cannot be used; the message says why.
+    """
+    found = resolve(trainer)
+    if not hasattr(found.module, "probe"):
+        return ""
+    try:
+        return str(found.module.probe(found.settings(raw), device=device_name(device)))
+    except (ValueError, RuntimeError, OSError) as error:
+        raise InputError(first_line(error)) from error
 
 
 def prepare(trainer: str, settings: Mapping[str, Any], cache: Path) -> Prepared:
@@ -131,8 +171,12 @@ def failure_of(error: BaseException) -> tuple[Failure, str]:
     line = first_line(error)
     if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "CUDAOutOfMemoryError"):
         return Failure.OUT_OF_MEMORY, line
-    if isinstance(error, RuntimeError) and any(words in str(error) for words in _TORCH_OUT_OF_MEMORY):
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return Failure.OUT_OF_MEMORY, line
+    if isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)):
+        return Failure.OUT_OF_MEMORY, line
+    if isinstance(error, RuntimeError) and _DEVICE_FAILED.search(str(error)):
+        return Failure.DEVICE_FAILED, line
     if isinstance(error, FloatingPointError):
         return Failure.DIVERGED, line
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

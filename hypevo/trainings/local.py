@@ -38,7 +38,13 @@ class LocalBackend:
     """Runs jobs, and single calls, in child processes that die with this one."""
 
     def __init__(
-        self, trainer: str, devices: Sequence[str], *, slots_per_device: int = 1, method: str | None = None
+        self,
+        trainer: str,
+        devices: Sequence[str],
+        *,
+        slots_per_device: int = 1,
+        chosen: bool = False,
+        method: str | None = None,
     ) -> None:
         """Prepare to run `trainer`.
 
@@ -46,6 +52,7 @@ class LocalBackend:
             trainer: Its full name.
             devices: One slot each, or several.
             slots_per_device: Slots of each device.
+            chosen: Whether the devices were chosen for the user, so that the CPU may take their place.
             method: Of multiprocessing; HYPEVO_START_METHOD by default, else forkserver where there is one, else spawn.
         """
         if method is None:
@@ -58,12 +65,24 @@ class LocalBackend:
             os.environ |= {SAFE_PATH: "1", OURS: "1"}
         if method == "forkserver":
             self._context.set_forkserver_preload([PRELOAD])
-        self._slots = [Slot(device, number) for number in range(slots_per_device) for device in devices]
+        self._slots_per_device = slots_per_device
+        self._chosen = chosen
+        self._slots = self._of(devices)
         self._running: dict[Future[Outcome], _Process] = {}
 
     def slots(self) -> Sequence[Slot]:
         """One for each device first, then the second ones."""
         return self._slots
+
+    def _of(self, devices: Sequence[str]) -> list[Slot]:
+        return [Slot(device, number) for number in range(self._slots_per_device) for device in devices]
+
+    def instead_of(self, device: str) -> str | None:
+        """The CPU, where no device was asked for by name."""
+        if not self._chosen or device == "cpu":
+            return None
+        self._slots = self._of(["cpu"])
+        return "cpu"
 
     def submit(self, job: Job, events: Events) -> Future[Outcome]:
         """Start a job now."""

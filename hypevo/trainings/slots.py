@@ -10,98 +10,17 @@ import contextlib
 import math
 import queue
 import time
-from collections import deque
-from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
 from hypevo.interrupts import asked_first
-from hypevo.problem.fitness import Fitness
-from hypevo.protocol import Failure, Hyp, Job, Metrics, Outcome, WorkError
+from hypevo.protocol import Failure, Job, Outcome, WorkError
 from hypevo.trainings.backend import Backend, Slot
-from hypevo.trainings.devices import cpus
-from hypevo.trainings.record import Record
-from hypevo.trainings.watch import Watcher
+from hypevo.trainings.devices import Health, cpus
+from hypevo.trainings.work import End, Source, Training, Watcher, Work
 
 _DAY = 86400.0  # seconds: the system takes no longer waits than some weeks
-
-
-@dataclass(eq=False)
-class Training:
-    """One training to be done.
-
-    Attributes:
-        number: Tells it apart from the others of its loop.
-        name: What a person calls it, as «trial 3».
-        record: Its folder.
-        hyp: Its hyperparameters.
-        seed: Its seed.
-        tags: What MLflow is told of it, besides its seed and device.
-        params: MLflow's parameters of it, besides its hyperparameters.
-        attempt: Which attempt it is at, counted from 1; 0 before the first one.
-        losses: Attempts that were lost: killed, timed out.
-    """
-
-    number: int
-    name: str
-    record: Record
-    hyp: Hyp
-    seed: int
-    tags: Mapping[str, str] = field(default_factory=dict)
-    params: Mapping[str, Any] = field(default_factory=dict)
-    attempt: int = 0
-    losses: int = 0
-
-
-class Source(Protocol):
-    """Who wants trainings done. Its methods are called from the loop's thread, one at a time."""
-
-    def unscored(self) -> Iterable[tuple[Training, Outcome]]:
-        """Trainings that an earlier call has finished and whose fitness could not be computed then."""
-
-    def stopped(self) -> bool:
-        """Whether no more trainings are to be started, repeats of lost ones included."""
-
-    def next(self, active: int) -> Training | None:
-        """The next training while `active` ones are under way; None when there is none now."""
-
-    def begun(self, training: Training) -> None:
-        """An attempt begins: its folder is open, its process is about to start."""
-
-    def reported(self, training: Training, step: int, metrics: Metrics, fitness: float) -> bool:
-        """An epoch is in the training's folder. True to have the training pruned."""
-
-    def lost(self, training: Training, outcome: Outcome) -> None:
-        """An attempt was lost; `training.losses` counts it."""
-
-    def ended(self, training: Training, outcome: Outcome, fitness: float | None) -> None:
-        """The training is over, and its folder says how; a failed one has no fitness."""
-
-    def catch_up(self) -> None:
-        """The slots are busy: time for what takes longer, such as exports."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """What all trainings of a loop have in common."""
-
-    trainer: str  # its full name
-    settings: Mapping[str, Any]  # the trainer's own, prepared
-    fitness: Fitness
-    retries: int = 2  # repeats of a lost training
-    timeout: float | None = None  # seconds a training may take
-    stagger: float = 0.0  # seconds between the first starts of several slots
-
-
-@dataclass(frozen=True)
-class End:
-    """How a loop ended."""
-
-    interrupted: bool = False
-    unscored: str = (
-        ""  # which training has no fitness because a user's function failed, and how; empty for none
-    )
 
 
 @dataclass(frozen=True)
@@ -139,7 +58,8 @@ class Slots:
         self._work = work
         self._watcher = watcher
         self._active: dict[int, _Active] = {}  # by training number
-        self._again: deque[Training] = deque()  # lost, to be done once more
+        self._again: list[Training] = []  # lost, to be done once more
+        self._health = Health()
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._interrupted = False
         self._failed: BaseException | None = None  # why the loop must end at once
@@ -179,16 +99,30 @@ class Slots:
 
     def _fill(self) -> None:
         """Give a training to every free slot whose time has come."""
-        taken = {active.slot for active in self._active.values()}
         for index, slot in enumerate(self._backend.slots()):
-            if slot in taken or self._wait_for(index) > 0:
+            if slot.device in self._health.aside or self._wait_for(index) > 0:
+                continue
+            beside = [active for active in self._active.values() if active.slot.device == slot.device]
+            if any(active.slot == slot or active.training.alone for active in beside):
                 continue
             if self._unscored or self._source.stopped():
                 return
-            training = self._again.popleft() if self._again else self._source.next(len(self._active))
+            alone = next((one for one in self._again if one.alone == slot.device), None)
+            if alone is not None and beside:
+                continue  # the device empties for it
+            training = alone or next((one for one in self._again if self._suits(one, slot)), None)
+            if training is not None:
+                self._again.remove(training)
+            else:
+                training = self._source.next(len(self._active))
             if training is None:
                 return
             self._start(training, slot)
+
+    def _suits(self, training: Training, slot: Slot) -> bool:
+        """Whether a repeat may take a slot: the device that failed it comes last."""
+        others = {one.device for one in self._backend.slots()} - self._health.aside.keys() - {training.avoid}
+        return not training.alone and (slot.device != training.avoid or not others)
 
     def _wait_for(self, index: int) -> float:
         """Seconds until a slot may have its first training, counted from the first training of all."""
@@ -220,6 +154,7 @@ class Slots:
             settings=self._work.settings,
             threads=max(1, cpus() // slots) if slots > 1 else None,
             timeout=self._work.timeout,
+            share=1.0 if training.alone else 1.0 / self._slots_of(slot.device),
         )
         self._began = time.monotonic() if math.isnan(self._began) else self._began
         reports = _Reports(self._events, training.number)
@@ -263,17 +198,46 @@ class Slots:
             self._backend.cancel(active.future, Failure.PRUNED)
 
     def _end(self, active: _Active, outcome: Outcome) -> None:
-        training = active.training
-        if outcome.failure is not None and outcome.failure.lost:
+        training, device = active.training, active.slot.device
+        again = outcome.failure is not None and outcome.failure.lost
+        if again:
             training.losses += 1
+            training.avoid = device
             self._source.lost(training, outcome)
-            if training.losses <= self._work.retries:
-                self._again.append(training)
-                self._tell(training, outcome, None, again=True)
-                self._fill()
-                return
-        self._score(training, outcome)
+            again = training.losses <= self._work.retries
+        if self._health.count(device, outcome, slots=self._slots_of(device)):
+            self._set_aside(device)
+            again, training.avoid = True, device
+        if outcome.failure is Failure.OUT_OF_MEMORY and not training.alone and self._slots_of(device) > 1:
+            again, training.alone = True, device
+        elif again:
+            training.alone = ""
+        if again:
+            self._again.append(training)
+            self._tell(training, outcome, None, again=True)
+        else:
+            self._score(training, outcome)
         self._fill()
+
+    def _set_aside(self, device: str) -> None:
+        """Go on without a device, if there is another.
+
+        Raises:
+            WorkError: there is none.
+        """
+        why = self._health.aside[device]
+        for training in self._again:
+            if training.alone == device:
+                training.alone = ""
+        if {slot.device for slot in self._backend.slots()} <= self._health.aside.keys():
+            raise WorkError(
+                f"no device is left: {device} {why}. Look at the device (nvidia-smi); the same command goes on where "
+                f"this one stopped"
+            )
+        self._watcher.message(f"device {device} is set aside: it {why}; the others go on without it")
+
+    def _slots_of(self, device: str) -> int:
+        return sum(slot.device == device for slot in self._backend.slots()) or 1
 
     def _score(self, training: Training, outcome: Outcome) -> None:
         """Give a training that will not be repeated its fitness, and end it."""

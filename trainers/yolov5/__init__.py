@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 
     from .. import Report
 
-__all__ = ["METRICS", "PRELOAD", "Settings", "check", "fetch", "fingerprint", "prepare", "train", "validate"]
+__all__ = [
+    "METRICS",
+    "PRELOAD",
+    "Settings",
+    "check",
+    "fetch",
+    "fingerprint",
+    "prepare",
+    "probe",
+    "train",
+    "validate",
+]
 
 METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95", "box_loss", "obj_loss", "cls_loss")
 PRELOAD = ("trainers.yolov5.loop",)
@@ -70,6 +81,18 @@ def check(
     from .preflight import check as run
 
     return run(settings, hyp, space, cache, device)
+
+
+def probe(settings: Settings, *, device: str) -> str:  # noqa: ARG001 - of the contract
+    """Return a line on the device after a convolution and its gradient, in half precision on a GPU.
+
+    Raises:
+        ValueError: There is no such device, or it computes nonsense.
+        RuntimeError: As PyTorch raises it.
+    """
+    from ..device import probe as run
+
+    return run(device)
 
 
 def fetch(settings: Settings, cache: Path, *, say: Callable[[str], None]) -> Settings:

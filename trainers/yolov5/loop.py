@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ..device import torch_device
 from .anchors import fit_anchors, label_sizes
 from .augment import TrainBatches
 from .data import at_hand, open_data, open_validation, warnings_of
@@ -122,24 +123,6 @@ def require_finite(metrics: Mapping[str, float], epoch: int) -> None:
     broken = [name for name, value in metrics.items() if not math.isfinite(value)]
     if broken:
         raise FloatingPointError(f"epoch {epoch}: {broken[0]} is {metrics[broken[0]]}, the training diverged")
-
-
-def torch_device(device: str) -> torch.device:
-    """Turn `cpu`, a CUDA index or a torch device name into a device of this machine.
-
-    Raises:
-        ValueError: There is no such device.
-    """
-    try:
-        place = torch.device(f"cuda:{device}" if device.isdecimal() else device)
-    except RuntimeError as error:
-        raise ValueError(f"device: expected cpu or a CUDA index such as 0, got {device!r}") from error
-    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"device: expected one of the {torch.cuda.device_count()} CUDA devices that PyTorch sees, "
-            f"or cpu; got {device!r}"
-        )
-    return place
 
 
 @contextmanager

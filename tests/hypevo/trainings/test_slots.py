@@ -14,23 +14,29 @@ from hypevo.problem.fitness import parse_fitness
 from hypevo.protocol import Failure, Outcome, WorkError
 from hypevo.trainings.backend import Slot
 from hypevo.trainings.record import Record
-from hypevo.trainings.slots import Slots, Training, Work
+from hypevo.trainings.slots import Slots
+from hypevo.trainings.work import Training, Work
 
 GOOD = Outcome({"score": 0.5}, seconds=1.0)
 KILLED = Outcome(failure=Failure.KILLED, reason="by somebody")
+CRASHED = Outcome(failure=Failure.CRASHED, reason="bug")
+FULL = Outcome(failure=Failure.OUT_OF_MEMORY, reason="CUDA out of memory")
+ECC = Outcome(failure=Failure.DEVICE_FAILED, reason="CUDA error: uncorrectable ECC error encountered")
 
 
 class InThreads:
     """A backend whose jobs answer with the outcomes they are told to, in threads of this process."""
 
-    def __init__(self, *slots, outcomes=None, hold=()):
+    def __init__(self, *slots, outcomes=None, hold=(), devices=None):
         self._slots = list(slots) or [Slot("cpu")]
         self.outcomes = {number: deque(ends) for number, ends in (outcomes or {}).items()}
+        self.devices = devices or {}  # how everything ends on them
         self.hold = set(hold)  # jobs that end only when they are stopped
         self.jobs = []
         self.held = {}
         self.most_at_once = 0
         self.running = set()
+        self.beside = {}  # (training, its share of the memory): how many ran when it began
         self.closed = 0
 
     def slots(self):
@@ -41,6 +47,7 @@ class InThreads:
         number = int(job.out.name)
         self.running.add(number)
         self.most_at_once = max(self.most_at_once, len(self.running))
+        self.beside[number, job.share] = len(self.running) - 1
         future = Future()
 
         def work():
@@ -51,13 +58,16 @@ class InThreads:
                 return
             self.running.discard(number)
             ends = self.outcomes.get(number)
-            future.set_result(ends.popleft() if ends else GOOD)
+            future.set_result(ends.popleft() if ends else self.devices.get(job.device, GOOD))
 
         threading.Thread(target=work).start()
         return future
 
     def cancel(self, future, failure):
         future.set_result(Outcome(failure=failure))
+
+    def instead_of(self, device):
+        return None
 
     def call(self, function, *args, slot=None):
         return function(*args)
@@ -235,3 +245,62 @@ def test_threads_are_shared_among_slots_only(tmp_path, loop):
     loop(Some(tmp_path / "b", 1), shared)
     assert alone.jobs[0].threads is None
     assert shared.jobs[0].threads == max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+def test_a_device_that_fails_is_set_aside_and_its_trainings_run_elsewhere(tmp_path, loop):
+    source, backend = Some(tmp_path, 12), InThreads(Slot("0"), Slot("1"), devices={"1": ECC})
+    end = loop(source, backend)
+    assert sorted(source.ends) == [(n, None, 0.5) for n in range(12)]
+    assert [job.device for job in backend.jobs].count("1") == 2
+    assert not end.interrupted
+    assert [text for text in source.watcher.messages if "set aside" in text] == [
+        "device 1 is set aside: it failed 2 trainings in a row"
+        + source.watcher.messages[0].partition("in a row")[2]
+    ]
+    assert "uncorrectable ECC" in source.watcher.messages[0]
+
+
+def test_a_device_that_crashes_what_others_finish_is_set_aside(tmp_path, loop):
+    source, backend = Some(tmp_path, 40), InThreads(Slot("0"), Slot("1"), devices={"1": CRASHED})
+    loop(source, backend)
+    crashed = [end for end in source.ends if end[1] is Failure.CRASHED]
+    on_it = [job for job in backend.jobs if job.device == "1"]
+    assert len(source.ends) == 40
+    assert len(crashed) == len(on_it) - 1  # the one that settled it was repeated elsewhere
+    assert len(on_it) < 40
+
+
+def test_trainings_that_crash_everywhere_set_no_device_aside(tmp_path, loop):
+    source, backend = (
+        Some(tmp_path, 12),
+        InThreads(Slot("0"), Slot("1"), devices={"0": CRASHED, "1": CRASHED}),
+    )
+    loop(source, backend)
+    assert [end[1] for end in source.ends] == [Failure.CRASHED] * 12
+
+
+def test_without_a_device_left_it_ends_and_says_so(tmp_path, loop):
+    source = Some(tmp_path, 3)
+    with pytest.raises(
+        WorkError, match=r"no device is left: 0 failed 2 trainings in a row: CUDA error: uncorr"
+    ):
+        loop(source, InThreads(Slot("0"), devices={"0": ECC}))
+    assert source.ends == []  # the next start does them
+
+
+def test_what_found_no_memory_beside_others_is_tried_once_alone(tmp_path, loop):
+    slots = [Slot("0", 0), Slot("0", 1)]
+    backend = InThreads(*slots, outcomes={1: [FULL, GOOD], 3: [FULL, FULL]})
+    source = Some(tmp_path, 6)
+    loop(source, backend)
+    ends = dict((number, failure) for number, failure, _ in source.ends)
+    assert ends == {0: None, 1: None, 2: None, 3: Failure.OUT_OF_MEMORY, 4: None, 5: None}
+    assert {job.share for job in backend.jobs} == {0.5, 1.0}
+    assert backend.beside[1, 1.0] == backend.beside[3, 1.0] == 0
+    assert source.losses == []
+
+
+def test_alone_on_a_device_it_is_not_tried_again(tmp_path, loop):
+    source = Some(tmp_path, 1)
+    loop(source, InThreads(Slot("0"), Slot("1"), outcomes={0: [FULL]}))
+    assert source.ends == [(0, Failure.OUT_OF_MEMORY, None)]
