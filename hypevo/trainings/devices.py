@@ -123,7 +123,7 @@ def visible_gpus(environ: Mapping[str, str] = os.environ) -> list[Gpu]:
         except InputError:  # whoever named them knows them
             return _named(listed, [])
     if tool:
-        gpus = _list_gpus(tool)
+        _list_gpus(tool)
         # A whole GPU that is cut into parts, which follow it, can't be used itself.
         pairs = pairwise([*_list_gpus(tool), Gpu("")])
         return [gpu for gpu, after in pairs if _is_part(gpu) or not _is_part(after)]

@@ -293,7 +293,7 @@ def test_what_found_no_memory_beside_others_is_tried_once_alone(tmp_path, loop):
     backend = InThreads(*slots, outcomes={1: [FULL, GOOD], 3: [FULL, FULL]})
     source = Some(tmp_path, 6)
     loop(source, backend)
-    ends = dict((number, failure) for number, failure, _ in source.ends)
+    ends = {number: failure for number, failure, _ in source.ends}
     assert ends == {0: None, 1: None, 2: None, 3: Failure.OUT_OF_MEMORY, 4: None, 5: None}
     assert {job.share for job in backend.jobs} == {0.5, 1.0}
     assert backend.beside[1, 1.0] == backend.beside[3, 1.0] == 0

@@ -16,7 +16,7 @@ from trainer_contract import Case, TrainerContract
 from trainers.digits import write_digits
 from trainers.yolov5 import METRICS, Settings, prepare, train, validate
 from trainers.yolov5.data import open_data
-from trainers.yolov5.loop import starting_model, torch_device
+from trainers.yolov5.loop import starting_model
 from trainers.yolov5.model import Detector
 from trainers.yolov5.weights import load_checkpoint, save_checkpoint
 
@@ -217,14 +217,6 @@ def test_validation_refuses_weights_of_other_classes(settings, tmp_path):
     save_checkpoint(tmp_path / "other.pt", Detector("p", 7), [str(i) for i in range(7)])
     with pytest.raises(ValueError, match="knows 7 classes"):
         validate(replace(settings, weights=str(tmp_path / "other.pt")))
-
-
-def test_devices_go_by_index_or_name():
-    assert torch_device("cpu") == torch.device("cpu")
-    with pytest.raises(ValueError, match="expected one of the"):
-        torch_device(str(torch.cuda.device_count()))
-    with pytest.raises(ValueError, match="expected cpu or a CUDA index"):
-        torch_device("gpu")
 
 
 @pytest.mark.heavy
