@@ -34,7 +34,7 @@ from trainers.yolov5.data import open_data, scan_parts
 from trainers.yolov5.data_yaml import load_data
 from trainers.yolov5.loop import training_batches
 
-HYP = Path(__file__).parents[1] / "hypevo" / "presets" / "scratch-low.yaml"
+HYP = Path(__file__).parents[1] / "hypevo" / "problem" / "presets" / "scratch-low.yaml"
 LINKS = 20_000  # of one file; some file systems allow 65,000
 BATCHES = 20
 

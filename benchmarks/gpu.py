@@ -32,9 +32,10 @@ from trainers.yolov5.loop import (
     start_descent,
     starting_model,
     training_batches,
+    worth_recording,
 )
 
-HYP = Path(__file__).parents[1] / "hypevo" / "presets" / "scratch-low.yaml"
+HYP = Path(__file__).parents[1] / "hypevo" / "problem" / "presets" / "scratch-low.yaml"
 
 
 def main() -> None:
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--data", default="coco128.yaml")
     parser.add_argument("--yolov5", type=Path, help="a checkout of YOLOv5 release 7.0 to compare with")
     parser.add_argument("--device", default="0")
+    parser.add_argument("--plain", action="store_true", help="without CUDA graphs")
     parser.add_argument("--sizes", nargs="+", default=["n", "s", "m"])
     parser.add_argument("--batches", nargs="+", type=int, default=[16, 64])
     parser.add_argument("--img", type=int, default=640)
@@ -57,21 +59,24 @@ def main() -> None:
         for size in arguments.sizes:
             for batch in arguments.batches:
                 settings = Settings(data=arguments.data, model=size, img=arguments.img, batch=batch)
-                speed, peak, idle = measured(prepare(settings, Path(folder)), Path(folder), place)
+                speed, peak, idle = measured(
+                    prepare(settings, Path(folder)), Path(folder), place, arguments.plain
+                )
                 row = f"{size:>5}{batch:>7}{speed:>10.1f}{peak:>9.2f}{idle:>7.0%}"
                 if arguments.yolov5:
                     row += f"{yolov5(arguments, size, batch, Path(folder)):>17.1f}"
                 print(row, flush=True)
 
 
-def measured(settings: Settings, cache: Path, place: torch.device) -> tuple[float, float, float]:
+def measured(settings: Settings, cache: Path, place: torch.device, plain: bool) -> tuple[float, float, float]:
     """Return images per second, peak gigabytes, and the share of time without work for the GPU."""
     hyp = yaml.safe_load(HYP.read_text(encoding="utf-8"))
     data = open_data(settings, cache)
     model = starting_model(settings, hyp, data, 0).to(place).to(memory_format=torch.channels_last)
     batches = training_batches(settings, hyp, data, 0, place)
     gains, precision = loss_gains(settings, hyp, data), mixed_precision(settings, place)
-    descent = start_descent(settings, hyp, model, gains, len(batches), precision)
+    record = worth_recording(settings, len(data.config.names), place) and not plain
+    descent = start_descent(settings, hyp, model, gains, len(batches), precision, record=record)
     on_gpu = place.type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(place)
@@ -97,18 +102,13 @@ def yolov5(arguments: argparse.Namespace, size: str, batch: int, folder: Path) -
             *(sys.executable, "train.py", "--data", str(Path(arguments.data).resolve())),
             *("--weights", "", "--cfg", f"yolov5{size}.yaml", "--img", str(arguments.img)),
             *("--batch-size", str(batch), "--epochs", str(epochs), "--device", arguments.device),
-            *(
-                "--cache",
-                "ram",
-                "--noval",
-                "--noplots",
-                "--noautoanchor",
-                "--project",
-                str(folder / "yolov5"),
-            ),
+            *("--cache", "ram", "--noval", "--noplots", "--noautoanchor"),
+            *("--project", str(folder / "yolov5")),
         ]
         start = time.perf_counter()
-        subprocess.run(command, cwd=arguments.yolov5, check=True, capture_output=True)
+        done = subprocess.run(command, cwd=arguments.yolov5, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
         took.append(time.perf_counter() - start)
     settings = Settings(data=arguments.data, model=size, img=arguments.img, batch=batch)
     return len(open_data(prepare(settings, folder), folder).train.split) * 2 / (took[1] - took[0])

@@ -44,7 +44,7 @@ from trainers.yolov5.loss import LossGains, detection_loss
 from trainers.yolov5.model import Detector, as_input, mixed, published_anchors
 from trainers.yolov5.weights import load_checkpoint, start_detector
 
-HYP = Path(__file__).parents[1] / "hypevo" / "presets" / "scratch-low.yaml"
+HYP = Path(__file__).parents[1] / "hypevo" / "problem" / "presets" / "scratch-low.yaml"
 STEPS, TRIALS = 5, 50
 PRELOAD = ("trainers.yolov5.loop",)  # as the trainer measured
 
