@@ -1,4 +1,4 @@
-"""What a GPU gets done: images per second, peak memory and idle share. Written without a GPU, never run on one.
+"""What a GPU gets done: images per second, peak memory and idle share. First run on an H100: docs/log/gpu.md.
 
     python benchmarks/gpu.py --data coco128.yaml
     python benchmarks/gpu.py --data coco128.yaml --yolov5 ../yolov5      # the same with a checkout of release 7.0
@@ -32,7 +32,6 @@ from trainers.yolov5.loop import (
     start_descent,
     starting_model,
     training_batches,
-    worth_recording,
 )
 
 HYP = Path(__file__).parents[1] / "hypevo" / "problem" / "presets" / "scratch-low.yaml"
@@ -45,7 +44,6 @@ def main() -> None:
     parser.add_argument("--data", default="coco128.yaml")
     parser.add_argument("--yolov5", type=Path, help="a checkout of YOLOv5 release 7.0 to compare with")
     parser.add_argument("--device", default="0")
-    parser.add_argument("--plain", action="store_true", help="without CUDA graphs")
     parser.add_argument("--sizes", nargs="+", default=["n", "s", "m"])
     parser.add_argument("--batches", nargs="+", type=int, default=[16, 64])
     parser.add_argument("--img", type=int, default=640)
@@ -59,24 +57,21 @@ def main() -> None:
         for size in arguments.sizes:
             for batch in arguments.batches:
                 settings = Settings(data=arguments.data, model=size, img=arguments.img, batch=batch)
-                speed, peak, idle = measured(
-                    prepare(settings, Path(folder)), Path(folder), place, arguments.plain
-                )
+                speed, peak, idle = measured(prepare(settings, Path(folder)), Path(folder), place)
                 row = f"{size:>5}{batch:>7}{speed:>10.1f}{peak:>9.2f}{idle:>7.0%}"
                 if arguments.yolov5:
                     row += f"{yolov5(arguments, size, batch, Path(folder)):>17.1f}"
                 print(row, flush=True)
 
 
-def measured(settings: Settings, cache: Path, place: torch.device, plain: bool) -> tuple[float, float, float]:
+def measured(settings: Settings, cache: Path, place: torch.device) -> tuple[float, float, float]:
     """Return images per second, peak gigabytes, and the share of time without work for the GPU."""
     hyp = yaml.safe_load(HYP.read_text(encoding="utf-8"))
     data = open_data(settings, cache)
     model = starting_model(settings, hyp, data, 0).to(place).to(memory_format=torch.channels_last)
     batches = training_batches(settings, hyp, data, 0, place)
     gains, precision = loss_gains(settings, hyp, data), mixed_precision(settings, place)
-    record = worth_recording(settings, len(data.config.names), place) and not plain
-    descent = start_descent(settings, hyp, model, gains, len(batches), precision, record=record)
+    descent = start_descent(settings, hyp, model, gains, len(batches), precision)
     on_gpu = place.type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(place)

@@ -102,7 +102,7 @@ def measure_memory() -> None:
     """Print megabytes: each trial's peak, of the server that trials are forked from, of one process for all."""
     hyp = yaml.safe_load(HYP.read_text(encoding="utf-8"))
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # the server imports this module too
-    backend = LocalBackend("trainer_speed:measured")
+    backend = LocalBackend("trainer_speed:measured", ["cpu"])
     with tempfile.TemporaryDirectory() as folder:
         settings = prepare(Settings(epochs=1), Path(folder))
         print(f"{'trial':>5}{'its peak':>12}{'server':>12}{'one process':>14}")
@@ -116,7 +116,7 @@ def measure_memory() -> None:
                 settings=asdict(settings),
                 threads=1,
             )
-            told = backend.submit(job, lambda *_: None).result().metrics
+            told = backend.submit(job, Unheard()).result().metrics
             train(hyp, out=Path(folder) / "own", seed=number, device="cpu", report=ignore, settings=settings)
             if number + 1 in (1, 2, 5, 10, 20, 30, 40, TRIALS):
                 mine = resident(os.getpid())
@@ -135,6 +135,14 @@ def resident(pid: int) -> float:
     """Memory of a process in megabytes (Linux)."""
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * resource.getpagesize() / 2**20
+
+
+class Unheard:
+    """Takes what a backend tells, and keeps nothing."""
+
+    def started(self, where: str) -> None: ...  # noqa: D102 - of the contract
+
+    def report(self, step: int, metrics: dict[str, float]) -> None: ...  # noqa: D102
 
 
 def ignore(metrics: Mapping[str, float], *, step: int) -> None:  # a report's signature

@@ -7,7 +7,6 @@ import math
 import os
 import tempfile
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +18,7 @@ from .anchors import fit_anchors, label_sizes
 from .augment import TrainBatches
 from .data import at_hand, open_data, open_validation, warnings_of
 from .evaluate import Evaluation, evaluate
-from .graphed import WORTH_IT
 from .loss import LossGains
-from .memory import training_bytes
 from .optimizer import Descent, make_optimizer
 from .pictures import labelled_mosaic, predicted_mosaic, save_picture
 from .rectangles import ValBatches
@@ -66,8 +63,7 @@ def _train(
     batches = training_batches(settings, hyp, data, seed, place)
     validation = validation_batches(settings, data.val, place, training=True)
     precision = mixed_precision(settings, place)
-    record = worth_recording(replace(settings, model=model.size), model.classes, place)
-    descent = start_descent(settings, hyp, model, gains, len(batches), precision, record=record)
+    descent = start_descent(settings, hyp, model, gains, len(batches), precision)
     table = ResultsTable(out / "results.csv")
     best: Evaluation | None = None
     for epoch in range(settings.epochs):
@@ -159,14 +155,6 @@ def mixed_precision(settings: Settings, place: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def worth_recording(settings: Settings, classes: int, place: torch.device) -> bool:
-    """Whether the network's passes should be a CUDA graph: on a GPU that has memory to spare for it."""
-    if place.type != "cuda":
-        return False
-    free, _ = torch.cuda.mem_get_info(place)
-    return training_bytes(settings, classes, half=settings.amp) < WORTH_IT * free
-
-
 def starting_model(settings: Settings, hyp: Mapping[str, float], data: Data, seed: int) -> Detector:
     """Build the detector that training starts from, its anchors fitted to the labels."""
     checkpoint = load_checkpoint(Path(settings.weights)) if settings.weights else None
@@ -214,8 +202,6 @@ def start_descent(
     gains: LossGains,
     batches: int,
     precision: torch.dtype,
-    *,
-    record: bool = False,
 ) -> Descent:
     """Optimizer and schedule of a training with so many batches in an epoch."""
     schedule = Schedule(
@@ -238,7 +224,7 @@ def start_descent(
         momentum=hyp["momentum"],
         weight_decay=scaled_decay(hyp["weight_decay"], settings.batch),
     )
-    return Descent(model, optimizer, schedule, gains, precision=precision, record=record)
+    return Descent(model, optimizer, schedule, gains, precision=precision)
 
 
 def draw_pictures(

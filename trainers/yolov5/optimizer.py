@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from .graphed import Network, recorded
 from .loss import LossGains, detection_loss
+from .model import as_input, mixed
 from .schedule import Rates, Schedule, average_decay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .graphed import Passes
     from .model import Detector
 
 log = logging.getLogger(__name__)
@@ -34,7 +33,6 @@ class Descent:
         gains: Hyperparameters of the loss.
         precision: Of the convolutions; float16 scales the loss, so that small gradients survive, and an
             iteration that overflows is passed over.
-        record: Whether a CUDA graph does the network's passes, see `graphed`.
     """
 
     def __init__(
@@ -45,7 +43,6 @@ class Descent:
         gains: LossGains,
         *,
         precision: torch.dtype = torch.float32,
-        record: bool = False,
     ):
         self.model = model
         self.average = WeightAverage(model)
@@ -53,10 +50,7 @@ class Descent:
         self._optimizer = optimizer
         self._schedule = schedule
         self._gains = gains
-        self._network = Network(model, precision)
-        self._record = record
-        self._replay: Passes | None = None  # of batches of this shape:
-        self._recorded_shape = torch.Size()
+        self._precision = precision
         half = precision == torch.float16
         self._scaler = torch.amp.GradScaler(model.anchors.device.type, enabled=half)
         self._statistics = BatchStatistics(model) if half else None
@@ -69,7 +63,7 @@ class Descent:
         In float16 they are the means over the iterations that did not overflow, NaN where every one did.
         """
         self.model.train()
-        self._optimizer.zero_grad(set_to_none=self._replay is None)
+        self._optimizer.zero_grad()
         parts = torch.stack([self._iterate(images, targets) for images, targets in batches])
         if self._statistics:
             sound = parts.isfinite().all(1)
@@ -82,7 +76,8 @@ class Descent:
     def _iterate(self, images: Tensor, targets: Tensor) -> Tensor:
         self.rates = self._schedule.at(self._iteration)
         set_rates(self._optimizer, self.rates)
-        levels = self._levels(images)
+        with mixed(images.device, self._precision):
+            levels = self.model(as_input(images))
         loss, parts = detection_loss(levels, targets, self.model.anchors, self._gains)
         torch.autograd.backward(self._scaler.scale(loss))
         if self._statistics:
@@ -98,17 +93,8 @@ class Descent:
         nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT)
         self._scaler.step(self._optimizer)
         self._scaler.update()
-        self._optimizer.zero_grad(set_to_none=self._replay is None)
+        self._optimizer.zero_grad()
         self.average.update()
-
-    def _levels(self, images: Tensor) -> tuple[Tensor, ...]:
-        if self._record:
-            self._record, self._recorded_shape = False, images.shape
-            self._replay = recorded(self._network, images)
-        if self._replay is not None and images.shape == self._recorded_shape:
-            return self._replay(images)
-        levels: tuple[Tensor, ...] = self._network(images)
-        return levels
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -78,37 +78,6 @@ def test_mixed_precision_stays_near_single():
         torch.testing.assert_close(b.float(), a, rtol=0.02, atol=0.05)
 
 
-@pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
-def test_a_recorded_network_trains_as_the_plain_one(optimizer):
-    """Four batches for each step, one of another size among them, and a batch that overflows."""
-    ends = []
-    for record in (False, True):
-        torch.manual_seed(0)
-        model = Detector("n", 4).cuda().to(memory_format=torch.channels_last)
-        made = make_optimizer(optimizer, model, lr=0.01, momentum=0.9, weight_decay=0.0005)
-        schedule = Schedule(epochs=2, batches=12, batch=16, warmup_epochs=0, warmup_floor=0)
-        descent = Descent(model, made, schedule, LossGains(), precision=torch.float16, record=record)
-        generator = torch.Generator().manual_seed(1)
-        batches = [
-            (
-                torch.randint(256, (size, 3, 96, 96), dtype=torch.uint8, generator=generator).cuda(),
-                TARGETS.cuda(),
-            )
-            for size in [4] * 7 + [3] + [4] * 4
-        ]
-        losses = [descent.epoch(batches) for _ in range(2)]
-        descent._gains = LossGains(box=1e7, obj=1e7)
-        descent.epoch(batches[:1] + batches[7:8])
-        descent._gains = LossGains()
-        losses.append(descent.epoch(batches))
-        assert (descent._replay is not None) == record
-        ends.append((losses, [*model.state_dict().values(), *descent.average.model.state_dict().values()]))
-    (plain, weights), (recorded, others) = ends
-    assert recorded == plain
-    for one, other in zip(weights, others, strict=True):
-        assert torch.equal(one, other)
-
-
 HYP = {
     **{"lr0": 0.001, "lrf": 0.01, "momentum": 0.937, "weight_decay": 0.0005},
     **{"warmup_epochs": 1.0, "warmup_momentum": 0.8, "warmup_bias_lr": 0.01},
