@@ -31,11 +31,14 @@ def torch_device(device: str) -> torch.device:
                 f"device: PyTorch {torch.__version__} is built for CPUs alone and can use no GPU; for one that can: "
                 f"{_INSTALL}"
             )
-        if (place.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        if not count:
             raise ValueError(
-                f"device: PyTorch {torch.__version__} {_built_for()} sees {torch.cuda.device_count()} GPUs, "
-                f"got {device!r}; an older driver than it was built for is one cause: {_INSTALL}"
+                f"device: PyTorch {torch.__version__} {_built_for()} finds no GPU that it can use{_reason()}. "
+                f"Where the driver is too old for it: {_INSTALL}"
             )
+        if (place.index or 0) >= count:
+            raise ValueError(f"device: expected one of the {count} GPUs that PyTorch sees, got {device!r}")
     elif place.type == "mps" and not torch.backends.mps.is_available():
         raise ValueError(f"device: PyTorch {torch.__version__} can't use Apple's GPU here; use cpu")
     return place
@@ -78,6 +81,17 @@ def _gradient(place: torch.device) -> torch.Tensor:  # (16, 8, 3, 3)
         out = conv2d(images, weight, padding=1)
     (gradient,) = torch.autograd.grad(out.float().square().mean(), weight)
     return gradient.cpu()
+
+
+def _reason() -> str:
+    """Why PyTorch sees no GPU, in its own words, in brackets behind a space; empty where it has none."""
+    import torch
+
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        return f" ({str(error).splitlines()[0]})"
+    return ""
 
 
 def _built_for() -> str:

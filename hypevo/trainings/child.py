@@ -25,7 +25,8 @@ _OUT_OF_MEMORY = re.compile(
     re.IGNORECASE,
 )
 _DEVICE_FAILED = re.compile(
-    r"uncorrectable|GPU is lost|fallen off the bus|no CUDA-capable device|device\(s\) is/are busy or unavailable|"
+    r"uncorrectable|GPU is lost|fallen off the bus|no CUDA-capable device|"
+    r"device(s|\(s\))? (is/)?are busy or unavailable|"
     r"(CUDA|HIP) error: (unspecified launch failure|an illegal memory access|unknown error|initialization error|"
     r"hardware stack error|the launch timed out|misaligned address)|CUDA (unknown error|driver initialization failed)|"
     r"No (CUDA|HIP) GPUs are available|(CUBLAS|CUDNN)_STATUS_(EXECUTION_FAILED|MAPPING_ERROR|INTERNAL_ERROR)",
@@ -131,7 +132,9 @@ def probe(trainer: str, raw: Mapping[str, Any], device: str) -> str:
         return ""
     try:
         return str(found.module.probe(found.settings(raw), device=device_name(device)))
-    except (ValueError, RuntimeError, OSError) as error:
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    except (RuntimeError, OSError) as error:
         raise InputError(first_line(error)) from error
 
 
@@ -167,22 +170,32 @@ def validate(trainer: str, raw: Mapping[str, Any], device: str) -> dict[str, flo
 
 
 def failure_of(error: BaseException) -> tuple[Failure, str]:
-    """The kind of failure an exception stands for, and one line that says what happened."""
-    line = first_line(error)
-    if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "CUDAOutOfMemoryError"):
-        return Failure.OUT_OF_MEMORY, line
-    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-        return Failure.OUT_OF_MEMORY, line
-    if isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)):
-        return Failure.OUT_OF_MEMORY, line
-    if isinstance(error, RuntimeError) and _DEVICE_FAILED.search(str(error)):
-        return Failure.DEVICE_FAILED, line
+    """The kind of failure an exception stands for, or what it was raised from, and one line that says what happened."""
+    cause: BaseException | None = error
+    while cause is not None:
+        kind = _kind_of(cause)
+        if kind is not None:
+            return kind, first_line(cause)
+        cause = cause.__cause__
+    return Failure.CRASHED, first_line(error) + place(error)
+
+
+def _kind_of(error: BaseException) -> Failure | None:
+    """The kind of failure that an exception names; None for any other."""
     if isinstance(error, FloatingPointError):
-        return Failure.DIVERGED, line
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if full or "No space left on device" in str(error):
-        return Failure.DISK_FULL, line
-    return Failure.CRASHED, line + place(error)
+        return Failure.DIVERGED
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
+        return Failure.DISK_FULL
+    if isinstance(error, MemoryError) or number == errno.ENOMEM:
+        return Failure.OUT_OF_MEMORY
+    if type(error).__name__ in ("OutOfMemoryError", "CUDAOutOfMemoryError"):
+        return Failure.OUT_OF_MEMORY
+    if isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)):
+        return Failure.OUT_OF_MEMORY
+    if isinstance(error, RuntimeError) and _DEVICE_FAILED.search(str(error)):
+        return Failure.DEVICE_FAILED
+    return None
 
 
 def _plain(settings: Any) -> dict[str, Any]:

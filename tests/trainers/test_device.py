@@ -17,8 +17,20 @@ def test_devices_go_by_index_or_name():
 
 def test_a_gpu_that_is_not_there(monkeypatch):
     monkeypatch.setattr(torch.version, "cuda", "13.2")
-    with pytest.raises(ValueError, match=r"for CUDA 13\.2 sees \d+ GPUs, got '99'"):
-        torch_device("99")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match="one of the 2 GPUs that PyTorch sees, got '2'"):
+        torch_device("2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+
+    def fails():
+        raise RuntimeError("Found no NVIDIA driver on your system.\nMore")
+
+    monkeypatch.setattr(torch.cuda, "init", fails)
+    with pytest.raises(
+        ValueError,
+        match=r"for CUDA 13\.2 finds no GPU that it can use \(Found no NVIDIA driver on your system\.\)\. Where .* --torch-backend auto",
+    ):
+        torch_device("0")
     with pytest.raises(ValueError, match="can't use Apple's GPU here; use cpu"):
         torch_device("mps")
 

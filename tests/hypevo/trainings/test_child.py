@@ -20,6 +20,20 @@ class OutOfMemoryError(RuntimeError):
         (RuntimeError("CUDA error: out of memory"), Failure.OUT_OF_MEMORY),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), Failure.OUT_OF_MEMORY),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), Failure.OUT_OF_MEMORY),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"), Failure.OUT_OF_MEMORY),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), Failure.OUT_OF_MEMORY),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling"), Failure.OUT_OF_MEMORY),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), Failure.OUT_OF_MEMORY),
+        (RuntimeError("CUDA error: unable to allocate pinned memory"), Failure.OUT_OF_MEMORY),
+        (RuntimeError("HIP out of memory. Tried to allocate 2 GiB"), Failure.OUT_OF_MEMORY),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 18 GB)"), Failure.OUT_OF_MEMORY),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), Failure.OUT_OF_MEMORY),
+        (RuntimeError("CUDA error: uncorrectable ECC error encountered"), Failure.DEVICE_FAILED),
+        (RuntimeError("CUDA error: unspecified launch failure"), Failure.DEVICE_FAILED),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), Failure.DEVICE_FAILED),
+        (RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable"), Failure.DEVICE_FAILED),
+        (RuntimeError("No CUDA GPUs are available"), Failure.DEVICE_FAILED),
+        (RuntimeError("CUDA error: device-side assert triggered"), Failure.CRASHED),
         (FloatingPointError("loss is nan"), Failure.DIVERGED),
         (OSError(errno.ENOSPC, "No space left on device"), Failure.DISK_FULL),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), Failure.DISK_FULL),
@@ -32,6 +46,12 @@ def test_failures_are_told_apart(error, failure):
     kind, reason = failure_of(error)
     assert kind is failure
     assert type(error).__name__ in reason
+
+
+def test_the_cause_of_an_error_counts():
+    error = ValueError("the epoch failed")
+    error.__cause__ = OutOfMemoryError("CUDA out of memory")
+    assert failure_of(error) == (Failure.OUT_OF_MEMORY, "OutOfMemoryError: CUDA out of memory")
 
 
 def test_a_crash_names_its_line():

@@ -2,8 +2,9 @@
 
 import pytest
 
+from hypevo.preflight import probe
 from hypevo.protocol import InputError
-from hypevo.trainings import devices
+from hypevo.trainings import devices, make_backend
 from hypevo.trainings.devices import device_name, environment, parse_devices, visible_gpus
 
 
@@ -194,3 +195,24 @@ def test_auto_is_apples_gpu_on_a_mac_that_has_one(tmp_path, monkeypatch):
     assert parse_devices("auto") == ("mps",)
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     assert parse_devices("auto") == ("cpu",)
+
+
+def test_a_gpu_that_torch_cannot_use_is_named_before_anything_is_trained(tool, bare_arena):
+    """`nvidia-smi` lists it and PyTorch does not see it: no driver for this PyTorch, or one built for CPUs."""
+    tool(LISTING)
+    backend = make_backend("trainers.yolov5:train", device="0,1")
+    findings = probe("trainers.yolov5:train", {}, backend)
+    assert [finding.level for finding in findings] == ["error", "error"]
+    assert findings[1].message.startswith("device 1 cannot be used: device: PyTorch ")
+    assert "torch-backend auto" in findings[1].message
+
+
+def test_a_gpu_that_was_chosen_for_the_user_gives_way_to_the_cpu(tool, bare_arena):
+    tool(LISTING)
+    backend = make_backend("trainers.yolov5:train", device="auto", slots_per_device=2)
+    (finding,) = probe("trainers.yolov5:train", {}, backend)
+    assert finding.level == "warning"
+    assert finding.message.endswith("; going on with cpu")
+    assert [slot.device for slot in backend.slots()] == ["cpu", "cpu"]
+    (finding,) = probe("trainers.yolov5:train", {}, backend)
+    assert finding.message.startswith("device cpu: cpu, PyTorch ")
