@@ -140,7 +140,7 @@ def training_bytes(settings: Settings, classes: int, *, half: bool) -> int:
     img, batch = settings.img, settings.batch
     with torch.device("meta"):
         model = Detector(settings.model, classes)
-        images = torch.empty(1, 3, img, img)
+        images = torch.empty(2, 3, img, img)  # one of 32 pixels has no variance for the batch norms
     own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     kept: dict[int, Tensor] = {}  # by storage: what the backward pass will read
 
@@ -156,7 +156,7 @@ def training_bytes(settings: Settings, classes: int, *, half: bool) -> int:
     pixels = 3 * img * img * batch
     canvas = 12 * (2 * img + 2 * RIM) ** 2
     canvases = min(canvas * batch, CANVASES) if half else canvas
-    step = copies * weights + activations * batch // (2 if half else 1)
+    step = copies * weights + activations // 2 * batch // (2 if half else 1)
     return step + 12 * pixels + 2 * canvases + (_CONTEXT if half else _CONTEXT // 2)
 
 

@@ -60,6 +60,7 @@ def check(
                 *_names(config),
                 *_outlines(train, hyp, space),
                 *_warmup(settings, hyp, len(train)),
+                *_lonely(settings, len(train)),
                 *_transfer(settings, hyp, config, checkpoint),
             ]
             findings += _memory(settings, train, val, config, checkpoint, cache, device)
@@ -195,6 +196,16 @@ def _warmup(settings: Settings, hyp: Mapping[str, float], images: int) -> Iterat
             "note",
             f"warm-up: lasts {warmup} iterations and the whole training only {iterations}; the learning rate never "
             f"reaches lr0 (settings: epochs, warmup_floor)",
+        )
+
+
+def _lonely(settings: Settings, images: int) -> Iterator[Finding]:
+    """A single image of 32 pixels is one value per channel in the last layers: batch norm has nothing to go by."""
+    if settings.img == 32 and 1 in (settings.batch, images % settings.batch):
+        yield (
+            "error",
+            f"img: at 32 pixels no batch may hold one image alone, as the last of {images} images in batches of "
+            f"{settings.batch} does; use --img 64 or another --batch",
         )
 
 

@@ -45,6 +45,12 @@ def test_nothing_to_say_about_a_sound_study(dataset):
     assert told(dataset(batch=1), hyp, {"lr0": {"gain": 1}}) == []
 
 
+def test_a_batch_of_one_image_of_32_pixels_is_an_error(dataset):
+    assert not [level for level, _ in told(dataset(batch=2, img=32), HYP, {}) if level == "error"]
+    (finding,) = [one for one in told(dataset(batch=1, img=32), HYP, {}) if one[0] == "error"]
+    assert "at 32 pixels no batch may hold one image" in finding[1]
+
+
 def told(settings, hyp, space) -> list[tuple[str, str]]:
     """All findings but what the training takes, which is always said."""
     return [finding for finding in check(settings, hyp, space) if not finding[1].startswith("memory: ")]
