@@ -17,9 +17,9 @@ import typer
 from hypevo.cli import questions as ask
 from hypevo.cli.options import add_command
 from hypevo.cli.tables import print_metrics, print_status
-from hypevo.cli.terminal import messages, open_streams
+from hypevo.cli.terminal import keep_secrets, messages, open_streams
 from hypevo.interrupts import terminated_gently
-from hypevo.messages import hidden, printable, printable_lines
+from hypevo.messages import printable, printable_lines
 from hypevo.problem.settings import EvolveSettings, TrainSettings
 from hypevo.protocol import InputError, WorkError
 
@@ -275,14 +275,15 @@ def root(
 def main() -> NoReturn:
     """The console script: exit codes 0 done, 1 the work failed, 2 the input is wrong, 130 interrupted."""
     open_streams()
+    keep_secrets()
     try:
         with terminated_gently():
             app()
     except InputError as error:
-        console.print(printable_lines(hidden(f"error: {error}")), style="bold red")
+        console.print(printable_lines(f"error: {error}"), style="bold red")
         sys.exit(WRONG_INPUT)
     except WorkError as error:
-        console.print(printable_lines(hidden(f"failed: {error}")), style="bold red")
+        console.print(printable_lines(f"failed: {error}"), style="bold red")
         sys.exit(FAILED)
     except KeyboardInterrupt:
         console.print("interrupted")

@@ -21,7 +21,7 @@ PACKAGES = ("hypevo", "torch", "torchvision", "optuna", "mlflow", "numpy")
 def provenance(dataset: str = "") -> dict[str, str]:
     """Tags that say how to get this result again; `dataset` is the fingerprint of the data, if there is one."""
     tags = {
-        "hypevo.command": hidden(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))[:5000],
+        "hypevo.command": shlex.join([Path(sys.argv[0]).name, *map(hidden, sys.argv[1:])])[:5000],
         "hypevo.python": platform.python_version(),
         "hypevo.machine": f"{platform.node()} {platform.machine()} {platform.system()}",
     }

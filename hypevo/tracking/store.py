@@ -27,6 +27,9 @@ _HOUR = 3600.0  # seconds
 
 for noisy in ("mlflow", "alembic"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
+os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = (
+    "true"  # they stand among the results, with their password
+)
 
 
 @dataclass(frozen=True)
