@@ -9,7 +9,8 @@ command line, `--trainer my_package.my_module:train`. Its module may also offer:
                `__post_init__` raises ValueError
     METRICS    tuple of the names that `train` returns
     PRELOAD    tuple of module names worth importing once before trainings are forked
-    check      (settings, hyp, space) -> list of ("error" | "warning" | "note", message), before any training; one with
+    check      (settings, hyp, space) -> list of ("error" | "warning" | "absent" | "note", message), before any
+               training; «absent» is what isn't here, would be fetched first and couldn't be checked; one with
                a fourth parameter `cache` gets the folder that `prepare` will get
     fetch      (settings, cache: Path, *, say) -> settings: bring what isn't here, `say` being told before each download
     prepare    (settings, cache: Path) -> settings of the trainings, once per study: what they all share

@@ -61,18 +61,22 @@ def check(settings: EvolveSettings) -> None:
 
     Example: hypevo check --data my/data.yaml --weights yolov5s.pt --hyp my/hyp.yaml
     """
-    from hypevo.cli.progress import TerminalWatcher
-    from hypevo.messages import refuse
-    from hypevo.preflight import preflight
-    from hypevo.trainings import make_backend
+    from hypevo.cli.beforehand import look
 
-    backend = make_backend(settings.trainer, device=settings.device)
-    checked = preflight(settings, backend)
-    TerminalWatcher(console).found(checked.findings)
-    refuse(checked.errors)
-    genes = ", ".join(gene.name for gene in checked.plan.space.movable)
-    devices = ", ".join(slot.device for slot in backend.slots())
-    console.print(f"ready: {len(checked.plan.space.movable)} genes move ({genes}); device {devices}")
+    if not look(settings, console):
+        raise typer.Exit(FAILED)
+
+
+def fetch(asked: ask.Fetch) -> None:
+    """Bring a dataset and weights here that are named or have an address; each download is said before it begins.
+
+    The trainer's own options are listed last; they are given in the same way.
+
+    Example: hypevo fetch --data coco128.yaml --weights yolov5n.pt
+    """
+    from hypevo.cli.beforehand import bring
+
+    bring(asked, console)
 
 
 def train(settings: TrainSettings) -> None:
@@ -242,6 +246,7 @@ def ui(asked: ask.Ui) -> None:
 COMMANDS: dict[str, tuple[type[Any], Any]] = {  # name -> its settings, what it does
     "evolve": (EvolveSettings, evolve),
     "check": (EvolveSettings, check),
+    "fetch": (ask.Fetch, fetch),
     "train": (TrainSettings, train),
     "val": (ask.Val, val),
     "status": (ask.Status, status),
