@@ -132,7 +132,9 @@ def _create_database(path: Path, uri: str) -> None:
             left.unlink(missing_ok=True)
     try:
         head, _, tail = uri.rpartition(path.name)  # whatever the address quotes of the folder stays quoted
-        MlflowClient(f"{head}{temporary.name}{tail}").search_experiments(max_results=1)
+        client = MlflowClient(f"{head}{temporary.name}{tail}")
+        client.search_experiments(max_results=1)
+        client._tracking_client.store.engine.dispose()  # Windows moves and deletes no file that is open
         try:
             os.link(temporary, path)
         except FileExistsError:
