@@ -70,9 +70,11 @@ def end_with(lifeline: IO[bytes]) -> None:
 
     def watch() -> None:
         lifeline.read()
-        for child in psutil.Process().children():
-            kill_family(child.pid)
-        os._exit(0)
+        try:
+            for child in psutil.Process().children():
+                kill_family(child.pid)
+        finally:
+            os._exit(0)
 
     threading.Thread(target=watch, name="parent watch", daemon=True).start()
 

@@ -54,7 +54,7 @@ def dataset_inputs(source: str | None, fingerprint: str) -> list[DatasetInput]:
 
 
 def _is_dirty() -> str:
-    """Whether tracked files differ from the revision; empty where finding out would run a program that the folder names.
+    """Whether tracked files differ from the revision; empty where to find out could run a program of the folder.
 
     A stranger's folder may be a repository, and `git status` runs what its configuration says of `core.fsmonitor`, of
     filters and of hooks.

@@ -1,4 +1,4 @@
-"""What lies in the folder where a command is typed is not run: modules, packages, settings of programs, a repository."""
+"""What lies in the folder where a command is typed is not run: modules, packages, settings, a repository."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ MODULES += (
     "sitecustomize",
     "usercustomize",
 )
+KEYS = ("core.fsmonitor", "filter.x.clean", "filter.x.process", "core.hooksPath", "include.path")
 CSV = "metrics/recall,lr0,momentum\n0.5,0.01,0.9\n0.6,0.02,0.8\n"
 
 
