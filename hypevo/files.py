@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from hypevo.protocol import InputError
+
+_HELD = 20, 0.05  # attempts and the seconds between them: a scanner or a synchroniser lets go of a file soon
+
+
+class HeldError(PermissionError):
+    """A file is open in another program that lets nobody replace it, as Excel does on Windows."""
 
 
 def write_atomically(path: Path, content: str | bytes | bytearray) -> None:
@@ -17,6 +24,7 @@ def write_atomically(path: Path, content: str | bytes | bytearray) -> None:
         content: Bytes, or text for UTF-8 with line breaks as they are.
 
     Raises:
+        HeldError: Another program keeps the file open; `path` is as it was.
         OSError: The folder cannot be written; `path` is as it was.
     """
     data = content.encode() if isinstance(content, str) else content
@@ -26,9 +34,31 @@ def write_atomically(path: Path, content: str | bytes | bytearray) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def replace(temporary: Path, path: Path) -> None:
+    """Move a file to where another may be, waiting a second where that one is held.
+
+    Raises:
+        HeldError: Another program keeps it open.
+        OSError: It cannot be moved.
+    """
+    attempts, pause = _HELD
+    for attempt in range(1, attempts + 1):
+        try:
+            temporary.replace(path)
+            return
+        except PermissionError as error:
+            if not path.is_file():
+                raise
+            if attempt == attempts:
+                raise HeldError(
+                    f"{path} is open in another program, which lets nobody replace it; close it there"
+                ) from error
+        time.sleep(pause)
 
 
 def read_bounded(path: Path | Traversable, most: int, kind: str) -> bytes:

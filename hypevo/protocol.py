@@ -88,9 +88,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of a preflight: an error stops the study, a warning and a note do not."""
+    """One line of a preflight: an error stops the study; a warning, a note and what is absent do not.
 
-    level: str  # «error», «warning» or «note»
+    What is absent would be fetched first, and was not checked.
+    """
+
+    level: str  # «error», «warning», «absent» or «note»
     message: str
 
 

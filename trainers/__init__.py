@@ -9,7 +9,8 @@ command line, `--trainer my_package.my_module:train`. Its module may also offer:
                `__post_init__` raises ValueError
     METRICS    tuple of the names that `train` returns
     PRELOAD    tuple of module names worth importing once before trainings are forked
-    check      (settings, hyp, space) -> list of ("error" | "warning" | "note", message), before any training; one with
+    check      (settings, hyp, space) -> list of ("error" | "warning" | "absent" | "note", message), before any
+               training; «absent» is what isn't here, would be fetched first and couldn't be checked; one with
                a parameter `cache` gets the folder that `prepare` will get, one with a parameter `device` the device
     probe      (settings, *, device) -> a line that says what the device is, after it has been tried; ValueError or
                RuntimeError says why it can't be used

@@ -17,9 +17,9 @@ import typer
 from hypevo.cli import questions as ask
 from hypevo.cli.options import add_command
 from hypevo.cli.tables import print_metrics, print_status
-from hypevo.cli.terminal import messages, open_streams
+from hypevo.cli.terminal import keep_secrets, messages, open_streams
 from hypevo.interrupts import terminated_gently
-from hypevo.messages import hidden, printable, printable_lines
+from hypevo.messages import printable, printable_lines
 from hypevo.problem.settings import EvolveSettings, TrainSettings
 from hypevo.protocol import InputError, WorkError
 
@@ -61,18 +61,22 @@ def check(settings: EvolveSettings) -> None:
 
     Example: hypevo check --data my/data.yaml --weights yolov5s.pt --hyp my/hyp.yaml
     """
-    from hypevo.cli.progress import TerminalWatcher
-    from hypevo.messages import refuse
-    from hypevo.preflight import preflight
-    from hypevo.trainings import make_backend
+    from hypevo.cli.beforehand import look
 
-    backend = make_backend(settings.trainer, device=settings.device)
-    checked = preflight(settings, backend)
-    TerminalWatcher(console).found(checked.findings)
-    refuse(checked.errors)
-    genes = ", ".join(gene.name for gene in checked.plan.space.movable)
-    devices = ", ".join(slot.device for slot in backend.slots())
-    console.print(f"ready: {len(checked.plan.space.movable)} genes move ({genes}); device {devices}")
+    if not look(settings, console):
+        raise typer.Exit(FAILED)
+
+
+def fetch(asked: ask.Fetch) -> None:
+    """Bring a dataset and weights here that are named or have an address; each download is said before it begins.
+
+    The trainer's own options are listed last; they are given in the same way.
+
+    Example: hypevo fetch --data coco128.yaml --weights yolov5n.pt
+    """
+    from hypevo.cli.beforehand import bring
+
+    bring(asked, console)
 
 
 def train(settings: TrainSettings) -> None:
@@ -248,6 +252,7 @@ def ui(asked: ask.Ui) -> None:
 COMMANDS: dict[str, tuple[type[Any], Any]] = {  # name -> its settings, what it does
     "evolve": (EvolveSettings, evolve),
     "check": (EvolveSettings, check),
+    "fetch": (ask.Fetch, fetch),
     "train": (TrainSettings, train),
     "val": (ask.Val, val),
     "status": (ask.Status, status),
@@ -281,14 +286,15 @@ def root(
 def main() -> NoReturn:
     """The console script: exit codes 0 done, 1 the work failed, 2 the input is wrong, 130 interrupted."""
     open_streams()
+    keep_secrets()
     try:
         with terminated_gently():
             app()
     except InputError as error:
-        console.print(printable_lines(hidden(f"error: {error}")), style="bold red")
+        console.print(printable_lines(f"error: {error}"), style="bold red")
         sys.exit(WRONG_INPUT)
     except WorkError as error:
-        console.print(printable_lines(hidden(f"failed: {error}")), style="bold red")
+        console.print(printable_lines(f"failed: {error}"), style="bold red")
         sys.exit(FAILED)
     except KeyboardInterrupt:
         console.print("interrupted")

@@ -13,7 +13,7 @@ from rich.text import Text
 from hypevo.messages import printable_lines
 from hypevo.protocol import Finding, Outcome
 
-_COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
+_COLOURS = {"error": "bold red", "warning": "yellow", "absent": "yellow", "note": "dim"}
 _RECENT = 20  # trainings whose mean duration the time left is computed from
 
 

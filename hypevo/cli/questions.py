@@ -52,6 +52,15 @@ class Val(Trained, OnDevice, Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fetch(Trained):
+    """The options of `hypevo fetch`."""
+
+    into: Path | None = option(
+        None, "Folder to fetch into instead of $HYPEVO_CACHE or the user's cache.", PLACES
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Status(OfStudy, Answer):
     """The options of `hypevo status`."""
 

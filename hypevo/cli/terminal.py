@@ -1,24 +1,29 @@
-"""The terminal: consoles for messages and for results, plain text only, and a study outlives them."""
+"""The terminal: consoles for messages and for results, plain text only, no secrets, and a study outlives them."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
+import threading
+import traceback
+from types import TracebackType
 from typing import TextIO, cast
 
 from rich.console import Console
 
+from hypevo.messages import hidden, printable_lines
+
 
 class _Outliving:
-    """Standard error that goes silent when it is closed or nobody reads it: a study of weeks must not end with it."""
+    """Standard error without secrets; silent when closed or unread: a study of weeks must not end with it."""
 
     encoding = "utf-8"
 
     def write(self, text: str) -> int:
         if sys.stderr is not None:
             try:
-                sys.stderr.write(text)
+                sys.stderr.write(hidden(text))
             except (OSError, ValueError):
                 _silence(sys.stderr)
         return len(text)
@@ -55,6 +60,22 @@ def open_streams() -> None:
             os.set_inheritable(number, True)  # children want it as well
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
+
+
+def keep_secrets() -> None:
+    """Keep the secrets of addresses out of what an unforeseen error prints, and out of the list of processes."""
+
+    def report(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+        text = "".join(traceback.format_exception(kind, error, trace))
+        _Outliving().write(printable_lines(text))
+
+    sys.excepthook = report
+    threading.excepthook = lambda one: report(one.exc_type, one.exc_value, one.exc_traceback)
+    shown = [hidden(word) for word in sys.orig_argv]
+    if shown != sys.orig_argv:
+        from setproctitle import setproctitle
+
+        setproctitle(" ".join(shown))
 
 
 def messages() -> Console:

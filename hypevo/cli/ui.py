@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import socket
 import subprocess
 import sys
@@ -15,10 +15,8 @@ from hypevo.interrupts import asked_first
 from hypevo.messages import hidden
 from hypevo.protocol import InputError, WorkError
 from hypevo.study.storage import EXPERIMENT, PARENT_RUN, load_study
-from hypevo.tracking.address import default_address
+from hypevo.tracking.address import HOST, default_address
 from hypevo.tracking.charts import view_path
-
-HOST = "127.0.0.1"  # neither server asks for a password: this machine only
 
 
 def serve(storage: str, mlflow_port: int, dashboard_port: int, console: Console) -> None:
@@ -36,34 +34,41 @@ def serve(storage: str, mlflow_port: int, dashboard_port: int, console: Console)
             if probe.connect_ex((HOST, port)) == 0:
                 raise InputError(f"port {port} is taken; choose another with {option}")
     store = default_address()
-    scripts = Path(sys.executable).parent
-    dashboard = [str(scripts / "optuna-dashboard"), storage, "--host", HOST, "--port", str(dashboard_port)]
-    commands = {f"optuna-dashboard  http://{HOST}:{dashboard_port}/": dashboard}
+    servers = {
+        f"optuna-dashboard  http://{HOST}:{dashboard_port}/": ("dashboard", dashboard_port, storage),
+        f"MLflow            http://{HOST}:{mlflow_port}{_path(storage)}": ("mlflow", mlflow_port, store),
+    }
     if store.startswith("http"):
+        servers.popitem()
         console.print(f"MLflow            {hidden(store)} (your server)", markup=False)
-    else:
-        page = f"http://{HOST}:{mlflow_port}{_path(storage)}"
-        serving = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store]
-        serving += ["--host", HOST, "--port", str(mlflow_port), "--workers", "1"]
-        commands[f"MLflow            {page}"] = serving
-    environ = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # two processes instead of fifteen
-    servers = [
-        subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) for command in commands.values()
-    ]
+    processes = [_start(*server) for server in servers.values()]
     stop = threading.Event()
     try:
         with asked_first(stop.set):
-            for address in commands:
+            for address in servers:
                 console.print(address, markup=False, highlight=False)
             console.print("Ctrl-C stops both", style="dim")
             while not stop.wait(0.5):
-                if any(server.poll() is not None for server in servers):
+                if any(process.poll() is not None for process in processes):
                     raise WorkError("a server ended by itself; its message is above")
     finally:
-        for server in servers:
-            server.terminate()
-        for server in servers:
-            server.wait()
+        for process in processes:
+            if process.stdin is not None:
+                process.stdin.close()  # with which it ends
+        for process in processes:
+            process.wait()
+
+
+def _start(what: str, port: int, address: str) -> subprocess.Popen[bytes]:
+    """Start a server; what it serves is told through its input, which stays open as long as this process lives."""
+    command = [sys.executable, "-P", "-m", "hypevo.cli.served", what, str(port)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    if process.stdin is not None:
+        process.stdin.write(f"{json.dumps(address)}\n".encode())
+        process.stdin.flush()
+    return process
 
 
 def _path(storage: str) -> str:

@@ -64,6 +64,11 @@ class Trained(Checked):
         super().__post_init__()
         object.__setattr__(self, "trainer", full_name(self.trainer))
 
+    def trainer_words(self) -> list[str]:
+        """The words of a command line that say the same trainer and the same options of it."""
+        named = [] if self.trainer == BUILT_IN else [f"--trainer={self.trainer}"]
+        return [*named, *(f"{option_name(name)}={value}" for name, value in self.options.items())]
+
     @property
     def embedded(self) -> bool:
         """Whether this is the default that needs no data."""
@@ -76,7 +81,9 @@ class Trained(Checked):
             return EMBEDDED
         data = self.options.get("data")
         name = Path(str(data)).stem if data else self.trainer.partition(":")[0].rpartition(".")[2]
-        return re.sub(r"[^\w.+-]", "-", name)
+        return (
+            re.sub(r"[^\w.+-]", "-", name).lstrip(".-") or "data"
+        )  # «..» is a folder, and begins like an option
 
 
 @dataclass(frozen=True, kw_only=True)

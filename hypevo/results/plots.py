@@ -5,9 +5,10 @@ Matplotlib is imported when something is drawn, and without pyplot: a search has
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,8 +44,19 @@ def plot_evolve(path: Path, rows: Sequence[Row], space: Space | None = None) -> 
         OSError: The picture cannot be written; an older one is as it was.
     """
     picture = io.BytesIO()
-    evolve_figure(rows, space).savefig(picture, format=path.suffix.removeprefix(".") or "png", dpi=_DPI)
+    with _our_style():
+        evolve_figure(rows, space).savefig(picture, format=path.suffix.removeprefix(".") or "png", dpi=_DPI)
     write_atomically(path, picture.getvalue())
+
+
+@contextlib.contextmanager
+def _our_style() -> Iterator[None]:
+    """Matplotlib's own defaults: it reads a matplotlibrc in the working directory, and that one may have LaTeX run."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
 
 
 def evolve_figure(rows: Sequence[Row], space: Space | None = None) -> Figure:
@@ -112,7 +124,8 @@ def plot_pr_curve(table: Path, picture: Path) -> None:
             f"{table}: expected the columns recall, mean and classes; got {', '.join(header[:5])}"
         )
     content = io.BytesIO()
-    pr_figure(header[2:], values).savefig(content, format="png", dpi=_DPI)
+    with _our_style():
+        pr_figure(header[2:], values).savefig(content, format="png", dpi=_DPI)
     write_atomically(picture, content.getvalue())
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypevo.files import write_atomically
+from hypevo.files import HeldError, replace, write_atomically
 from hypevo.problem.space import load_space
 from hypevo.protocol import InputError, Value
 from hypevo.results.evolve_csv import EvolveCsv, Row, best_of
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from hypevo.problem.plan import Plan
+
+_log = logging.getLogger(__name__)
 
 CSV, PICTURE = "evolve.csv", "evolve.png"
 HYP, CONFIRMED, RECOMMENDED = "hyp_evolved.yaml", "hyp_confirmed.yaml", "hyp_recommended.yaml"
@@ -44,6 +47,8 @@ class Exports:
         self._csv: EvolveCsv | None = None
         self._count = 0  # trials that are in it
         self._best: tuple[Row, int] | None = None  # and its position
+        self._held: set[str] = set()  # files that another program kept open the last time
+        self._picture: Path | None = None  # where the last one is
         self._drawn_at = -math.inf
         self._drawing_took = 0.0
 
@@ -52,6 +57,11 @@ class Exports:
 
         Those of an earlier call come first, as they were. The picture takes a second or two, so among trials that are
         as short it waits until it costs no more than a tenth of the time; `last` draws it anyway.
+
+        One that another program holds open, as Excel does on Windows, is written beside it, and that is said.
+
+        Returns:
+            The files that are up to date.
 
         Raises:
             OSError: a file cannot be written; the older one is as it was.
@@ -62,19 +72,45 @@ class Exports:
         if self._csv is None or self._best is None:
             raise ValueError("exports: expected at least one finished trial; got none")
         self._still_ours()
-        self._csv.write(self._folder / CSV)
-        best, position = self._best
-        write_hyp_evolved(self._folder / HYP, best, generation=position, last=self._count - 1)
+        csv, (best, position), last_one = self._csv, self._best, self._count - 1
+        there = [
+            self._put(CSV, csv.write),
+            self._put(HYP, lambda path: write_hyp_evolved(path, best, generation=position, last=last_one)),
+        ]
         began = time.monotonic()
         if last or began - self._drawn_at > 10 * self._drawing_took:
             drawn = self._folder / f".new.{PICTURE}"
             plot_evolve(drawn, [self.row(trial) for trial in trials], self._plan.space)
             self._still_ours()  # seconds have passed
-            drawn.replace(self._folder / PICTURE)
+            try:
+                self._picture = self._put(PICTURE, lambda path: replace(drawn, path))
+            finally:
+                drawn.unlink(missing_ok=True)
             gc.collect()  # a figure is held in cycles, some ten megabytes of them
             self._drawn_at = time.monotonic()
             self._drawing_took = self._drawn_at - began
-        return [self._folder / name for name in (CSV, HYP, PICTURE)]
+        return [path for path in (*there, self._picture) if path is not None]
+
+    def _put(self, name: str, write: Callable[[Path], None]) -> Path | None:
+        """Write one file, or beside it; returns where it is now."""
+        path = self._folder / name
+        beside = path.with_name(f"{path.stem}.new{path.suffix}")
+        try:
+            write(path)
+            if name in self._held:
+                self._held.discard(name)
+                beside.unlink(missing_ok=True)
+            return path
+        except HeldError as held:
+            if name not in self._held:
+                self._held.add(name)
+                _log.warning("%s; until then the new one is %s", held, beside.name)
+        try:
+            write(beside)
+            return beside
+        except HeldError as held:
+            _log.warning("%s", held)
+            return None
 
     def _add(self, row: Row) -> None:
         if self._csv is None:
@@ -142,4 +178,6 @@ def plot_csv(csv: Path, picture: Path | None, space: Path | None, fitness: str) 
         plot_evolve(picture, rows, load_space(space) if space is not None else None)
     except ValueError as error:
         raise InputError(f"{csv} cannot be drawn: {error}") from error
+    except OSError as error:
+        raise InputError(f"{picture} cannot be written: {error}") from error
     return picture

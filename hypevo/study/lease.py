@@ -25,6 +25,7 @@ from hypevo.protocol import InputError, WorkError
 LEASE = "hypevo_driver"  # the study's user attribute
 BEAT, PATIENCE = 5.0, 20.0  # seconds between renewals, and without one until a driver counts as dead
 
+_LOCKED_BYTE = 1 << 30  # on Windows, where nobody else can read what is locked: far behind what the file says
 _AWAY = (StorageInternalError, SQLAlchemyError)  # a database that does not answer just now
 
 
@@ -199,11 +200,13 @@ def _try_lock(descriptor: int, *, shared: bool = False) -> bool:
     except ImportError:  # Windows, where no lock is shared
         import msvcrt
 
-        os.lseek(descriptor, 0, os.SEEK_SET)  # it locks from here
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)  # it locks from here
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        except OSError:
+        except PermissionError:
             return False
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
         return True
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

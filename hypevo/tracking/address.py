@@ -1,4 +1,4 @@
-"""Where MLflow keeps a folder's runs, by MLflow's own variables; loads no MLflow."""
+"""Where MLflow keeps a folder's runs, by MLflow's own variables, and where pages are shown; loads no MLflow."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 EXPERIMENT = "hypevo"
+HOST = "127.0.0.1"  # no server of ours asks for a password: this machine only
+NAMES = (HOST, "localhost")  # that a browser may call this machine by
 
 
 def default_address() -> str:

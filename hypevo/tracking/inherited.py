@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -45,7 +46,10 @@ class Inherited:
     def continued(self, runs: Runs) -> None:
         """Say in a run that `mlflow run` made where the study is that was continued instead."""
         if self.own is not None and self.own.info.run_id != runs.parent:
-            note = f"Continued the study «{runs.study}»: see run {runs.parent}."
+            name = re.sub(
+                r"([^\w\s])", r"\\\1", runs.study
+            )  # the note is markdown, the name perhaps a stranger's
+            note = f"Continued the study «{name}»: see run {runs.parent}."
             runs.log(self.own.info.run_id, tags={_CONTINUES: runs.parent, _NOTE: note})
 
 

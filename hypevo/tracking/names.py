@@ -15,6 +15,7 @@ import re
 from pathlib import PurePath
 from typing import Any
 
+from hypevo.messages import hidden
 from hypevo.problem.metrics import column
 
 LONGEST_NAME, LONGEST_VALUE = 250, 5000  # characters that MLflow takes for sure
@@ -44,8 +45,13 @@ def file_path(path: PurePath) -> PurePath:
 
 
 def text(value: Any) -> str:
-    """A parameter's or a tag's value: floats to the last digit, half characters and NUL as escapes, cut at the end."""
-    written = repr(value) if isinstance(value, float) else str(value)
+    """A parameter's or a tag's value: floats to the last digit, half characters and NUL as escapes, cut at the end.
+
+    Text has no secrets of addresses in it.
+    """
+    written = (
+        hidden(value) if isinstance(value, str) else repr(value) if isinstance(value, float) else str(value)
+    )
     written = written[: 2 * LONGEST_VALUE].encode("utf-8", "backslashreplace").decode("utf-8")
     return written.replace("\0", "\\x00")[:LONGEST_VALUE]
 

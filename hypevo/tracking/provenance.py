@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -21,7 +23,7 @@ PACKAGES = ("hypevo", "torch", "torchvision", "optuna", "mlflow", "numpy")
 def provenance(dataset: str = "") -> dict[str, str]:
     """Tags that say how to get this result again; `dataset` is the fingerprint of the data, if there is one."""
     tags = {
-        "hypevo.command": hidden(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))[:5000],
+        "hypevo.command": shlex.join([Path(sys.argv[0]).name, *map(hidden, sys.argv[1:])])[:5000],
         "hypevo.python": platform.python_version(),
         "hypevo.machine": f"{platform.node()} {platform.machine()} {platform.system()}",
     }
@@ -33,7 +35,8 @@ def provenance(dataset: str = "") -> dict[str, str]:
     revision = _git("rev-parse", "HEAD")
     if revision:
         tags["mlflow.source.git.commit"] = revision
-        tags["hypevo.git.dirty"] = str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower()
+        if dirty := _is_dirty():
+            tags["hypevo.git.dirty"] = dirty
     if dataset:
         tags["hypevo.dataset"] = dataset
     return tags
@@ -50,10 +53,29 @@ def dataset_inputs(source: str | None, fingerprint: str) -> list[DatasetInput]:
     return [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
 
 
+def _is_dirty() -> str:
+    """Whether tracked files differ from the revision; empty where to find out could run a program of the folder.
+
+    A stranger's folder may be a repository, and `git status` runs what its configuration says of `core.fsmonitor`, of
+    filters and of hooks.
+    """
+    named = _git("config", "--includes", "--show-scope", "--get-regexp", r"^(filter\..*|include.*)$")
+    if any(line.split()[:1] in (["local"], ["worktree"]) for line in named.splitlines()):
+        return ""
+    harmless = ("--no-optional-locks", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
+    status = ("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all")
+    return str(bool(_git(*harmless, *status))).lower()
+
+
 def _git(*arguments: str) -> str:
     """What git says of the working directory; empty where there is no git or no repository."""
+    git = shutil.which("git")
+    if (
+        git is None or Path(git).resolve().parent == Path.cwd()
+    ):  # Windows looks into the working directory first
+        return ""
     try:
-        answer = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)
+        answer = subprocess.run([git, *arguments], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return answer.stdout.strip() if answer.returncode == 0 else ""

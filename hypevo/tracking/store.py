@@ -27,6 +27,9 @@ _HOUR = 3600.0  # seconds
 
 for noisy in ("mlflow", "alembic"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
+os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = (
+    "true"  # they stand among the results, with their password
+)
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,9 @@ def _create_database(path: Path, uri: str) -> None:
             left.unlink(missing_ok=True)
     try:
         head, _, tail = uri.rpartition(path.name)  # whatever the address quotes of the folder stays quoted
-        MlflowClient(f"{head}{temporary.name}{tail}").search_experiments(max_results=1)
+        client = MlflowClient(f"{head}{temporary.name}{tail}")
+        client.search_experiments(max_results=1)
+        client._tracking_client.store.engine.dispose()  # Windows moves and deletes no file that is open
         try:
             os.link(temporary, path)
         except FileExistsError:

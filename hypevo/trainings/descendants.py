@@ -43,9 +43,12 @@ def _kill(process: psutil.Process) -> None:
 
 def _marked(mark: str) -> dict[int, psutil.Process]:
     found = {}
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):  # it has ended, or is another user's
-            value = process.environ().get(MARK, "")
-            if value == mark or value.startswith((f"{mark}/", f"{mark}\\")):
-                found[process.pid] = process
+    with suppress(
+        OSError, IndexError
+    ):  # where the system shows no processes, as without /proc, groups are ended alone
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):  # it has ended, or is another user's
+                value = process.environ().get(MARK, "")
+                if value == mark or value.startswith((f"{mark}/", f"{mark}\\")):
+                    found[process.pid] = process
     return found

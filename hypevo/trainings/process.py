@@ -10,11 +10,13 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from hypevo.messages import hidden
 from hypevo.protocol import InputError, Job
 from hypevo.trainings import child
 from hypevo.trainings.descendants import MARK, kill_marked
@@ -101,8 +103,8 @@ def _answer(connection: Connection, function: Callable[..., Any], *args: Any) ->
     try:
         connection.send(("done", function(*args)))
     except InputError as error:
-        connection.send(("input", str(error)))
+        connection.send(("input", hidden(str(error))))
     except Exception as error:  # noqa: BLE001 - every failure of a trainer is an outcome
-        sys.excepthook(type(error), error, error.__traceback__)
-        sys.stderr.flush()
-        connection.send(("failed", *child.failure_of(error)))
+        print(hidden("".join(traceback.format_exception(error))), file=sys.stderr, end="", flush=True)
+        failure, reason = child.failure_of(error)
+        connection.send(("failed", failure, hidden(reason)))

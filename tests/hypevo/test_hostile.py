@@ -5,6 +5,7 @@ Each is read by a process of its own that may use little memory; one that hangs 
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +140,15 @@ def test_a_study_s_name_leads_nowhere_else(tmp_path, name):
             EvolveSettings(study=name)
     settings = EvolveSettings(options={"data": f"{name}/x.yaml"}, out=tmp_path)
     assert settings.folder.parent == tmp_path
+
+
+@pytest.mark.parametrize(
+    "data", ["../..", "..yaml", "...yaml", "a/..", ".", "-rf.yaml", "x/....yaml", "\x1b.yaml"]
+)
+def test_a_study_named_after_its_data_stays_inside(tmp_path, data):
+    name = EvolveSettings(options={"data": data}, out=tmp_path).folder.name
+    assert re.fullmatch(r"\w[\w.+-]*", name)
+    EvolveSettings(study=name)  # one that could be typed as well
 
 
 def test_names_of_columns_are_no_paths(tmp_path):

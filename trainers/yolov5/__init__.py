@@ -72,10 +72,10 @@ def check(
     cache: Path | None = None,
     device: str | None = None,
 ) -> list[tuple[str, str]]:
-    """Return findings before a search starts: ("error" | "warning" | "note", message).
+    """Return findings before a search starts: ("error" | "warning" | "absent" | "note", message).
 
     Under `cache`, the folder that `prepare` will get, it keeps what it has read of the dataset. It fetches nothing:
-    what isn't here is a warning that says what `prepare` will fetch, from where, how large, and into which place. A
+    what isn't here is «absent», which says what `prepare` will fetch, from where, how large, and into which place. A
     `device` that is named, as `train` takes it, has to have the memory for a batch.
     """
     from .preflight import check as run

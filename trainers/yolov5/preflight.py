@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _OUTPUT_LAYER = 7  # tensors: weights and biases of three levels, and the anchors
 
-Finding = tuple[str, str]  # "error" | "warning" | "note", message
+Finding = tuple[str, str]  # "error" | "warning" | "absent" | "note", message
 
 
 def check(
@@ -102,7 +102,7 @@ def fingerprint(settings: Settings) -> str:
 
 def _offers(lacking: list[Missing]) -> Iterator[Finding]:
     for item in lacking:
-        yield "warning", f"not here yet, and so not checked: a study would begin by fetching {item.offer()}"
+        yield "absent", f"not here yet, and so not checked: a study would begin by fetching {item.offer()}"
 
 
 def _genes(hyp: Mapping[str, float], space: Mapping[str, Mapping[str, object]]) -> Iterator[Finding]:

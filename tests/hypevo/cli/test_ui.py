@@ -1,8 +1,7 @@
-"""The two servers, for real: started by the command, asked over HTTP, gone after SIGTERM."""
+"""The two servers, for real: started by the command, asked over HTTP, deaf to other pages, gone after any signal."""
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -11,9 +10,11 @@ import time
 import urllib.error
 import urllib.request
 
+import psutil
 import pytest
 from rich.console import Console
 
+from hypevo.cli.served import guarded
 from hypevo.cli.ui import serve
 from hypevo.protocol import InputError
 
@@ -36,33 +37,93 @@ def answer(address: str, seconds: float = 120) -> str:
             time.sleep(0.3)
 
 
+def status(address: str, method: str = "GET", body: bytes | None = None, **headers: str) -> int:
+    request = urllib.request.Request(address, method=method, data=body, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def commands() -> list[str]:
+    return [" ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"])]
+
+
 @pytest.mark.slow
-def test_both_pages_show_the_study_and_end_together(evolution, arena):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_both_pages_obey_their_own_browser_alone_and_end_with_the_command(evolution, arena, number):
     evolution(2)
-    ports = free_port(), free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "hypevo",
-        "ui",
-        "--mlflow-port",
-        str(ports[0]),
-        "--dashboard-port",
-        str(ports[1]),
-    ]
-    environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ) as process:
+    mlflow, dashboard = free_port(), free_port()
+    options = ["--mlflow-port", str(mlflow), "--dashboard-port", str(dashboard)]
+    with subprocess.Popen([sys.executable, "-m", "hypevo", "ui", *options]) as process:
         try:
-            assert '"study_name":"s"' in answer(f"http://127.0.0.1:{ports[1]}/api/studies").replace(" ", "")
-            assert "<title>MLflow</title>" in answer(f"http://127.0.0.1:{ports[0]}/")
+            studies = f"http://127.0.0.1:{dashboard}/api/studies"
+            assert '"study_name":"s"' in answer(studies).replace(" ", "")
+            assert "<title>MLflow</title>" in answer(f"http://127.0.0.1:{mlflow}/")
+            assert status(studies.replace("127.0.0.1", "localhost")) == 200
+            experiments = f"http://127.0.0.1:{mlflow}/api/2.0/mlflow/experiments"
+            for host in ("evil.example", "127.0.0.1.evil.example", f"evil.example:{mlflow}", "192.168.0.1"):
+                assert status(studies, Host=host) == 403
+                assert status(f"{experiments}/search?max_results=1", Host=host) == 403
+            for origin, theirs in (
+                ("http://evil.example", 403),
+                ("null", 403),
+                ("http://127.0.0.1:{port}", 404),
+            ):
+                there = status(f"{studies}/99", "DELETE", Origin=origin.format(port=dashboard))
+                assert there == theirs
+                asked = {"Origin": origin.format(port=mlflow), "Content-Type": "application/json"}
+                assert status(f"{experiments}/delete", "POST", b'{"experiment_id": "99"}', **asked) == theirs
+            for port in (mlflow, dashboard):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as response:
+                    assert response.headers["X-Frame-Options"] == "DENY"
+            assert not any("sqlite:" in command and str(mlflow) in command for command in commands())
         finally:
-            process.send_signal(signal.SIGTERM)
-        said = process.communicate(timeout=60)[0] or process.stderr
-        assert said is not None
-        assert process.returncode == 0
-    for port in ports:
-        with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", port)) != 0
+            process.send_signal(number)
+        assert process.wait(60) == (0 if number == signal.SIGTERM else -number)
+    end = time.monotonic() + 60
+    while any("-P -m hypevo.cli.served" in command and str(dashboard) in command for command in commands()):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    for port in (mlflow, dashboard):
+        while socket.socket().connect_ex(("127.0.0.1", port)) == 0:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("headers", "taken"),
+    [
+        ({"Host": "127.0.0.1:8080"}, True),
+        ({"Host": "localhost:8080"}, True),
+        ({"Host": "127.0.0.1:8080", "Origin": "http://127.0.0.1:8080"}, True),
+        ({"Host": "localhost:8080", "Origin": "http://127.0.0.1:8080"}, False),
+        ({"Host": "127.0.0.1:8080", "Origin": "http://127.0.0.1:9999"}, False),
+        ({"Host": "127.0.0.1:8080", "Origin": "https://127.0.0.1:8080"}, False),
+        ({"Host": "127.0.0.1:8080", "Origin": "null"}, False),
+        ({"Host": "127.0.0.1:8080", "Origin": ""}, False),
+        ({"Host": "evil.example:8080"}, False),
+        ({"Host": "127.0.0.1.evil.example"}, False),
+        ({"Host": "127.0.0.1@evil.example"}, False),
+        ({"Host": "evil.example", "Origin": "http://evil.example"}, False),
+        ({"Host": "10.0.0.1:8080"}, False),
+        ({"Host": "0.0.0.0:8080"}, False),
+        ({"Host": ""}, False),
+        ({}, False),
+    ],
+)
+def test_only_the_page_s_own_name_and_origin_get_an_answer(headers, taken):
+    def app(environ, start):
+        start("200 OK", [("Content-Type", "text/plain")])
+        return [b"the page"]
+
+    environ = {f"HTTP_{name.upper()}": value for name, value in headers.items()}
+    environ |= {"wsgi.url_scheme": "http", "SERVER_NAME": "127.0.0.1", "SERVER_PORT": "8080"}
+    said = []
+    (body,) = guarded(app)(environ, lambda *started: said.append(started))
+    assert said[0][0] == ("200 OK" if taken else "403 Forbidden")
+    assert (body == b"the page") is taken
 
 
 def test_a_taken_port_is_said_before_anything_starts(evolution, arena):

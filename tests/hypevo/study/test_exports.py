@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from optuna.trial import create_trial
 
@@ -38,6 +40,39 @@ def test_a_trainer_that_announces_nothing_is_exported_as_it_evolved(evolution, a
     evolution(2, trainer="silent:train", fitness="`mAP_0.5`")
     again, *_ = export_study("mlruns/optuna.journal", "s", arena / "again")
     assert again.read_bytes() == (arena / "runs/evolve/s/evolve.csv").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["evolve.csv", "hyp_evolved.yaml", "evolve.png"])
+def test_a_file_that_a_spreadsheet_holds_open_is_written_beside_it_until_it_is_closed(
+    evolution, arena, monkeypatch, caplog, name
+):
+    folder = arena / "runs/evolve/s"
+    beside = folder / name.replace(".", ".new.")
+    evolution(1)
+    old = (folder / name).read_bytes()
+    holding = {name}
+    really = Path.replace
+
+    def replace(self, target):
+        if Path(target).name in holding:
+            raise PermissionError(13, "Access is denied")
+        return really(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr("hypevo.files._HELD", (2, 0.0))
+    summary = evolution(3)
+    assert summary.done == 3
+    assert (folder / name).read_bytes() == old
+    assert beside.exists()
+    assert caplog.text.count(f"{name} is open in another program") == 1
+    if name == "evolve.csv":
+        assert len(beside.read_text().splitlines()) == 4
+    holding.add(beside.name)
+    assert evolution(4).done == 4  # not even beside it
+    holding.clear()
+    export_study("mlruns/optuna.journal", "s", folder)
+    if name == "evolve.csv":
+        assert len(evolution.csv) == 4
 
 
 def test_what_is_recommended_is_a_whole_hyp_file_within_the_space(evolution, arena):

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sys
 import threading
 import time
 
@@ -47,6 +48,40 @@ def test_a_locked_study_names_its_driver(tmp_path):
             pass  # another study, and a study of that name in another journal
     with lock(journal, "s"):
         pass
+
+
+class Msvcrt:
+    """Windows' locks as far as they are used: of bytes from the file's position on, and mandatory for readers."""
+
+    LK_NBLCK = 2
+
+    def __init__(self):
+        self.locked = {}  # (device, inode) -> descriptor
+
+    def locking(self, descriptor, mode, length):
+        assert (mode, length) == (self.LK_NBLCK, 1)
+        status = os.fstat(descriptor)
+        file = status.st_dev, status.st_ino
+        if self.locked.get(file, descriptor) != descriptor and self.is_open(self.locked[file], file):
+            raise PermissionError(13, "Permission denied")
+        behind = os.lseek(descriptor, 0, os.SEEK_CUR) - status.st_size
+        assert behind > 1000, "what is locked cannot be read by another process"
+        self.locked[file] = descriptor
+
+    def is_open(self, descriptor, file):
+        try:
+            status = os.fstat(descriptor)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == file
+
+
+def test_on_windows_too_a_second_driver_is_told_where_the_first_one_runs(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # importing it fails
+    monkeypatch.setitem(sys.modules, "msvcrt", Msvcrt())
+    test_a_locked_study_names_its_driver(tmp_path / "one")
+    (tmp_path / "two").mkdir()
+    test_looking_for_a_driver_keeps_none_from_starting(tmp_path / "two")
 
 
 def test_looking_for_a_driver_keeps_none_from_starting(tmp_path):

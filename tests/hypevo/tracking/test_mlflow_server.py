@@ -10,9 +10,12 @@ import time
 import urllib.request
 from collections import Counter
 from pathlib import Path
+from urllib.parse import quote
 
+import psutil
 import pytest
 
+from hypevo.study.storage import load_study
 from hypevo.tracking import outbox
 
 pytestmark = pytest.mark.slow
@@ -136,3 +139,69 @@ def test_what_a_server_that_stayed_away_did_not_get_it_gets_at_the_next_start(ev
     assert evolution(6, options={"epochs": 3, "sleep": 0.3}).undelivered == 0
     assert evolution.watcher.starts == []
     whole_and_once(evolution, 6, 3)
+
+
+TALKS = """
+import os
+METRICS = ("a",)
+def train(hyp, *, out, seed, device, report):
+    if (out.parent.parent / "once").exists():
+        raise RuntimeError(f"no answer from {os.environ['MLFLOW_TRACKING_URI']}")
+    (out.parent.parent / "once").touch()
+    print("trained")
+    return {"a": 1.0}
+"""
+
+
+def test_a_study_leaves_no_password_anywhere(server, arena, postgresql, monkeypatch):
+    (arena / "talks.py").write_text(TALKS)
+    secrets = "tr/ack @%3Ax9ing", "st/or @%3Ax9age"
+    quoted = [quote(secret, "") for secret in secrets]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri.replace("://", f"://anna:{quoted[0]}@"))
+    storage = postgresql.replace("hypevo@", f"hypevo:{quoted[1]}@")
+    command = [
+        sys.executable,
+        "-m",
+        "hypevo",
+        "evolve",
+        "--trainer",
+        "talks:train",
+        "--fitness",
+        "a",
+        "--device",
+        "cpu",
+    ]
+    command += [
+        "--study",
+        "secrets",
+        "--device",
+        "cpu",
+        "--generations",
+        "3",
+        "--max-failures",
+        "2",
+        "--storage",
+        storage,
+    ]
+    titles, said = set(), b""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        while process.poll() is None:
+            if (arena / "runs").exists():  # it is at work: Python itself has had its command line
+                everybody = psutil.process_iter(["cmdline"])
+                titles |= {" ".join(one.info["cmdline"] or ()) for one in everybody}
+            time.sleep(0.1)
+        said += process.stdout.read()
+    assert b"RuntimeError: no answer from http://***@127.0.0.1" in said
+    assert any("hypevo evolve" in title for title in titles)
+    server.kill()
+    said += subprocess.run(command, capture_output=True, check=False).stderr
+    assert b"MLflow at http://***@127.0.0.1" in said
+    files = {path: path.read_bytes() for path in arena.rglob("*") if path.is_file()}
+    assert any(path.name == "log.txt" and b"no answer from" in content for path, content in files.items())
+    assert any(path.name == "mlflow.db" and b"no answer from" in content for path, content in files.items())
+    study = load_study(storage, "secrets")
+    stored = repr([study.user_attrs, study.get_trials()]).encode()
+    assert b"no answer from" in stored
+    files |= {"terminal": said, "Optuna": stored, "processes": "\n".join(titles).encode()}
+    for secret in (*secrets, *quoted, "x9ing", "x9age"):
+        assert [name for name, content in files.items() if secret.encode() in content] == []

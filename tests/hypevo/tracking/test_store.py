@@ -287,3 +287,21 @@ def test_a_postgresql_server_that_restarts_is_waited_out(arena, postgresql_of_it
     assert run.info.status == "FINISHED"
     assert len(run.data.metrics) == 5
     assert len(run.data.params) == 3
+
+
+def test_a_new_database_is_closed_before_it_is_moved(bare_arena, monkeypatch):
+    """Windows moves and deletes no file that is open."""
+    moved = []
+    for name, system in (("link", os.link), ("unlink", os.unlink)):
+
+        def closed(path, *more, really=system, name=name):
+            if ".mlflow.db." in str(path):
+                moved.append(name)
+                held = [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]  # noqa: PTH208
+                assert not [path for path in held if ".mlflow.db." in path]
+            return really(path, *more)
+
+        monkeypatch.setattr(os, name, closed)
+    Store.default().client()
+    assert moved == ["link", "unlink"]
+    assert (bare_arena / "mlflow.db").exists()

@@ -124,7 +124,7 @@ def test_checking_says_what_would_be_fetched_and_fetches_nothing(server, config,
     server.files["/yolov5s.pt"] = b"weights"
     config(f"{server.address}/set.zip?key=secret")
     settings = Settings(data="data.yaml", weights="yolov5s.pt")
-    notes = [message for level, message in check(settings, HYP, {}, tmp_path / "cache") if level == "warning"]
+    notes = [message for level, message in check(settings, HYP, {}, tmp_path / "cache") if level == "absent"]
     assert len(notes) == 2
     assert f"{server.address}/set.zip, " in notes[0]
     assert "secret" not in notes[0]

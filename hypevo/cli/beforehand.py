@@ -1,0 +1,66 @@
+"""What comes before any training: `hypevo check` looks, `hypevo fetch` brings what is not here."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+import typer
+
+from hypevo.cli.progress import TerminalWatcher
+from hypevo.messages import printable, refuse
+from hypevo.preflight import preflight
+from hypevo.trainings import make_backend
+from hypevo.trainings.fetch import fetch
+from hypevo.trainings.pytorch import build_finding, has_nvidia_driver, installed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hypevo.cli.questions import Fetch
+    from hypevo.problem.settings import EvolveSettings
+
+CACHE = "HYPEVO_CACHE"  # the variable that names the folder of fetched files
+
+
+def look(settings: EvolveSettings, console: Console) -> bool:
+    """Say everything that can be found wrong, and whether an evolution is ready to begin.
+
+    Raises:
+        InputError: Something is wrong.
+    """
+    backend = make_backend(settings.trainer, device=settings.device)
+    checked = preflight(settings, backend)
+    said = build_finding(installed(), driver=has_nvidia_driver())
+    TerminalWatcher(console).found((*checked.findings, *([said] if said else [])))
+    refuse(checked.errors)
+    if any(finding.level == "absent" for finding in checked.findings):
+        command = shlex.join(["hypevo", "fetch", *settings.trainer_words()])
+        console.print(
+            printable(f"not ready: what is not here could not be checked; this brings it here: {command}"),
+            style="yellow",
+        )
+        return False
+    genes = ", ".join(gene.name for gene in checked.plan.space.movable)
+    devices = ", ".join(slot.device for slot in backend.slots())
+    console.print(
+        printable(f"ready: {len(checked.plan.space.movable)} genes move ({genes}); device {devices}")
+    )
+    return True
+
+
+def bring(asked: Fetch, console: Console) -> None:
+    """Fetch what the trainer's options name and is not here, and say where it is.
+
+    Raises:
+        InputError: It cannot be fetched, or is not what was expected.
+    """
+    if asked.into is not None:
+        os.environ[CACHE] = str(asked.into.resolve())  # where the trainer's process looks and writes
+    found = make_backend(asked.trainer).call(fetch, asked.trainer, dict(asked.options))
+    for name, value in found.items():
+        typer.echo(f"{name}: {printable(value)}")
+    console.print("everything that is named is here")
+    if asked.into is not None:
+        console.print(printable(f"other commands look there with {CACHE}={os.environ[CACHE]}"))
