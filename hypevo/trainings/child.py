@@ -126,6 +126,15 @@ def validate(trainer: str, raw: Mapping[str, Any], device: str) -> dict[str, flo
         raise InputError(str(error)) from error
 
 
+def export_weights(trainer: str, weights: Path, target: Path, options: Mapping[str, str]) -> str:
+    """Have a trainer write weights in another program's form; returns what was written, in words."""
+    found = resolve(trainer)
+    try:
+        return str(found.module.export_weights(weights, target, **options))
+    except (ValueError, FileNotFoundError) as error:
+        raise InputError(str(error)) from error
+
+
 def failure_of(error: BaseException) -> tuple[Failure, str]:
     """The kind of failure an exception stands for, and one line that says what happened."""
     line = first_line(error)

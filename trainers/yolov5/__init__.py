@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from .. import Report
 
-__all__ = ["METRICS", "PRELOAD", "Settings", "check", "fetch", "fingerprint", "prepare", "train", "validate"]
+__all__ = [
+    *("METRICS", "PRELOAD", "Settings"),
+    *("check", "export_weights", "fetch", "fingerprint", "prepare", "train", "validate"),
+]
 
 METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95", "box_loss", "obj_loss", "cls_loss")
 PRELOAD = ("trainers.yolov5.loop",)
@@ -113,3 +116,21 @@ def fingerprint(settings: Settings) -> str:
     from .preflight import fingerprint as run
 
     return run(settings)
+
+
+def export_weights(weights: Path, target: Path, *, repo: str, python: str = "") -> str:
+    """Write a checkpoint as YOLOv5's own programs load it; return what was written, in words.
+
+    Args:
+        weights: The checkpoint.
+        target: The `.pt` to write.
+        repo: A YOLOv5 checkout, whose Python builds the network.
+        python: That Python, if it is not the one of the environment in the checkout.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint.
+        ValueError: It holds no detector, or the checkout can't write it.
+    """
+    from .interchange import export_weights as run
+
+    return run(weights, target, repo=repo, python=python)
