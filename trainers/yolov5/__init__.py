@@ -20,8 +20,16 @@ if TYPE_CHECKING:
     from .. import Report
 
 __all__ = [
-    *("METRICS", "PRELOAD", "Settings"),
-    *("check", "export_weights", "fetch", "fingerprint", "prepare", "train", "validate"),
+    "METRICS",
+    "PRELOAD",
+    "Settings",
+    "check",
+    "export_weights",
+    "fetch",
+    "fingerprint",
+    "prepare",
+    "train",
+    "validate",
 ]
 
 METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95", "box_loss", "obj_loss", "cls_loss")

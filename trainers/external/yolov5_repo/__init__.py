@@ -1,80 +1,93 @@
 """A YOLOv5 checkout of the user's own as the trainer: its `train.py` is started as a program, with our hyperparameters.
 
-hypevo evolve --trainer trainers.external.yolov5_repo:train --repo ~/yolov5 --data coco128.yaml --weights yolov5s.pt
+    hypevo evolve --trainer trainers.external.yolov5_repo --repo ~/yolov5 --data coco128.yaml --weights yolov5s.pt
+
+Names of data and networks mean what they mean to the checkout; a path that exists here is that path. Its installs and
+its look for newer commits are off.
 """
 
 from __future__ import annotations
 
-import shlex
-import sys
-from dataclasses import dataclass, field
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .command import device_index, follow, write_hyp
+from .settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .. import Report
+    from ... import Report
 
+__all__ = [
+    "FITNESS",
+    "METRICS",
+    "SPACE",
+    "Settings",
+    "check",
+    "fingerprint",
+    "prepare",
+    "train",
+    "validate",
+    "versions",
+]
+
+SPACE = "yolov5"
+FITNESS = "0.1*mAP_0.5 + 0.9*mAP_0.5:0.95"
 METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95", "box_loss", "obj_loss", "cls_loss")
 
 
-def _option(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What `train.py` is started with.
-
-    Raises:
-        ValueError: There is no `train.py` in the checkout.
-    """
-
-    repo: str = _option("yolov5", "folder of the checkout")
-    data: str = _option("coco128.yaml", "--data of train.py")
-    weights: str = _option("yolov5s.pt", "--weights of train.py")
-    epochs: int = _option(10, "--epochs of train.py")
-    img: int = _option(640, "--imgsz of train.py")
-    batch: int = _option(16, "--batch-size of train.py")
-    optimizer: str = _option("SGD", "--optimizer of train.py")
-    extra: str = _option("", "more options of train.py, as one text")
-
-    def __post_init__(self) -> None:
-        if not (Path(self.repo).expanduser() / "train.py").is_file():
-            raise ValueError(f"repo: expected a YOLOv5 checkout; there is no train.py in {self.repo}")
-
-
 def train(
-    hyp: Mapping[str, float], *, out: Path, seed: int, device: str, report: Report, settings: Settings
+    hyp: Mapping[str, Any], *, out: Path, seed: int, device: str, report: Report, settings: Settings
 ) -> dict[str, float]:
-    """Run `train.py` once and return the metrics of its last epoch.
+    """Run `train.py` once and return the metrics of its last epoch, or of the best.
 
     Raises:
         RuntimeError: It failed, or ended without results.
+        ValueError: The data or the weights cannot be used.
     """
-    options = {
-        "hyp": write_hyp(hyp, out),
-        "data": _found(settings.data),
-        "weights": _found(settings.weights),
-        "epochs": settings.epochs,
-        "imgsz": settings.img,
-        "batch-size": settings.batch,
-        "optimizer": settings.optimizer,
-        "seed": seed,
-        "device": device_index(device),
-        "project": out,
-        "name": "train",
-    }
-    script = Path(settings.repo).expanduser().resolve() / "train.py"
-    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    command = [sys.executable, str(script), *words, "--noplots", "--exist-ok", *shlex.split(settings.extra)]
-    return follow(command, out=out, pattern="train/results.csv", report=report)
+    from .training import train as run
+
+    return run(hyp, out=out, seed=seed, device=device, report=report, settings=settings)
 
 
-def _found(name: str) -> str:
-    """A path that exists here as an absolute one; other names are for the checkout to find."""
-    path = Path(name).expanduser()
-    return str(path.resolve()) if path.exists() else name
+def check(
+    settings: Settings,
+    hyp: Mapping[str, Any],
+    space: Mapping[str, Mapping[str, Any]],
+    cache: Path | None = None,
+) -> list[tuple[str, str]]:
+    """Return findings before a search starts; the checkout is asked, nothing is trained and nothing fetched."""
+    from .preflight import check as run
+
+    return run(settings, hyp, space, cache)
+
+
+def prepare(settings: Settings, cache: Path) -> Settings:
+    """Have the checkout fetch what is not here, and write a data.yaml with absolute paths for all trainings."""
+    from .preflight import prepare as run
+
+    return run(settings, cache)
+
+
+def fingerprint(settings: Settings) -> str:
+    """Identify the content of the dataset of prepared settings, wherever it lies."""
+    from ..dataset import fingerprint as run
+
+    return run(Path(settings.source))
+
+
+def versions(settings: Settings) -> dict[str, str]:
+    """The commit of the checkout and the versions of its packages."""
+    from .installed import versions_of
+
+    return versions_of(settings)
+
+
+def validate(settings: Settings, *, device: str = "cpu") -> dict[str, float]:
+    """Return what the checkout's val.py measures of the settings' weights on their dataset."""
+    from .preflight import prepare as prepared
+    from .training import validate as run
+
+    with tempfile.TemporaryDirectory() as temporary:
+        return run(settings if settings.source else prepared(settings, Path(temporary)), device)
