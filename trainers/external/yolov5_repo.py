@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from .. import Report
 
+SPACE = "yolov5"
+FITNESS = "0.1*mAP_0.5 + 0.9*mAP_0.5:0.95"
 METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95", "box_loss", "obj_loss", "cls_loss")
 
 
