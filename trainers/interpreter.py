@@ -43,11 +43,8 @@ def given_python(option: str) -> str:
     return str(found)
 
 
-def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The variables for a program of another environment: ours, without those that speak of our Python."""
-    ours = {"PYTHONHOME", "PYTHONSAFEPATH", "VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__"}
-    kept = {name: value for name, value in os.environ.items() if name not in ours}
-    return kept | {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"} | dict(more or {})
+# What speaks of our own Python and must not reach another one; an empty value counts as none.
+FOREIGN = dict.fromkeys(("PYTHONHOME", "PYTHONSAFEPATH", "__PYVENV_LAUNCHER__"), "")
 
 
 def ask(
@@ -80,7 +77,7 @@ def ask(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=cwd,
-            env=clean_environment(variables),
+            env={**os.environ, **FOREIGN, "PYTHONIOENCODING": "utf-8", **(variables or {})},
             timeout=PATIENCE,
             check=False,
         )

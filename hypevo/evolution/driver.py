@@ -21,7 +21,8 @@ from hypevo.protocol import Metrics, Outcome, WorkError
 from hypevo.study.attributes import DEFAULT, ORIGIN
 from hypevo.study.storage import enqueue_default
 from hypevo.trainings.backend import Backend
-from hypevo.trainings.slots import End, Slots, Training, Work
+from hypevo.trainings.slots import End, Slots, Work
+from hypevo.trainings.source import Training
 from hypevo.trainings.watch import Watcher
 
 
@@ -182,7 +183,7 @@ class Driver:
         self._pass_on_notices()
         if end.unscored:
             raise WorkError(
-                f"{end.unscored}; nothing is lost: correct the function and run the same command again"
+                f"{end.unscored}; nothing is lost: correct the fitness and run the same command again"
             )
         return Summary(
             study=self._ledger.study.study_name,

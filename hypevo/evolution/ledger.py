@@ -41,7 +41,7 @@ from hypevo.tracking.charts import view_tag
 from hypevo.tracking.provenance import provenance
 from hypevo.tracking.tracker import WEIGHTS, Tracker
 from hypevo.trainings.record import Record, Result
-from hypevo.trainings.slots import Training
+from hypevo.trainings.source import Training
 
 PLAN_FILE = "plan.json"  # what the study was begun with, beside its exports
 

@@ -18,7 +18,7 @@ from hypevo.protocol import Hyp, Outcome
 from hypevo.retraining.tracked import Tracked
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings.record import Record
-from hypevo.trainings.slots import Training
+from hypevo.trainings.source import Training
 from hypevo.trainings.watch import Watcher
 
 

@@ -34,7 +34,8 @@ from hypevo.tracking.provenance import provenance
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import child, make_backend
-from hypevo.trainings.slots import Slots, Training, Work
+from hypevo.trainings.slots import Slots, Work
+from hypevo.trainings.source import Training
 from hypevo.trainings.watch import Watcher
 from samplers import recommend
 
@@ -146,6 +147,7 @@ def _confirm(
             settings.retries,
             settings.trial_timeout,
             settings.stagger,
+            inspection.metrics,
         )
         watcher.opened(
             f"{study} confirmed",
@@ -192,7 +194,7 @@ def _confirm(
     source.catch_up()
     if end.unscored:
         raise WorkError(
-            f"{end.unscored}; nothing is lost: correct the function and run the same command again"
+            f"{end.unscored}; nothing is lost: correct the fitness and run the same command again"
         )
     confirmation = Confirmation(
         study,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from hypevo.protocol import Metrics, Outcome
 from hypevo.tracking.tracker import Tracker
-from hypevo.trainings.slots import Training
+from hypevo.trainings.source import Training
 from hypevo.trainings.watch import Watcher
 
 

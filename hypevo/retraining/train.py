@@ -21,7 +21,8 @@ from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import child, make_backend
 from hypevo.trainings.record import Record
-from hypevo.trainings.slots import Slots, Training, Work
+from hypevo.trainings.slots import Slots, Work
+from hypevo.trainings.source import Training
 from hypevo.trainings.watch import Watcher
 
 PR_CURVE = "pr_curve.csv"  # where a trainer leaves precision over recall, if it does
@@ -85,7 +86,7 @@ def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | N
     """
     backend = make_backend(settings.trainer, device=settings.device)
     try:
-        space, hyp = chosen or individual(settings)
+        space, hyp = chosen or individual(settings, backend)
         checked = preflight_training(settings, space, hyp, backend)
         watcher.found(checked.findings)
         refuse(checked.errors)
@@ -114,7 +115,12 @@ def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | N
         )
         source = _Single(training, tracker, watcher)
         work = Work(
-            inspection.trainer, prepared.settings, checked.fitness, settings.retries, settings.trial_timeout
+            inspection.trainer,
+            prepared.settings,
+            checked.fitness,
+            settings.retries,
+            settings.trial_timeout,
+            declared=inspection.metrics,
         )
         epochs = prepared.settings.get("epochs")
         watcher.opened(folder.name, total=1, done=0, best=None, seconds=float("nan"), slots=1, epochs=epochs)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from hypevo.messages import first_line, place
-from hypevo.protocol import Failure, Finding, InputError, Job, Report
+from hypevo.protocol import Failure, Finding, Hyp, InputError, Job, Report
 from hypevo.trainings.devices import device_name
+from hypevo.trainings.offer import fitness_of, metrics_of
 from hypevo.trainings.resolve import resolve
 
 _TORCH_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -28,6 +29,7 @@ class Inspection:
     settings: dict[str, Any]  # resolved, plain values
     neutral: tuple[str, ...]  # settings that change no result, as where a cache is
     metrics: tuple[str, ...]  # the names it returns; empty when it does not say
+    fitness: str  # that it names; empty when it names none
     findings: tuple[Finding, ...]
 
 
@@ -68,7 +70,7 @@ def numbers(metrics: Any, source: str) -> dict[str, float]:
 def inspect(
     trainer: str,
     raw: Mapping[str, Any],
-    hyp: Mapping[str, float],
+    hyp: Hyp,
     space: Mapping[str, Any],
     cache: Path | None = None,
     *,
@@ -90,7 +92,8 @@ def inspect(
         trainer=found.name,
         settings=_plain(settings),
         neutral=_neutral(settings),
-        metrics=tuple(getattr(found.module, "METRICS", ())),
+        metrics=metrics_of(found, settings, cache),
+        fitness=fitness_of(found, settings, cache),
         findings=tuple(findings),
     )
 
@@ -138,6 +141,8 @@ def export_weights(trainer: str, weights: Path, target: Path, options: Mapping[s
 def failure_of(error: BaseException) -> tuple[Failure, str]:
     """The kind of failure an exception stands for, and one line that says what happened."""
     line = first_line(error)
+    if (said := getattr(error, "failure", None)) in set(Failure):  # a trainer knows, of a program that it started
+        return Failure(said), str(error).strip().split("\n")[0][:500]
     if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "CUDAOutOfMemoryError"):
         return Failure.OUT_OF_MEMORY, line
     if isinstance(error, RuntimeError) and any(words in str(error) for words in _TORCH_OUT_OF_MEMORY):

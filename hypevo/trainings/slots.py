@@ -11,75 +11,21 @@ import math
 import queue
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
 from hypevo.interrupts import asked_first
 from hypevo.problem.fitness import Fitness
-from hypevo.protocol import Failure, Hyp, Job, Metrics, Outcome, WorkError
+from hypevo.protocol import Failure, Job, Outcome, WorkError
+from hypevo.trainings.awaited import Awaited
 from hypevo.trainings.backend import Backend, Slot
 from hypevo.trainings.devices import cpus
-from hypevo.trainings.record import Record
+from hypevo.trainings.source import Source, Training
 from hypevo.trainings.watch import Watcher
 
 _DAY = 86400.0  # seconds: the system takes no longer waits than some weeks
-
-
-@dataclass(eq=False)
-class Training:
-    """One training to be done.
-
-    Attributes:
-        number: Tells it apart from the others of its loop.
-        name: What a person calls it, as «trial 3».
-        record: Its folder.
-        hyp: Its hyperparameters.
-        seed: Its seed.
-        tags: What MLflow is told of it, besides its seed and device.
-        params: MLflow's parameters of it, besides its hyperparameters.
-        attempt: Which attempt it is at, counted from 1; 0 before the first one.
-        losses: Attempts that were lost: killed, timed out.
-    """
-
-    number: int
-    name: str
-    record: Record
-    hyp: Hyp
-    seed: int
-    tags: Mapping[str, str] = field(default_factory=dict)
-    params: Mapping[str, Any] = field(default_factory=dict)
-    attempt: int = 0
-    losses: int = 0
-
-
-class Source(Protocol):
-    """Who wants trainings done. Its methods are called from the loop's thread, one at a time."""
-
-    def unscored(self) -> Iterable[tuple[Training, Outcome]]:
-        """Trainings that an earlier call has finished and whose fitness could not be computed then."""
-
-    def stopped(self) -> bool:
-        """Whether no more trainings are to be started, repeats of lost ones included."""
-
-    def next(self, active: int) -> Training | None:
-        """The next training while `active` ones are under way; None when there is none now."""
-
-    def begun(self, training: Training) -> None:
-        """An attempt begins: its folder is open, its process is about to start."""
-
-    def reported(self, training: Training, step: int, metrics: Metrics, fitness: float) -> bool:
-        """An epoch is in the training's folder. True to have the training pruned."""
-
-    def lost(self, training: Training, outcome: Outcome) -> None:
-        """An attempt was lost; `training.losses` counts it."""
-
-    def ended(self, training: Training, outcome: Outcome, fitness: float | None) -> None:
-        """The training is over, and its folder says how; a failed one has no fitness."""
-
-    def catch_up(self) -> None:
-        """The slots are busy: time for what takes longer, such as exports."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +38,8 @@ class Work:
     retries: int = 2  # repeats of a lost training
     timeout: float | None = None  # seconds a training may take
     stagger: float = 0.0  # seconds between the first starts of several slots
+    declared: Collection[str] = ()  # metrics that the trainer says it returns
+    known: Collection[str] = ()  # metrics that earlier trainings of it have returned
 
 
 @dataclass(frozen=True)
@@ -99,9 +47,7 @@ class End:
     """How a loop ended."""
 
     interrupted: bool = False
-    unscored: str = (
-        ""  # which training has no fitness because a user's function failed, and how; empty for none
-    )
+    unscored: str = ""  # which training has no fitness because it cannot be computed, and why; empty for none
 
 
 @dataclass(frozen=True)
@@ -143,7 +89,8 @@ class Slots:
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._interrupted = False
         self._failed: BaseException | None = None  # why the loop must end at once
-        self._unscored = ""
+        self._unscored, self._in_vain = "", False  # what cannot be scored; whether what runs cannot be either
+        self._awaited = Awaited(work.fitness, work.declared, work.known)
         self._began = math.nan  # when the first training was started, by the monotonic clock
 
     def run(self) -> End:
@@ -157,7 +104,7 @@ class Slots:
                     self._score(training, outcome)
                 self._source.catch_up()
                 self._fill()
-                while self._active and not self._interrupted:
+                while self._active and not self._interrupted and not self._in_vain:
                     self._handle(*self._next_event())
                     self._source.catch_up()
                 if self._interrupted:
@@ -259,6 +206,9 @@ class Slots:
             step, {**metrics, **({"fitness": fitness} if math.isfinite(fitness) else {})}
         )
         self._watcher.reported(number, step=step, metrics=metrics, fitness=fitness)
+        if lacking := self._awaited.lacking(metrics, final=False):
+            self._unscored = self._unscored or f"{training.name}, epoch {step + 1}: {lacking}"
+            self._in_vain = True
         if self._source.reported(training, step, metrics, fitness):
             self._backend.cancel(active.future, Failure.PRUNED)
 
@@ -284,6 +234,11 @@ class Slots:
                 fitness = self._work.fitness(outcome.metrics)
             except WorkError as error:
                 self._unscored = self._unscored or f"{training.name} is trained, and has no fitness: {error}"
+                return
+            if lacking := self._awaited.lacking(outcome.metrics, final=True):
+                self._unscored = (
+                    self._unscored or f"{training.name} is trained, and has no fitness: {lacking}"
+                )
                 return
             if not math.isfinite(fitness):
                 bad = ", ".join(self._work.fitness.missing(outcome.metrics)) or "the result"

@@ -22,7 +22,7 @@ RULE = "3"  # of this kind of fingerprint: the built-in trainer's is another
 
 
 def write_resolved(data: Mapping[str, Any], folder: Path) -> str:
-    """Write a data.yaml whose paths are absolute, for trainings that fetch nothing; its name follows from its content."""
+    """Write a data.yaml with absolute paths, for trainings that fetch nothing; its name follows from its content."""
     kept = {name: value for name, value in data.items() if name not in ("yaml_file", "download")}
     kept["names"] = class_names(data)
     text = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from .. import Report
 
 __all__ = [
+    "FITNESS",
     "METRICS",
     "PRELOAD",
+    "SPACE",
     "Settings",
     "check",
     "export_weights",
@@ -32,6 +34,8 @@ __all__ = [
     "validate",
 ]
 
+SPACE = "yolov5"  # its genes, bounds and defaults are a preset of hypevo
+FITNESS = "0.1*mAP_0.5 + 0.9*mAP_0.5:0.95"
 METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95", "box_loss", "obj_loss", "cls_loss")
 PRELOAD = ("trainers.yolov5.loop",)
 

@@ -14,7 +14,8 @@ from hypevo.problem.fitness import parse_fitness
 from hypevo.protocol import Failure, Outcome, WorkError
 from hypevo.trainings.backend import Slot
 from hypevo.trainings.record import Record
-from hypevo.trainings.slots import Slots, Training, Work
+from hypevo.trainings.slots import Slots, Work
+from hypevo.trainings.source import Training
 
 GOOD = Outcome({"score": 0.5}, seconds=1.0)
 KILLED = Outcome(failure=Failure.KILLED, reason="by somebody")

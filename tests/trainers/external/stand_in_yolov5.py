@@ -1,4 +1,4 @@
-"""A stand-in for a YOLOv5 checkout: its command line, its files and the functions that it is asked by; none of its code.
+"""A stand-in for a YOLOv5 checkout: its command line, its files, the functions that it is asked by; none of its code.
 
 `install(folder)` writes it. It runs with hypevo's own Python. Its network is ours under YOLOv5's names, and the metrics
 of a training follow from lr0, so that a search has something to find.

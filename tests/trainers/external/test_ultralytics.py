@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,7 +170,7 @@ def test_options_that_no_training_can_run_with_are_refused(settings, options, sa
 def test_the_python_is_that_of_yolo_on_the_path(python, data, monkeypatch):
     monkeypatch.setenv("PATH", str(Path(python).parent))
     found = Settings(data=str(data), model="yolo11n.yaml").interpreter
-    assert os.path.samefile(Path(found).parent, Path(python).parent)
+    assert Path(found).parent.samefile(Path(python).parent)
 
 
 def test_without_yolo_on_the_path_the_remedy_is_said(data, monkeypatch, tmp_path):
@@ -202,9 +204,6 @@ def test_a_network_for_another_task_is_found(settings, tmp_path):
 
 
 def test_an_environment_without_ultralytics_is_said_with_its_last_words(settings, tmp_path):
-    import subprocess
-    import sys
-
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
     (said,) = errors(replace(settings, python=str(tmp_path / "bare")), tmp_path)
     assert "No module named 'ultralytics'" in said

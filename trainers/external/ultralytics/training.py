@@ -7,9 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...interpreter import ask
+from ...interpreter import FOREIGN, ask
 from ...printable import printable
-from ..program_tmp import follow
+from ..program import run
+from ..results_csv import FITNESS, ResultsCsv
 from .installed import QUIET
 from .preflight import prepare
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 CONFIG = "ultralytics"  # folder of the trial's own settings file of Ultralytics
+_CLASSIFY = {"accuracy_top1": 0.5, "accuracy_top5": 0.5}
 _NAMES = {"mAP50": "mAP_0.5", "mAP50-95": "mAP_0.5:0.95"}
 _KINDS = {"B": "", "M": "_mask", "P": "_pose"}
 _COLUMN = re.compile(r"(?:metrics|val)/(?P<name>.+?)(?:\((?P<kind>[BMP])\))?")
@@ -46,15 +48,9 @@ def train(
     """Train once; `trainers.external.ultralytics.train` says what the arguments mean."""
     if not settings.source:
         settings = prepare(settings, out / "cache")
-    return follow(
-        command_line(settings, hyp, out, seed, device),
-        out=out,
-        results="results.csv",
-        name=metric_name,
-        report=report,
-        take=settings.take,
-        variables=variables(out),
-    )
+    results = ResultsCsv(out / "results.csv", metric_name, report)
+    run(command_line(settings, hyp, out, seed, device), variables=variables(out), look=results.look)
+    return results.result(settings.take, _CLASSIFY if settings.task == "classify" else FITNESS)
 
 
 def validate(settings: Settings, device: str) -> dict[str, float]:
@@ -110,7 +106,7 @@ def command_line(
 
 def variables(folder: Path) -> dict[str, str]:
     """What a process of Ultralytics finds in its environment: a settings file of its own, no installs, no fetching."""
-    return QUIET | {"YOLO_CONFIG_DIR": str(folder / CONFIG), "MPLBACKEND": "agg"}
+    return FOREIGN | QUIET | {"YOLO_CONFIG_DIR": str(folder / CONFIG), "MPLBACKEND": "agg"}
 
 
 def device_option(device: str) -> dict[str, str]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ...checkout import QUIET, ask_checkout
-from ..command import plain_name
-from ..program_tmp import follow
+from ...interpreter import FOREIGN
+from ...printable import printable
+from ..program import run
+from ..results_csv import ResultsCsv
 from .preflight import prepare
 
 if TYPE_CHECKING:
@@ -29,16 +31,10 @@ def train(
     """Train once; `trainers.external.yolov5_repo.train` says what the arguments mean."""
     if not settings.source:
         settings = prepare(settings, out / "cache")
-    return follow(
-        command_line(settings, hyp, out, seed, device),
-        out=out,
-        results="results.csv",
-        name=plain_name,
-        report=report,
-        take=settings.take,
-        cwd=settings.folder,
-        variables=QUIET,
-    )
+    results = ResultsCsv(out / "results.csv", metric_name, report)
+    words = command_line(settings, hyp, out, seed, device)
+    run(words, cwd=settings.folder, variables=FOREIGN | QUIET, look=results.look)
+    return results.result(settings.take)
 
 
 def command_line(settings: Settings, hyp: Mapping[str, Any], out: Path, seed: int, device: str) -> list[str]:
@@ -62,6 +58,14 @@ def command_line(settings: Settings, hyp: Mapping[str, Any], out: Path, seed: in
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     script = str(settings.folder / "train.py")
     return [settings.python, script, *words, "--noplots", "--exist-ok", *shlex.split(settings.extra)]
+
+
+def metric_name(column: str) -> str:
+    """The metric that a column of results.csv holds: `metrics/mAP_0.5` is `mAP_0.5`, training losses keep `train/`."""
+    column = printable(column.strip())
+    return (
+        "" if column == "epoch" else column.removeprefix("metrics/").removeprefix("val/").removeprefix("x/")
+    )
 
 
 def device_option(device: str) -> str:
