@@ -21,6 +21,7 @@ To add one, write a function with the signature of `Trainer` in any importable m
     fetch      (settings, cache: Path, *, say) -> settings: bring what isn't here, `say` being told before each download
     prepare    (settings, cache: Path) -> settings of the trainings, once per study: what they all share
     fingerprint(settings) -> text that identifies the content of the data: a study tells when it has changed
+    versions   (settings) -> versions by name of what the trainer runs, for MLflow: a commit, packages of another Python
     validate   (settings, *, device) -> metrics of the settings' weights, without training
 
 SPACE, METRICS and FITNESS may each be a function instead, (settings) -> value or (settings, cache) -> value, where they

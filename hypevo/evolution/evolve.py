@@ -75,7 +75,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 study,
                 tracker,
                 metrics=checked.inspection.metrics,
-                dataset=prepared.fingerprint,
+                prepared=prepared,
                 still_ours=still_ours,
             )
             work = Work(

@@ -231,7 +231,7 @@ def _tracker(
             "fitness": plan.fitness,
             **{f"trainer.{key}": value for key, value in prepared.settings.items()},
         },
-        tags=provenance(prepared.fingerprint),
+        tags=provenance(prepared.fingerprint, prepared.versions),
         dataset=prepared.settings.get("data"),
         fingerprint=prepared.fingerprint,
         otherwise="hypevo-confirm",

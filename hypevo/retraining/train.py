@@ -110,7 +110,7 @@ def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | N
             record=Record(folder, 0),
             hyp=hyp,
             seed=settings.seed,
-            tags=provenance(prepared.fingerprint),
+            tags=provenance(prepared.fingerprint, prepared.versions),
             params={f"trainer.{name}": value for name, value in inspection.settings.items()},
         )
         source = _Single(training, tracker, watcher)

@@ -1,4 +1,4 @@
-"""A study's winner in the files of other programs: weights that YOLOv5 loads, hyperparameters that Ultralytics loads."""
+"""A study's winner in the files of other programs: weights for YOLOv5, hyperparameters for Ultralytics."""
 
 from __future__ import annotations
 

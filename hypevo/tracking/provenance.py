@@ -7,8 +7,10 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 
 from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -18,8 +20,13 @@ from hypevo.tracking.names import text
 PACKAGES = ("hypevo", "torch", "torchvision", "optuna", "mlflow", "numpy")
 
 
-def provenance(dataset: str = "") -> dict[str, str]:
-    """Tags that say how to get this result again; `dataset` is the fingerprint of the data, if there is one."""
+def provenance(dataset: str = "", versions: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """Tags that say how to get this result again.
+
+    Args:
+        dataset: The fingerprint of the data, if there is one.
+        versions: Of the programs that the trainer runs, by name.
+    """
     tags = {
         "hypevo.command": hidden(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))[:5000],
         "hypevo.python": platform.python_version(),
@@ -36,6 +43,7 @@ def provenance(dataset: str = "") -> dict[str, str]:
         tags["hypevo.git.dirty"] = str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower()
     if dataset:
         tags["hypevo.dataset"] = dataset
+    tags |= {f"hypevo.trainer.{name}": value for name, value in versions.items()}
     return tags
 
 

@@ -39,6 +39,9 @@ class Prepared:
 
     settings: dict[str, Any]  # that the trials run with, plain values
     fingerprint: str  # of the data's content; empty from a trainer that offers none
+    versions: dict[
+        str, str
+    ]  # of the programs that the trainer runs, by name; empty from a trainer that offers none
 
 
 def train(job: Job, report: Report) -> dict[str, float]:
@@ -106,16 +109,18 @@ def prepare(trainer: str, settings: Mapping[str, Any], cache: Path) -> Prepared:
     """
     found = resolve(trainer)
     bound = found.settings(settings)
-    fingerprint = ""
+    fingerprint, versions = "", {}
     try:
         if hasattr(found.module, "prepare"):
             cache.mkdir(parents=True, exist_ok=True)
             bound = found.module.prepare(bound, cache) or bound
         if hasattr(found.module, "fingerprint"):
             fingerprint = str(found.module.fingerprint(bound))
+        if hasattr(found.module, "versions"):
+            versions = {str(name): str(value) for name, value in found.module.versions(bound).items()}
     except (ValueError, FileNotFoundError) as error:
         raise InputError(str(error)) from error
-    return Prepared(_plain(bound), fingerprint)
+    return Prepared(_plain(bound), fingerprint, versions)
 
 
 def validate(trainer: str, raw: Mapping[str, Any], device: str) -> dict[str, float]:
@@ -141,7 +146,9 @@ def export_weights(trainer: str, weights: Path, target: Path, options: Mapping[s
 def failure_of(error: BaseException) -> tuple[Failure, str]:
     """The kind of failure an exception stands for, and one line that says what happened."""
     line = first_line(error)
-    if (said := getattr(error, "failure", None)) in set(Failure):  # a trainer knows, of a program that it started
+    if (said := getattr(error, "failure", None)) in set(
+        Failure
+    ):  # a trainer knows, of a program that it started
         return Failure(said), str(error).strip().split("\n")[0][:500]
     if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "CUDAOutOfMemoryError"):
         return Failure.OUT_OF_MEMORY, line

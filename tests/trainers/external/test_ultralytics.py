@@ -252,7 +252,7 @@ def test_a_default_outside_the_bounds_widens_them():
 
 def test_mosaic_that_never_acts_is_said(settings, tmp_path):
     said = [text for level, text in ultralytics.check(settings, {**HYP, "close_mosaic": 3}, {}, tmp_path)]
-    assert any("3 of 3 epochs train without mosaic, copy_paste" in text for text in said)
+    assert any("none of the 3 epochs trains with mosaic, copy_paste" in text for text in said)
 
 
 def test_the_fingerprint_follows_content_and_not_place(settings, tmp_path, data):

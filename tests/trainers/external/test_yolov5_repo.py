@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -74,8 +75,6 @@ def test_the_look_for_newer_commits_fails_at_once_and_the_commit_is_still_told(t
     for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "first"]):
         subprocess.run([*git, *words], check=True)
     subprocess.run([*git, "remote", "add", "origin", f"file://{tmp_path}"], check=True)
-    import os
-
     ended = subprocess.run(
         [*git, "fetch"], env=os.environ | QUIET, capture_output=True, text=True, check=False
     )
@@ -91,7 +90,7 @@ def test_on_cuda_no_index_is_given_because_it_would_undo_cuda_visible_devices():
 
 @pytest.mark.parametrize(("anchors", "written"), [(3, False), (3.2, False), (4.6, True)])
 def test_three_anchors_leave_those_of_the_weights_in_place(train, anchors, written):
-    _, out, given = train({**HYP, "anchors": anchors})
+    *_, given = train({**HYP, "anchors": anchors})
     assert ("anchors" in yaml.safe_load(Path(given["hyp"]).read_text())) == written
 
 

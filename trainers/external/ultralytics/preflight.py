@@ -130,8 +130,8 @@ def _hyp(
         acting = [name for name in _AFTER_MOSAIC if name in hyp]
         yield (
             "warning",
-            f"close_mosaic: {closed} of {settings.epochs} epochs train without {', '.join(acting)}, so that they never "
-            f"act; train longer, or start from a hyp file with close_mosaic below {settings.epochs}",
+            f"close_mosaic: is {closed}, so that none of the {settings.epochs} epochs trains with {', '.join(acting)}; "
+            f"train longer, or start from a hyp file with close_mosaic below {settings.epochs}",
         )
     lr0 = hyp.get("lr0", 0)
     if settings.optimizer.startswith("Adam") and isinstance(lr0, int | float) and lr0 >= 0.01:
