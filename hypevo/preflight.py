@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hypevo.problem.fitness import Fitness, parse_fitness
-from hypevo.problem.hyp import check_hyp, load_hyp
+from hypevo.problem.fitness import DEFAULT_FITNESS, Fitness, parse_fitness
+from hypevo.problem.hyp import check_hyp, is_preset, load_hyp
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import StudySettings, TrainingSettings
 from hypevo.problem.space import Space, load_space
 from hypevo.protocol import Finding, InputError, Value, WorkError
 from hypevo.study.search import make_sampler
 from hypevo.study.storage import journal
-from hypevo.trainings import child
+from hypevo.trainings import child, offer
 from hypevo.trainings.backend import Backend
 from hypevo.trainings.child import Inspection
 
@@ -56,7 +56,7 @@ def preflight(settings: StudySettings, backend: Backend) -> StudyPreflight:
     Raises:
         InputError: something cannot even be read; what is merely wrong with the data is among the findings.
     """
-    space, hyp = individual(settings)
+    space, hyp = individual(settings, backend)
     if not space.movable:
         raise InputError(
             "nothing to evolve: every gene of the search space is frozen (gain 0, or low = high)"
@@ -90,11 +90,7 @@ def preflight_training(
     """
     findings = _check_places(settings)
     inspection = inspect(settings.trainer, settings.options, hyp, space, settings.cache, backend)
-    try:
-        fitness = parse_fitness(settings.fitness, inspection.metrics)
-        fitness.try_out(inspection.metrics)
-    except ValueError as error:
-        raise InputError(f"--fitness: {error}") from error
+    fitness = _fitness(settings.fitness, inspection)
     return Preflight(inspection, fitness, (*findings, *inspection.findings))
 
 
@@ -146,25 +142,89 @@ def probe(trainer: str, options: Mapping[str, Any], backend: Backend) -> list[Fi
     return findings
 
 
-def individual(settings: TrainingSettings) -> tuple[Space, dict[str, Value]]:
+def individual(settings: TrainingSettings, backend: Backend) -> tuple[Space, dict[str, Value]]:
     """The search space and the complete default individual; a training without a search has no bounds to keep.
 
+    Args:
+        settings: What the user asked for.
+        backend: Asks the trainer which genes it brings.
+
     Raises:
-        InputError: a file is missing or wrong.
+        InputError: a file is missing or wrong, or nobody says what the genes are.
     """
-    searched = None if isinstance(settings, StudySettings) else ()
+    entries = backend.call(
+        offer.genes_of,
+        settings.trainer,
+        dict(settings.options),
+        settings.cache.resolve(),
+        slot=backend.slots()[0],
+    )
+    brought = None if entries is None else Space.from_dict(entries)
     try:
-        space = load_space(settings.space)
-        if isinstance(settings, StudySettings):
-            if settings.only:
-                space = space.only(settings.only)
-            if settings.freeze:
-                space = space.freeze(settings.freeze)
-        if settings.hyp is None:
-            return space, check_hyp({}, space, searched=searched)
-        return space, check_hyp(load_hyp(settings.hyp), space, searched=searched, source=settings.hyp)
+        if settings.space is not None:
+            space = load_space(settings.space, brought)
+        elif brought is not None:
+            space = brought
+        elif settings.hyp is not None and not isinstance(settings, StudySettings):
+            return Space([]), load_hyp(settings.hyp)  # a training has the values that are given
+        else:
+            raise InputError(_NO_GENES.format(trainer=settings.trainer))
+        if not isinstance(settings, StudySettings):
+            return space, _hyp(settings, space, searched=())
+        if settings.only:
+            space = space.only(settings.only)
+        if settings.freeze:
+            space = space.freeze(settings.freeze)
+        return space, _hyp(settings, space, searched=None)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
+
+
+_NO_GENES = """\
+{trainer} brings no hyperparameters of its own. Expected a file that names them, --space my_space.yaml, such as
+  lr: {{low: 1e-5, high: 0.1, log: true, default: 0.01}}     # a float
+  layers: {{low: 1, high: 6, type: int, default: 2}}         # a whole number
+  act: {{choices: [relu, tanh], default: relu}}              # words, numbers, or true and false
+or the same in the trainer's module, as SPACE = {{"lr": {{"low": 1e-5, "high": 0.1, "log": True, "default": 0.01}}}}.
+To search YOLOv5's, write SPACE = "yolov5" there, or `inherit: true` into the file."""
+
+
+def _hyp(settings: TrainingSettings, space: Space, *, searched: tuple[str, ...] | None) -> dict[str, Value]:
+    if settings.hyp is None:
+        return check_hyp({}, space, searched=searched)
+    hyp = load_hyp(settings.hyp)
+    if is_preset(settings.hyp) and not hyp.keys() <= set(space):
+        raise InputError(
+            f"--hyp {settings.hyp}: it is for YOLOv5's genes; those of {settings.trainer} are {', '.join(space)}; "
+            f"expected a file with their values, or nothing for their defaults"
+        )
+    return check_hyp(hyp, space, searched=searched, source=settings.hyp)
+
+
+def _fitness(asked: str | None, inspection: Inspection) -> Fitness:
+    """What the user asks for, else what the trainer names, else that of detectors where it has their metrics.
+
+    Raises:
+        InputError: nobody says what to maximise, or it cannot be computed from the metrics.
+    """
+    metrics = inspection.metrics
+    whose, text = "--fitness", asked or ""
+    if not text and inspection.fitness:
+        whose, text = f"FITNESS of {inspection.trainer}", inspection.fitness
+    elif not text and set(parse_fitness(DEFAULT_FITNESS, ()).names) <= set(metrics):
+        text = DEFAULT_FITNESS
+    if not text:
+        example = metrics[0] if metrics else "accuracy"
+        raise InputError(
+            f"--fitness: expected what to maximise, as in --fitness {example}; {inspection.trainer} names none "
+            f"(FITNESS in its module)" + (f", and returns {', '.join(metrics)}" if metrics else "")
+        )
+    try:
+        fitness = parse_fitness(text, metrics)
+        fitness.try_out(metrics)
+    except ValueError as error:
+        raise InputError(f"{whose}: {error}") from error
+    return fitness
 
 
 def _frozen_at_zero(plan: Plan, sampler: str) -> list[Finding]:

@@ -1,13 +1,20 @@
 """Trainers: each turns hyperparameters into metrics by training once.
 
-To add one, write a function with the signature of `Trainer` in any importable module and name it on the
-command line, `--trainer my_package.my_module:train`. Its module may also offer:
+To add one, write a function with the signature of `Trainer` in any importable module and name it on the command line,
+`--trainer my_package.my_module:train`; trainers/README.md does so in 20 lines. Its module may also offer:
 
+    SPACE      its genes, in the form of a space file: {"lr": {"low": 1e-5, "high": 0.1, "default": 0.01, "log": True},
+               "depth": {"low": 2, "high": 8, "type": "int", "default": 4}, "act": {"choices": ["relu", "tanh"],
+               "default": "relu"}}. The text "yolov5" means YOLOv5's genes, bounds and defaults. Without SPACE a user
+               has to give a --space file.
+    METRICS    tuple of the names that `train` returns. Without it every metric that comes is taken; a fitness may then
+               read only what the reports hold from the first one on
+    FITNESS    what is maximised unless --fitness says otherwise: an expression of metrics such as
+               "accuracy - 0.1*loss", or weights, {"mAP_0.5": 0.1, "mAP_0.5:0.95": 0.9}
     Settings   frozen dataclass: the trainer's own options; `train` then takes `settings=`. A field's metadata
                {"help": …} is what `hypevo trainer NAME` lists, {"hidden": True} leaves out a field that is no
                option, {"changes_results": False} marks one that a study may change when it goes on;
                `__post_init__` raises ValueError
-    METRICS    tuple of the names that `train` returns
     PRELOAD    tuple of module names worth importing once before trainings are forked
     check      (settings, hyp, space) -> list of ("error" | "warning" | "absent" | "note", message), before any
                training; «absent» is what isn't here, would be fetched first and couldn't be checked; one with
@@ -17,7 +24,16 @@ command line, `--trainer my_package.my_module:train`. Its module may also offer:
     fetch      (settings, cache: Path, *, say) -> settings: bring what isn't here, `say` being told before each download
     prepare    (settings, cache: Path) -> settings of the trainings, once per study: what they all share
     fingerprint(settings) -> text that identifies the content of the data: a study tells when it has changed
+    versions   (settings) -> versions by name of what the trainer runs, for MLflow: a commit, packages of another Python
     validate   (settings, *, device) -> metrics of the settings' weights, without training
+
+SPACE, METRICS and FITNESS may each be a function instead, (settings) -> value or (settings, cache) -> value, where they
+depend on the settings or on what is installed. It runs before any training, in a process of its own, as `check` does;
+a ValueError or OSError that it raises is shown to the user. What it has left out is for `check` to say.
+
+A training that fails raises. FloatingPointError says that it diverged, MemoryError that memory ran out, an OSError
+with ENOSPC that the disk is full. Any other exception may say itself how it failed, in an attribute `failure`: "out of
+memory", "diverged", "crashed", "killed" (it is then tried again), "disk full".
 
 Importing the module should be cheap: import heavy libraries inside the functions. The conformance tests of a
 trainer are in tests/trainers/contract.py.
@@ -25,7 +41,7 @@ trainer are in tests/trainers/contract.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +59,9 @@ class Trainer(Protocol):
     """Trains once with `hyp` on one device, writes files only under `out`, returns the final metrics."""
 
     def __call__(
-        self, hyp: Mapping[str, float], *, out: Path, seed: int, device: str, report: Report
+        self, hyp: Mapping[str, Any], *, out: Path, seed: int, device: str, report: Report
     ) -> Mapping[str, float]:
-        """Return the final metrics; raise FloatingPointError when the training diverges."""
+        """Return the final metrics; raise FloatingPointError when the training diverges.
+
+        The values of `hyp` are what their genes are: float, int, or one of the choices (a number, a word, a boolean).
+        """

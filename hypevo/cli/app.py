@@ -211,11 +211,13 @@ def import_(asked: ask.Import) -> None:
 def export(asked: ask.Export) -> None:
     """Write evolve.csv, hyp_evolved.yaml and evolve.png of a study again, and hyp_recommended.yaml.
 
-    Example: hypevo export --study coco128 --out results
-    """
-    from hypevo.study.exports import export_study
+    With --format, write the winner for another program instead.
 
-    for path in export_study(asked.storage, asked.study, asked.out):
+    Example: hypevo export --study coco128 --format yolov5 --repo ~/yolov5
+    """
+    from hypevo.cli.export import write
+
+    for path in write(asked, console):
         typer.echo(path)
 
 

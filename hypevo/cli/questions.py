@@ -16,6 +16,7 @@ from hypevo.problem.settings import (
     StudySettings,
     Trained,
 )
+from hypevo.protocol import InputError
 
 _ONLY = "Name of the study; the only one in --storage by default."
 
@@ -70,6 +71,27 @@ class Export(OfStudy):
     """The options of `hypevo export`."""
 
     out: Path | None = option(None, "Folder to write into; runs/evolve/STUDY by default.", PLACES)
+    format: str = option(
+        "hypevo",
+        "hypevo: evolve.csv, yaml files, picture; yolov5: the winner's weights as YOLOv5 loads them, with --repo; "
+        "ultralytics: best_hyperparameters.yaml.",
+        choices=("hypevo", "yolov5", "ultralytics"),
+    )
+    repo: str = option("", "The YOLOv5 checkout that writes the weights of --format yolov5.")
+    python: str = option("", "The Python of --repo; that of the environment in its folder by default.")
+    weights: Path | None = option(
+        None, "A checkpoint of the built-in trainer for --format yolov5, instead of the winner's."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.format == "yolov5" and not self.repo:
+            raise InputError(
+                "--format yolov5: expected --repo with it, the YOLOv5 checkout that writes the file"
+            )
+        given = [name for name in ("repo", "python", "weights") if getattr(self, name)]
+        if self.format != "yolov5" and given:
+            raise InputError(f"--{given[0]}: expected --format yolov5 with it, got --format {self.format}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -182,7 +182,7 @@ class Driver:
         self._pass_on_notices()
         if end.unscored:
             raise WorkError(
-                f"{end.unscored}; nothing is lost: correct the function and run the same command again"
+                f"{end.unscored}; nothing is lost: correct the fitness and run the same command again"
             )
         return Summary(
             study=self._ledger.study.study_name,

@@ -10,6 +10,7 @@ from hypevo.messages import refuse
 from hypevo.preflight import preflight
 from hypevo.problem.settings import EvolveSettings
 from hypevo.protocol import WorkError
+from hypevo.study.attributes import metrics_of
 from hypevo.study.opening import TRIALS, claim_folder, driven_study
 from hypevo.study.patience import reason
 from hypevo.study.search import make_pruner, make_sampler
@@ -73,7 +74,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 study,
                 tracker,
                 metrics=checked.inspection.metrics,
-                dataset=prepared.fingerprint,
+                prepared=prepared,
                 still_ours=still_ours,
             )
             work = Work(
@@ -83,6 +84,8 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 retries=settings.retries,
                 timeout=settings.trial_timeout,
                 stagger=settings.stagger,
+                declared=checked.inspection.metrics,
+                known=() if ledger.tally.best is None else tuple(metrics_of(ledger.tally.best)),
             )
             driver = Driver(settings, plan, ledger, backend, work, watcher)
             return driver.run()

@@ -40,6 +40,7 @@ from hypevo.study.tally import ENDED, Tally
 from hypevo.tracking.charts import view_tag
 from hypevo.tracking.provenance import provenance
 from hypevo.tracking.tracker import WEIGHTS, Tracker
+from hypevo.trainings.child import Prepared
 from hypevo.trainings.record import Record, Result
 from hypevo.trainings.work import Training
 
@@ -57,7 +58,7 @@ class Ledger:
         tracker: Tracker,
         *,
         metrics: Sequence[str],
-        dataset: str,
+        prepared: Prepared,
         still_ours: Callable[[], None] = lambda: None,
     ) -> None:
         """Keep the books of `study`.
@@ -68,7 +69,7 @@ class Ledger:
             study: Optuna's.
             tracker: Where MLflow's part goes.
             metrics: Names that the trainer returns; empty when it does not say.
-            dataset: Fingerprint of the data; empty when there is none.
+            prepared: What all trials share.
             still_ours: Called before anything is written; raises when another driver has taken the study over.
         """
         self.study = study
@@ -76,7 +77,7 @@ class Ledger:
         self._settings = settings
         self._plan = plan
         self._metrics = metrics
-        self._fingerprint = dataset
+        self._prepared = prepared
         self.still_ours = still_ours
         self._exports = Exports(settings.folder, plan, metrics, still_ours)
         self._reported: dict[int, set[int]] = {}  # of repeated trials: the epochs the study has already
@@ -99,9 +100,9 @@ class Ledger:
             self.study.user_attrs.get(PARENT_RUN),
             experiment=settings.experiment,
             params=params,
-            tags=provenance(self._fingerprint),
+            tags=provenance(self._prepared.fingerprint, self._prepared.versions),
             dataset=plan.settings.get("data"),
-            fingerprint=self._fingerprint,
+            fingerprint=self._prepared.fingerprint,
         )
         for key, value in (
             (PARENT_RUN, parent),

@@ -1,8 +1,8 @@
 """Arithmetic over metrics: numbers, names, + - * / and parentheses, with a caret under every mistake.
 
 Metric names hold digits, dots and colons, so a name is the longest known one that fits where it stands; a name
-that is not known goes in backticks. Python's parser reads the expression, with a variable in place of each metric.
-Python never runs it.
+that is not known goes in backticks. Where a trainer declares no metrics, every word is a name. Python's parser reads
+the expression, with a variable in place of each metric. Python never runs it.
 """
 
 import ast
@@ -26,6 +26,7 @@ MAX_DEPTH = 50
 
 _NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _WORD = re.compile(r"[^\s()*/+`-]+")
+_UNDECLARED = r"[^\W\d]\w*(?:[.:]\w+)*"  # a metric that no trainer has declared, without backticks
 
 # A number, a metric by name, or what is done with the values before it.
 Step = float | str | Callable[..., float]
@@ -50,7 +51,7 @@ class Expression:
                 case float():
                     stack.append(step)
                 case str():
-                    value = float(metrics.get(step, math.nan))
+                    value = value_of(step, metrics)
                     if not math.isfinite(value):
                         return math.nan
                     stack.append(value)
@@ -60,6 +61,18 @@ class Expression:
                     right, left = stack.pop(), stack.pop()
                     stack.append(step(left, right))
         return stack.pop()
+
+
+def value_of(name: str, metrics: Mapping[str, float]) -> float:
+    """A metric by its name, or by another that means the same; NaN when it is not there."""
+    found = known_as(name, metrics)
+    return float(metrics[found]) if found else math.nan
+
+
+def known_as(name: str, metrics: Mapping[str, float]) -> str | None:
+    """The name under which a metric is there: its own, or another that means the same; None when it is not."""
+    names = (name, *(alias for alias, means in ALIASES.items() if means == name))
+    return next((one for one in names if one in metrics), None)
 
 
 _OPERATORS: Mapping[type[ast.AST], Callable[..., float]] = {
@@ -76,7 +89,7 @@ def parse_expression(text: str, metrics: Sequence[str]) -> Expression:
 
     Args:
         text: The expression, at most `MAX_LENGTH` characters.
-        metrics: The names that need no backticks.
+        metrics: The names that need no backticks; any word does not when there are none.
 
     Raises:
         InputError: It is malformed, or names an unknown metric or none; the message points at the place.
@@ -115,7 +128,8 @@ def _as_python(text: str, metrics: Sequence[str]) -> tuple[str, list[str]]:
     # A metric whose name is also a number, or begins with an operator, is reached in backticks only.
     spoken = [name for name in means if _WORD.match(name) and not _NUMBER.fullmatch(name)]
     names = "|".join(map(re.escape, sorted(spoken, key=len, reverse=True))) or "(?!)"
-    value = re.compile(rf"(?P<name>{names})(?!\w|[.:]\w)|`(?P<quoted>[^`]*)`|{_NUMBER.pattern}")
+    word = "(?!)" if metrics else _UNDECLARED
+    value = re.compile(rf"(?P<name>{names}|{word})(?!\w|[.:]\w)|`(?P<quoted>[^`]*)`|{_NUMBER.pattern}")
     written: list[str] = []
     read: list[str] = []
     opened: list[int] = []  # the places of parentheses that are not closed yet
@@ -168,7 +182,7 @@ def _mistake(value: re.Match[str] | None, rest: str, metrics: Sequence[str]) -> 
         closed = not rest.startswith("`")
         return "expected a metric, a number or «(»" if closed else "this backtick is never closed"
     name, quoted = value["name"], value["quoted"]
-    if name is not None and name not in metrics and (means := ALIASES[name]) not in metrics:
+    if metrics and name is not None and name not in metrics and (means := ALIASES[name]) not in metrics:
         return f"{name} means {means}, which the trainer does not declare{_known(metrics)}"
     if quoted is not None and not quoted.strip():
         return "expected a metric's name between the backticks"

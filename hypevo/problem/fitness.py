@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hypevo.messages import first_line, place
-from hypevo.problem.expression import Expression, parse_expression
+from hypevo.problem.expression import Expression, known_as, parse_expression, value_of
 from hypevo.protocol import InputError, WorkError
 
 DEFAULT_FITNESS = "0.1*mAP_0.5 + 0.9*mAP_0.5:0.95"
@@ -87,9 +87,27 @@ class Fitness:
         except WorkError as error:
             raise InputError(str(error)) from error
 
+    def absent(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
+        """Return the metrics it reads that are not there at all; one that is not finite is there."""
+        return tuple(name for name in self.names if not known_as(name, metrics))
+
     def missing(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
         """Return the metrics it reads that are absent or not finite, to say why a fitness is NaN."""
-        return tuple(name for name in self.names if not math.isfinite(metrics.get(name, math.nan)))
+        return tuple(name for name in self.names if not math.isfinite(value_of(name, metrics)))
+
+
+def weighted(weights: Mapping[str, float]) -> str:
+    """The expression that sums metrics by weight, as in `0.1*mAP_0.5 + 0.9*mAP_0.5:0.95`.
+
+    Raises:
+        ValueError: A weight is no finite number, or there is none.
+    """
+    for name, weight in weights.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+            raise ValueError(f"expected a number as the weight of {name}; got {weight!r:.100}")
+    if not weights:
+        raise ValueError("expected a metric with its weight; got none")
+    return " + ".join(f"{weight:g}*`{name}`" for name, weight in weights.items())
 
 
 def fittest(candidates: Iterable[_T], of: Callable[[_T], tuple[float | None, int]]) -> _T | None:

@@ -14,7 +14,6 @@ from hypevo.problem.yamlfile import plain, read_mapping
 from hypevo.protocol import Hyp, InputError, Value
 
 _FOLDER = files("hypevo.problem") / "presets"
-_DEFAULTS = "scratch-low"
 
 PRESETS: tuple[str, ...] = tuple(
     sorted(
@@ -41,8 +40,8 @@ def load_hyp(source: str | Path) -> dict[str, Value]:
             the file.
     """
     path = Path(source)
-    preset = str(source).lower().removeprefix("hyp.").removesuffix(".yaml")
-    if preset in PRESETS and not (path.suffix == ".yaml" and path.exists()):
+    preset = _plain(source)
+    if is_preset(source):
         return _values(read_mapping(_FOLDER / f"{preset}.yaml"), source=preset)
     if not path.exists():
         nearest = did_you_mean(preset, PRESETS, otherwise=f"the presets are {', '.join(PRESETS)}")
@@ -50,13 +49,18 @@ def load_hyp(source: str | Path) -> dict[str, Value]:
     return _values(read_mapping(path), source=str(source))
 
 
+def is_preset(source: str | Path) -> bool:
+    """Whether `load_hyp` takes it for a preset, whose values are those of YOLOv5's genes."""
+    path = Path(source)
+    return _plain(source) in PRESETS and not (path.suffix == ".yaml" and path.exists())
+
+
 def check_hyp(
     hyp: Hyp, space: Space, *, searched: Iterable[str] | None = None, source: str = "hyperparameters"
 ) -> dict[str, Value]:
     """Complete an individual and check it against the space.
 
-    A gene that `hyp` lacks takes the `default` of its space entry, else its value in `scratch-low` (so absent
-    anchors are 3). `check_hyp({}, space)` is the default individual.
+    A gene that `hyp` lacks takes the `default` of its space entry. `check_hyp({}, space)` is the default individual.
 
     Args:
         hyp: Values by gene, in any order.
@@ -70,9 +74,8 @@ def check_hyp(
 
     Raises:
         InputError: A name is unknown, a value is not of its gene's kind (as NaN, a word for a number, 2.5 for an
-            int), a search could not propose it, or a gene of the user's own has none. One message tells all problems.
+            int), a search could not propose it, or a gene has none. One message tells all problems.
     """
-    presets = load_hyp(_DEFAULTS)
     problems = [
         f"{name}: not in the search space"
         + did_you_mean(name, space, otherwise="a gene of your own needs an entry in a space file")
@@ -83,9 +86,9 @@ def check_hyp(
     individual: dict[str, Value] = {}
     for name, gene in space.items():
         absent = name not in hyp
-        value = hyp[name] if not absent else presets.get(name) if gene.default is None else gene.default
+        value = gene.default if absent else hyp[name]
         if value is None and absent:
-            problems.append(f"{name}: no value; give one here, or a default in the space file")
+            problems.append(f"{name}: no value; give one in a --hyp file, or a default in the search space")
             continue
         try:
             individual[name] = gene.read(value)
@@ -94,12 +97,15 @@ def check_hyp(
             continue
         misfit = gene.misfit(value) if name in moved else None
         if misfit is not None:
-            owner = _DEFAULTS if gene.default is None else "the space file"
-            whose = f" (the default of {owner}, as none is given)" if absent else ""
+            whose = " (the gene's default, as none is given)" if absent else ""
             remedy = f"change the value, widen the gene in a space file, or hold it with --freeze {name}"
             problems.append(f"{name}: {misfit}{whose}; {remedy}")
     refuse([f"{source}: {problem}" for problem in problems])
     return individual
+
+
+def _plain(source: str | Path) -> str:
+    return str(source).lower().removeprefix("hyp.").removesuffix(".yaml")
 
 
 def _values(entries: Mapping[str, object], *, source: str) -> dict[str, Value]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hypevo.problem.fitness import DEFAULT_FITNESS
 from hypevo.problem.options import Checked, option, option_name
 from hypevo.protocol import InputError, full_name
 
@@ -91,11 +90,17 @@ class TrainingSettings(Trained, OnDevice, Stored):
     """What every training needs that begins with a hyp file: the preflight looks at these."""
 
     hyp: str | None = option(
-        None, "A YOLOv5 hyp file, or scratch-low (the default), -med, -high, voc.", SEARCH
+        None,
+        "A hyp file, «gene: value»; for YOLOv5's genes also scratch-low (their default), -med, -high, voc.",
+        SEARCH,
     )
-    space: Path | None = option(None, "Space file: «gene: {low: , high: , gain: }» over the default.", SEARCH)
-    fitness: str = option(
-        DEFAULT_FITNESS, "What to maximise: an expression of metrics, or module:function.", SEARCH
+    space: Path | None = option(
+        None, "Space file: «gene: {low: , high: , gain: }» over the trainer's own.", SEARCH
+    )
+    fitness: str | None = option(
+        None,
+        "What to maximise: an expression of metrics, or module:function; by default what the trainer names.",
+        SEARCH,
     )
     seed: int = option(0, "Everything random derives from it.", RUNNING, least=0)
     out: Path = option(Path("runs/evolve"), "Folder for exports and trial folders.", PLACES)

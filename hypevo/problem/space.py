@@ -9,11 +9,12 @@ A space file holds `gene: {low: , high: , gain: }` per gene, optionally `type`, 
     depth: {low: 2, high: 8, type: int, default: 4}
     act: {choices: [relu, tanh], default: relu}     # numbers, words, or true and false
 
-Entries change the default space (`presets/space.yaml`); new names come after its genes, in the file's order.
-A file with the line `inherit: false` starts from an empty space instead, for trainers with hyperparameters of
-their own.
+Entries change the genes that the trainer brings; new names stand after them, in the file's order. `inherit: false`
+starts from an empty space instead. For a trainer that brings none, a file starts empty as well, unless it has the line
+`inherit: true`: then it changes YOLOv5's genes (`presets/space.yaml`, with the values of `scratch-low` as defaults).
 """
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields, replace
 from importlib.resources import files
@@ -114,12 +115,13 @@ class Space(Mapping[str, Gene]):
         Raises:
             InputError: The entries are no such snapshot.
         """
-        return _change({}, entries, source="the snapshot of the search space")
+        return read_space(entries, source="the snapshot of the search space")
 
     def difference(self, other: "Space") -> list[str]:
         """Say in sentences how `other`, asked for now, differs from this space; empty when it does not.
 
-        The order of the genes counts: samplers draw their random numbers along it.
+        The order of the genes counts: samplers draw their random numbers along it. Defaults do not: what a search
+        begins with is the individual that was made of them.
         """
         said = [f"{name} is no longer there" for name in self if name not in other]
         said += [f"{name} is new" for name in other if name not in self]
@@ -129,7 +131,7 @@ class Space(Mapping[str, Gene]):
                 said += [
                     f"{name}: {field} was {_shown(before[field])} and is now {_shown(after[field])}"
                     for field in before
-                    if before[field] != after[field]
+                    if field != "default" and before[field] != after[field]
                 ]
         if not said and list(self) != list(other):
             said.append(f"the order of the genes was {', '.join(self)} and is now {', '.join(other)}")
@@ -148,21 +150,36 @@ class Space(Mapping[str, Gene]):
         return set(wanted)
 
 
-def load_space(path: str | Path | None = None) -> Space:
-    """Read a space file over the default space; without a path, the default space.
+@functools.cache
+def yolov5_space() -> Space:
+    """YOLOv5's genes, for its own trainers and for spaces that inherit them."""
+    folder = files("hypevo.problem") / "presets"
+    genes = _change({}, read_mapping(folder / "space.yaml"), source="space.yaml")
+    defaults = read_mapping(folder / "scratch-low.yaml")
+    return Space(replace(gene, default=gene.read(defaults[name])) for name, gene in genes.items())
+
+
+def load_space(path: str | Path, brought: Space | None) -> Space:
+    """Read a space file over the genes that the trainer brings, if it brings any.
 
     Raises:
         InputError: The file is unreadable or its entries are wrong; one message tells all problems.
     """
-    preset = files("hypevo.problem") / "presets" / "space.yaml"
-    default = _change({}, read_mapping(preset), source=str(preset))
-    if path is None:
-        return default
     entries = read_mapping(Path(path))
-    inherit = entries.pop("inherit", True)
+    inherit = entries.pop("inherit", brought is not None)
     if not isinstance(inherit, bool):
         raise InputError(f"{path}: inherit: expected true or false; got {describe(inherit)}")
-    return _change(default if inherit else {}, entries, source=str(path))
+    inherited = (yolov5_space() if brought is None else brought) if inherit else {}
+    return _change(inherited, entries, source=str(path))
+
+
+def read_space(entries: Mapping[str, Mapping[str, Any]], *, source: str) -> Space:
+    """Make a space of entries as in a space file, written in Python.
+
+    Raises:
+        InputError: An entry is wrong; one message tells all problems, with `source` before each.
+    """
+    return _change({}, entries, source=source)
 
 
 _FIELDS = tuple(field.name for field in fields(Gene) if field.name != "name")

@@ -145,6 +145,7 @@ def _confirm(
             settings.retries,
             settings.trial_timeout,
             settings.stagger,
+            inspection.metrics,
         )
         watcher.opened(
             f"{study} confirmed",
@@ -191,7 +192,7 @@ def _confirm(
     source.catch_up()
     if end.unscored:
         raise WorkError(
-            f"{end.unscored}; nothing is lost: correct the function and run the same command again"
+            f"{end.unscored}; nothing is lost: correct the fitness and run the same command again"
         )
     confirmation = Confirmation(
         study,
@@ -228,7 +229,7 @@ def _tracker(
             "fitness": plan.fitness,
             **{f"trainer.{key}": value for key, value in prepared.settings.items()},
         },
-        tags=provenance(prepared.fingerprint),
+        tags=provenance(prepared.fingerprint, prepared.versions),
         dataset=prepared.settings.get("data"),
         fingerprint=prepared.fingerprint,
         otherwise="hypevo-confirm",

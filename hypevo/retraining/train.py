@@ -85,7 +85,7 @@ def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | N
     """
     backend = make_backend(settings.trainer, device=settings.device)
     try:
-        space, hyp = chosen or individual(settings)
+        space, hyp = chosen or individual(settings, backend)
         checked = preflight_training(settings, space, hyp, backend)
         watcher.found(checked.findings)
         refuse(checked.errors)
@@ -109,12 +109,17 @@ def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | N
             record=Record(folder, 0),
             hyp=hyp,
             seed=settings.seed,
-            tags=provenance(prepared.fingerprint),
+            tags=provenance(prepared.fingerprint, prepared.versions),
             params={f"trainer.{name}": value for name, value in inspection.settings.items()},
         )
         source = _Single(training, tracker, watcher)
         work = Work(
-            inspection.trainer, prepared.settings, checked.fitness, settings.retries, settings.trial_timeout
+            inspection.trainer,
+            prepared.settings,
+            checked.fitness,
+            settings.retries,
+            settings.trial_timeout,
+            declared=inspection.metrics,
         )
         epochs = prepared.settings.get("epochs")
         watcher.opened(folder.name, total=1, done=0, best=None, seconds=float("nan"), slots=1, epochs=epochs)

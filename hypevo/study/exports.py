@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypevo.files import HeldError, replace, write_atomically
-from hypevo.problem.space import load_space
+from hypevo.problem.space import load_space, yolov5_space
 from hypevo.protocol import InputError, Value
 from hypevo.results.evolve_csv import EvolveCsv, Row, best_of
 from hypevo.results.hyp_file import write_hyp_evolved, yaml_value
@@ -175,7 +175,7 @@ def plot_csv(csv: Path, picture: Path | None, space: Path | None, fitness: str) 
     picture = picture or csv.with_name(PICTURE)
     rows = read_individuals(csv, fitness)
     try:
-        plot_evolve(picture, rows, load_space(space) if space is not None else None)
+        plot_evolve(picture, rows, load_space(space, yolov5_space()) if space is not None else None)
     except ValueError as error:
         raise InputError(f"{csv} cannot be drawn: {error}") from error
     except OSError as error:

@@ -58,7 +58,7 @@ def import_csv(
     Raises:
         InputError: the file cannot be read, a gene of the space is not in it, or the study has other trials already.
     """
-    rows = read_individuals(csv, settings.fitness)
+    rows = read_individuals(csv, plan.fitness)
     if not rows:
         raise InputError(f"{csv}: no whole row in it")
     _check_columns(csv, rows, plan, tell)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -99,7 +100,10 @@ def begin_study(study: optuna.Study, plan: Plan) -> None:
         InputError: as `check_plan`.
     """
     _compare(study, plan)
-    if study.user_attrs.get(PLAN) != plan.to_json() and not study.get_trials(deepcopy=False):
+    begun = study.user_attrs.get(PLAN)
+    if begun is not None and Plan.from_json(begun).fitness != plan.fitness:
+        study.set_user_attr(PARENT_RUN, None)  # MLflow's run says the old one for ever: it gets another run
+    if begun != plan.to_json() and not study.get_trials(deepcopy=False):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names(["fitness"])
@@ -138,6 +142,10 @@ def _compare(study: optuna.Study, plan: Plan) -> None:
     if stored is None:
         raise InputError(f"study «{name}» was not made by hypevo; choose another name with --study")
     begun = Plan.from_json(stored)
+    if not any(
+        trial.value is not None or trial.intermediate_values for trial in study.get_trials(deepcopy=False)
+    ):
+        begun = replace(begun, fitness=plan.fitness)  # it has scored nothing: a wrong one can be put right
     changes = begun.difference(plan, apart_from=spelled_otherwise(begun.settings, plan.settings))
     if changes:
         listed = "\n".join(f"  - {sentence}" for sentence in changes)

@@ -9,8 +9,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 
 from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -20,8 +22,13 @@ from hypevo.tracking.names import text
 PACKAGES = ("hypevo", "torch", "torchvision", "optuna", "mlflow", "numpy")
 
 
-def provenance(dataset: str = "") -> dict[str, str]:
-    """Tags that say how to get this result again; `dataset` is the fingerprint of the data, if there is one."""
+def provenance(dataset: str = "", versions: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """Tags that say how to get this result again.
+
+    Args:
+        dataset: The fingerprint of the data, if there is one.
+        versions: Of the programs that the trainer runs, by name.
+    """
     tags = {
         "hypevo.command": shlex.join([Path(sys.argv[0]).name, *map(hidden, sys.argv[1:])])[:5000],
         "hypevo.python": platform.python_version(),
@@ -39,6 +46,7 @@ def provenance(dataset: str = "") -> dict[str, str]:
             tags["hypevo.git.dirty"] = dirty
     if dataset:
         tags["hypevo.dataset"] = dataset
+    tags |= {f"hypevo.trainer.{name}": value for name, value in versions.items()}
     return tags
 
 

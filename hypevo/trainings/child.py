@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from hypevo.messages import first_line, place
-from hypevo.protocol import Failure, Finding, InputError, Job, Report
+from hypevo.protocol import Failure, Finding, Hyp, InputError, Job, Report
 from hypevo.trainings.devices import device_name
+from hypevo.trainings.offer import fitness_of, metrics_of
 from hypevo.trainings.resolve import resolve
 
 _OUT_OF_MEMORY = re.compile(
@@ -42,6 +43,7 @@ class Inspection:
     settings: dict[str, Any]  # resolved, plain values
     neutral: tuple[str, ...]  # settings that change no result, as where a cache is
     metrics: tuple[str, ...]  # the names it returns; empty when it does not say
+    fitness: str  # that it names; empty when it names none
     findings: tuple[Finding, ...]
 
 
@@ -51,6 +53,9 @@ class Prepared:
 
     settings: dict[str, Any]  # that the trials run with, plain values
     fingerprint: str  # of the data's content; empty from a trainer that offers none
+    versions: dict[
+        str, str
+    ]  # of the programs that the trainer runs, by name; empty from a trainer that offers none
 
 
 def train(job: Job, report: Report) -> dict[str, float]:
@@ -90,7 +95,7 @@ def numbers(metrics: Any, source: str) -> dict[str, float]:
 def inspect(
     trainer: str,
     raw: Mapping[str, Any],
-    hyp: Mapping[str, float],
+    hyp: Hyp,
     space: Mapping[str, Any],
     cache: Path | None = None,
     device: str | None = None,
@@ -116,7 +121,8 @@ def inspect(
         trainer=found.name,
         settings=_plain(settings),
         neutral=_neutral(settings),
-        metrics=tuple(getattr(found.module, "METRICS", ())),
+        metrics=metrics_of(found, settings, cache),
+        fitness=fitness_of(found, settings, cache),
         findings=tuple(findings),
     )
 
@@ -146,16 +152,18 @@ def prepare(trainer: str, settings: Mapping[str, Any], cache: Path) -> Prepared:
     """
     found = resolve(trainer)
     bound = found.settings(settings)
-    fingerprint = ""
+    fingerprint, versions = "", {}
     try:
         if hasattr(found.module, "prepare"):
             cache.mkdir(parents=True, exist_ok=True)
             bound = found.module.prepare(bound, cache) or bound
         if hasattr(found.module, "fingerprint"):
             fingerprint = str(found.module.fingerprint(bound))
+        if hasattr(found.module, "versions"):
+            versions = {str(name): str(value) for name, value in found.module.versions(bound).items()}
     except (ValueError, FileNotFoundError) as error:
         raise InputError(str(error)) from error
-    return Prepared(_plain(bound), fingerprint)
+    return Prepared(_plain(bound), fingerprint, versions)
 
 
 def validate(trainer: str, raw: Mapping[str, Any], device: str) -> dict[str, float]:
@@ -169,10 +177,23 @@ def validate(trainer: str, raw: Mapping[str, Any], device: str) -> dict[str, flo
         raise InputError(str(error)) from error
 
 
+def export_weights(trainer: str, weights: Path, target: Path, options: Mapping[str, str]) -> str:
+    """Have a trainer write weights in another program's form; returns what was written, in words."""
+    found = resolve(trainer)
+    try:
+        return str(found.module.export_weights(weights, target, **options))
+    except (ValueError, FileNotFoundError) as error:
+        raise InputError(str(error)) from error
+
+
 def failure_of(error: BaseException) -> tuple[Failure, str]:
     """The kind of failure an exception stands for, or what it was raised from, and one line that says what happened."""
     cause: BaseException | None = error
     while cause is not None:
+        if (said := getattr(cause, "failure", None)) in set(
+            Failure
+        ):  # a trainer knows, of a program it started
+            return Failure(said), str(cause).strip().split("\n")[0][:500]
         kind = _kind_of(cause)
         if kind is not None:
             return kind, first_line(cause)

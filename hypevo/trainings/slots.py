@@ -16,6 +16,7 @@ from typing import Any
 
 from hypevo.interrupts import asked_first
 from hypevo.protocol import Failure, Job, Outcome, WorkError
+from hypevo.trainings.awaited import Awaited
 from hypevo.trainings.backend import Backend, Slot
 from hypevo.trainings.devices import Health, cpus
 from hypevo.trainings.work import End, Source, Training, Watcher, Work
@@ -63,7 +64,8 @@ class Slots:
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._interrupted = False
         self._failed: BaseException | None = None  # why the loop must end at once
-        self._unscored = ""
+        self._unscored, self._in_vain = "", False  # what cannot be scored; whether what runs cannot be either
+        self._awaited = Awaited(work.fitness, work.declared, work.known)
         self._began = math.nan  # when the first training was started, by the monotonic clock
 
     def run(self) -> End:
@@ -77,7 +79,7 @@ class Slots:
                     self._score(training, outcome)
                 self._source.catch_up()
                 self._fill()
-                while self._active and not self._interrupted:
+                while self._active and not self._interrupted and not self._in_vain:
                     self._handle(*self._next_event())
                     self._source.catch_up()
                 if self._interrupted:
@@ -194,6 +196,9 @@ class Slots:
             step, {**metrics, **({"fitness": fitness} if math.isfinite(fitness) else {})}
         )
         self._watcher.reported(number, step=step, metrics=metrics, fitness=fitness)
+        if lacking := self._awaited.lacking(metrics, final=False):
+            self._unscored = self._unscored or f"{training.name}, epoch {step + 1}: {lacking}"
+            self._in_vain = True
         if self._source.reported(training, step, metrics, fitness):
             self._backend.cancel(active.future, Failure.PRUNED)
 
@@ -248,6 +253,11 @@ class Slots:
                 fitness = self._work.fitness(outcome.metrics)
             except WorkError as error:
                 self._unscored = self._unscored or f"{training.name} is trained, and has no fitness: {error}"
+                return
+            if lacking := self._awaited.lacking(outcome.metrics, final=True):
+                self._unscored = (
+                    self._unscored or f"{training.name} is trained, and has no fitness: {lacking}"
+                )
                 return
             if not math.isfinite(fitness):
                 bad = ", ".join(self._work.fitness.missing(outcome.metrics)) or "the result"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -80,6 +80,8 @@ class Work:
     retries: int = 2  # repeats of a lost training
     timeout: float | None = None  # seconds a training may take
     stagger: float = 0.0  # seconds between the first starts of several slots
+    declared: Collection[str] = ()  # metrics that the trainer says it returns
+    known: Collection[str] = ()  # metrics that earlier trainings of it have returned
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,7 @@ class End:
     """How a loop ended."""
 
     interrupted: bool = False
-    unscored: str = (
-        ""  # which training has no fitness because a user's function failed, and how; empty for none
-    )
+    unscored: str = ""  # which training has no fitness because it cannot be computed, and why; empty for none
 
 
 class Watcher(Protocol):

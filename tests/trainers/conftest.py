@@ -1,4 +1,4 @@
-"""The conformance suite under the name `trainer_contract`, and the data recorded from YOLOv5 itself."""
+"""The conformance suite and the stand-ins of external programs under names of their own; data recorded from YOLOv5."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ from pathlib import Path
 
 import pytest
 
-# Tests are imported by path, so a module that they share needs a name of its own.
-pytest.register_assert_rewrite("trainer_contract")
-_spec = importlib.util.spec_from_file_location("trainer_contract", Path(__file__).with_name("contract.py"))
-_module = importlib.util.module_from_spec(_spec)
-sys.modules["trainer_contract"] = _module
-_spec.loader.exec_module(_module)
+# Tests are imported by path, so modules that they share need names of their own.
+SHARED = {
+    "trainer_contract": "contract.py",
+    "stand_in_ultralytics": "external/stand_in_ultralytics.py",
+    "stand_in_yolov5": "external/stand_in_yolov5.py",
+}
+for _name, _file in SHARED.items():
+    pytest.register_assert_rewrite(_name)
+    _spec = importlib.util.spec_from_file_location(_name, Path(__file__).parent / _file)
+    _module = importlib.util.module_from_spec(_spec)
+    sys.modules[_name] = _module
+    _spec.loader.exec_module(_module)
 
 
 @pytest.fixture(scope="session")

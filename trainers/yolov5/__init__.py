@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from .. import Report
 
 __all__ = [
+    "FITNESS",
     "METRICS",
     "PRELOAD",
+    "SPACE",
     "Settings",
     "check",
+    "export_weights",
     "fetch",
     "fingerprint",
     "prepare",
@@ -32,6 +35,8 @@ __all__ = [
     "validate",
 ]
 
+SPACE = "yolov5"  # its genes, bounds and defaults are a preset of hypevo
+FITNESS = "0.1*mAP_0.5 + 0.9*mAP_0.5:0.95"
 METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95", "box_loss", "obj_loss", "cls_loss")
 PRELOAD = ("trainers.yolov5.loop",)
 
@@ -136,3 +141,21 @@ def fingerprint(settings: Settings) -> str:
     from .preflight import fingerprint as run
 
     return run(settings)
+
+
+def export_weights(weights: Path, target: Path, *, repo: str, python: str = "") -> str:
+    """Write a checkpoint as YOLOv5's own programs load it; return what was written, in words.
+
+    Args:
+        weights: The checkpoint.
+        target: The `.pt` to write.
+        repo: A YOLOv5 checkout, whose Python builds the network.
+        python: That Python, if it is not the one of the environment in the checkout.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint.
+        ValueError: It holds no detector, or the checkout can't write it.
+    """
+    from .interchange import export_weights as run
+
+    return run(weights, target, repo=repo, python=python)

@@ -7,6 +7,7 @@ import math
 import os
 import tempfile
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,8 +105,10 @@ def validate(settings: Settings, *, device: str) -> dict[str, float]:
             )
         anchors = checkpoint.anchors.shape[1]
         model, _, _ = start_detector(checkpoint, size=settings.model, classes=classes, anchors=anchors)
+        gains = usual_gains(settings, classes)
         batches = validation_batches(settings, val, place, training=False)
-        return evaluate(model.to(place), batches, precision=mixed_precision(settings, place)).metrics
+        precision = mixed_precision(settings, place)
+        return evaluate(model.to(place), batches, gains=gains, precision=precision).metrics
 
 
 def require_genes(hyp: Mapping[str, float]) -> None:
@@ -179,6 +182,12 @@ def loss_gains(settings: Settings, hyp: Mapping[str, float], data: Data) -> Loss
     """Scale the loss's hyperparameters to this dataset and image size."""
     classes = len(data.config.names)
     return LossGains.scaled(hyp, classes=classes, img=settings.img, label_smoothing=settings.label_smoothing)
+
+
+def usual_gains(settings: Settings, classes: int) -> LossGains:
+    """The published gains, scaled as a training scales them: losses of a validation compare with those of one."""
+    img, smoothing = settings.img, settings.label_smoothing
+    return LossGains.scaled(asdict(LossGains()), classes=classes, img=img, label_smoothing=smoothing)
 
 
 def training_batches(

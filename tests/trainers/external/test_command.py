@@ -6,7 +6,7 @@ import textwrap
 import pytest
 from trainer_contract import Case, TrainerContract
 
-from trainers.external import command, yolov5_repo
+from trainers.external import command
 
 PROGRAM = """
 import argparse, pathlib, sys
@@ -50,14 +50,6 @@ class TestCommand(TrainerContract):
         return Case(command.train, {"lr0": 0.01}, command.METRICS, 2, {"settings": settings})
 
 
-class TestYolov5Repo(TrainerContract):
-    @pytest.fixture(scope="class")
-    @classmethod
-    def case(cls, program):
-        settings = yolov5_repo.Settings(repo=str(program.parent))
-        return Case(yolov5_repo.train, {"lr0": 0.01}, yolov5_repo.METRICS, 2, {"settings": settings})
-
-
 def test_metrics_are_those_of_the_last_line(program, tmp_path):
     settings = command.Settings(command=line(program))
     result = command.train(
@@ -88,11 +80,6 @@ def test_a_program_that_fails_is_an_error_with_its_exit_code(program, tmp_path):
 def test_a_command_that_cannot_work_is_refused(given, said):
     with pytest.raises(ValueError, match=said):
         command.Settings(command=given)
-
-
-def test_a_checkout_without_train_py_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="there is no train"):
-        yolov5_repo.Settings(repo=str(tmp_path))
 
 
 @pytest.mark.parametrize(

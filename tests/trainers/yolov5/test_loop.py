@@ -79,8 +79,8 @@ def test_writes_tables_weights_and_pictures(trained, settings):
 def test_written_weights_score_what_the_training_returned(trained, settings):
     out, metrics = trained
     found = validate(replace(settings, weights=str(out / "weights" / "last.pt")))
-    for name in ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95"):  # losses also depend on hyp
-        assert found[name] == pytest.approx(metrics[name], abs=0.01)  # weights are in half precision
+    for name in METRICS:  # losses too: HYP has the published gains
+        assert found[name] == pytest.approx(metrics[name], rel=0.02, abs=1e-3), name  # half precision
 
 
 @pytest.mark.parametrize("cache", ["none", "ram"])

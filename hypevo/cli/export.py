@@ -1,0 +1,43 @@
+"""What `hypevo export` writes: our own files, or the winner in the file of another program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypevo.messages import printable
+from hypevo.study.exports import export_study
+from hypevo.study.interchange import export_ultralytics, export_yolov5
+from hypevo.trainings import make_backend
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hypevo.cli.questions import Export
+
+
+def write(asked: Export, console: Console) -> list[Path]:
+    """Write what is asked for; the paths are returned, and what else a user should know is printed.
+
+    Raises:
+        InputError: there is no such study or file, or it cannot be written in this form.
+    """
+    if asked.format == "ultralytics":
+        return [export_ultralytics(asked.storage, asked.study, asked.out)]
+    if asked.format == "hypevo":
+        return export_study(asked.storage, asked.study, asked.out)
+    backend = make_backend("trainers.yolov5:train", device="cpu")
+    try:
+        path, said = export_yolov5(
+            asked.storage,
+            asked.study,
+            asked.out,
+            backend.call,
+            repo=asked.repo,
+            python=asked.python,
+            weights=asked.weights,
+        )
+    finally:
+        backend.close()
+    console.print(printable(said))
+    return [path]

@@ -1,0 +1,109 @@
+"""What a trainer's module brings for a search: its genes, its metrics, its fitness. Asked in a child process.
+
+Each is a value, or a function of the trainer's settings where it depends on them; a function that has a second
+parameter `cache` gets the folder in which it may keep what it finds out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from hypevo.messages import first_line
+from hypevo.problem.fitness import weighted
+from hypevo.problem.space import Space, read_space, yolov5_space
+from hypevo.protocol import InputError
+from hypevo.trainings.resolve import Resolved, resolve
+
+SPACE, METRICS, FITNESS = "SPACE", "METRICS", "FITNESS"
+YOLOV5 = "yolov5"  # the name of a space that hypevo has
+
+
+def genes_of(trainer: str, raw: Mapping[str, Any], cache: Path | None = None) -> dict[str, Any] | None:
+    """The genes that a trainer brings, as `Space.to_dict` has them; None when it brings none.
+
+    Args:
+        trainer: Its name.
+        raw: Its settings, as plain values.
+        cache: Folder in which it may keep what it finds out.
+
+    Raises:
+        InputError: There is no such trainer, its settings refuse a value, or its SPACE is wrong.
+    """
+    found = resolve(trainer)
+    space = space_of(found, found.settings(raw), cache)
+    return None if space is None else space.to_dict()
+
+
+def space_of(found: Resolved, settings: Any, cache: Path | None = None) -> Space | None:
+    """The genes that a trainer brings; None when it brings none.
+
+    Raises:
+        InputError: Its SPACE is wrong.
+    """
+    source = f"{found.module.__name__}.{SPACE}"
+    match _value(found, SPACE, settings, cache):
+        case None:
+            return None
+        case Space() as space:
+            return space
+        case str() as name if name == YOLOV5:
+            return yolov5_space()
+        case Mapping() as entries if entries:
+            return read_space(entries, source=source)
+        case other:
+            raise InputError(
+                f"{source}: expected genes, as in {{'lr': {{'low': 1e-5, 'high': 0.1}}}}, or '{YOLOV5}' for those of "
+                f"YOLOv5; got {other!r:.100}"
+            )
+
+
+def metrics_of(found: Resolved, settings: Any, cache: Path | None = None) -> tuple[str, ...]:
+    """The names of the metrics that a trainer returns; none when it does not say.
+
+    Raises:
+        InputError: Its METRICS is wrong.
+    """
+    names = _value(found, METRICS, settings, cache)
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names or ()):
+        source = f"{found.module.__name__}.{METRICS}"
+        raise InputError(f"{source}: expected names, as in ('accuracy',); got {names!r:.100}")
+    return tuple(names or ())
+
+
+def fitness_of(found: Resolved, settings: Any, cache: Path | None = None) -> str:
+    """The fitness that a trainer names, as an expression; empty when it names none.
+
+    Raises:
+        InputError: Its FITNESS is wrong.
+    """
+    source = f"{found.module.__name__}.{FITNESS}"
+    match _value(found, FITNESS, settings, cache):
+        case None:
+            return ""
+        case str() as text:
+            return text
+        case Mapping() as weights:
+            try:
+                return weighted(weights)
+            except ValueError as error:
+                raise InputError(f"{source}: {error}") from error
+        case other:
+            raise InputError(
+                f"{source}: expected an expression such as 'accuracy', or weights; got {other!r:.100}"
+            )
+
+
+def _value(found: Resolved, name: str, settings: Any, cache: Path | None) -> Any:
+    """What the module says under a name, or what its function of this name returns; None for neither."""
+    offered = getattr(found.module, name, None)
+    if not callable(offered):
+        return offered
+    try:
+        keeps = "cache" in signature(offered).parameters
+        return offered(settings, **({"cache": cache} if keeps else {}))
+    except Exception as error:
+        words = str(error) if isinstance(error, ValueError | OSError) else first_line(error)
+        raise InputError(f"trainer {found.name}: {name}: {words}") from error
