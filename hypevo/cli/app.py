@@ -210,7 +210,7 @@ def export(asked: ask.Export) -> None:
     from hypevo.study.exports import export_study
 
     for path in export_study(asked.storage, asked.study, asked.out):
-        typer.echo(path)
+        typer.echo(printable(str(path)))
 
 
 def plot(asked: ask.Plot) -> None:
@@ -220,7 +220,7 @@ def plot(asked: ask.Plot) -> None:
     """
     from hypevo.study.exports import plot_csv
 
-    typer.echo(plot_csv(asked.csv, asked.out, asked.space, asked.fitness))
+    typer.echo(printable(str(plot_csv(asked.csv, asked.out, asked.space, asked.fitness))))
 
 
 def trainer(asked: ask.Describe) -> None:
