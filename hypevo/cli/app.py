@@ -218,7 +218,7 @@ def export(asked: ask.Export) -> None:
     from hypevo.cli.export import write
 
     for path in write(asked, console):
-        typer.echo(path)
+        typer.echo(printable(str(path)))
 
 
 def plot(asked: ask.Plot) -> None:
@@ -228,7 +228,7 @@ def plot(asked: ask.Plot) -> None:
     """
     from hypevo.study.exports import plot_csv
 
-    typer.echo(plot_csv(asked.csv, asked.out, asked.space, asked.fitness))
+    typer.echo(printable(str(plot_csv(asked.csv, asked.out, asked.space, asked.fitness))))
 
 
 def trainer(asked: ask.Describe) -> None:

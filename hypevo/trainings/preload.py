@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import os
 import signal
+import sys
 
 from hypevo.trainings.local import TRAINER  # with all that a child needs first
 from hypevo.trainings.resolve import resolve
@@ -19,6 +20,7 @@ with contextlib.suppress(Exception):  # see the first lines
     importlib.import_module(
         "hypevo.cli.app"
     )  # every child runs the few lines of the driver's main script, which want it
-    module = resolve(os.environ[TRAINER]).module
-    for name in getattr(module, "PRELOAD", ()):
-        importlib.import_module(name)
+    if sys.platform != "darwin":  # there a process that is forked after torch was loaded may crash or hang
+        module = resolve(os.environ[TRAINER]).module
+        for name in getattr(module, "PRELOAD", ()):
+            importlib.import_module(name)

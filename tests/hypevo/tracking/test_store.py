@@ -10,6 +10,7 @@ import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from mlflow import MlflowClient
@@ -305,3 +306,15 @@ def test_a_new_database_is_closed_before_it_is_moved(bare_arena, monkeypatch):
     Store.default().client()
     assert moved == ["link", "unlink"]
     assert (bare_arena / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../x", "..", ".", "/etc/x", "C:\\x", "\\\\server\\x", "~/x", "a/../../../b", "../x%2F..", "a\nb"],
+)
+def test_an_experiment_s_artifacts_stay_below_mlruns(arena, name):
+    store = Store.default()
+    client = store.client()
+    place = client.get_experiment(store.experiment(client, name)).artifact_location
+    folder = Path(unquote(urlsplit(place).path)).resolve()
+    assert folder.is_relative_to(arena / "mlruns")
