@@ -66,7 +66,7 @@ class Export(OfStudy):
         "hypevo",
         "hypevo: evolve.csv, yaml files, picture; yolov5: the winner's weights as YOLOv5 loads them, with --repo; "
         "ultralytics: best_hyperparameters.yaml.",
-        choices=("hypevo", "yolov5", "ultralytics"),
+        choices=("hypevo", "ultralytics", "yolov5"),
     )
     repo: str = option("", "The YOLOv5 checkout that writes the weights of --format yolov5.")
     python: str = option("", "The Python of --repo; that of the environment in its folder by default.")

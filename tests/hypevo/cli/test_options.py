@@ -161,8 +161,11 @@ def test_an_error_names_the_option_what_was_expected_and_what_it_got(settings, w
         ("evolve", ["epochs=10"], "unexpected argument «epochs=10»; expected --epochs 10"),
         ("evolve", ["imgsz=640"], "unexpected argument «imgsz=640»; it is --img 640 here"),
         ("evolve", ["--trainer", "mine:train", "imgsz=640"], "unexpected argument «imgsz=640»; expected --imgsz 640"),
-        ("evolve", ["--trainer", "trainers.external.yolov5_repo", "--workers", "8"],
-         'no option --workers; options of train.py are given in --extra "--workers 8"'),
+        ("evolve", ["--trainer", "trainers.external.yolov5_repo", "--rect"],
+         'no option --rect; options of train.py are given in --extra "--rect"'),
+        ("evolve", ["--trainer", "trainers.external.ultralytics", "--multi-scale", "0.5"],
+         "no option --multi-scale; options of yolo train are given in --extra multi_scale=VALUE"),
+        ("evolve", ["--trainer", "trainers.external.ultralytics", "--imgsz", "96"], "no option --imgsz; it is --img 96 here"),
         ("train", ["--study", "a"], "no option --study; a single training's name is --name a"),
         ("train", ["--evolve", "300"], "no option --evolve; it is --generations 300 here, "
          "and --generations is an option of `hypevo evolve`, not of this command"),
