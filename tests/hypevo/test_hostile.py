@@ -24,7 +24,7 @@ from hypevo.study.exports import plot_csv
 from hypevo.problem.hyp import load_hyp
 from hypevo.protocol import InputError
 from hypevo.results.evolve_csv import read_evolve_csv
-from hypevo.problem.space import load_space
+from hypevo.problem.space import 
 resource.setrlimit(resource.RLIMIT_AS, ({memory}, {memory}))
 def draw(path):
     plot_csv(path, None, None, "recall")

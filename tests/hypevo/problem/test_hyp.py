@@ -9,13 +9,13 @@ import pytest
 import yaml
 
 from hypevo.problem.hyp import PRESETS, check_hyp, load_hyp
-from hypevo.problem.space import Gene, Space, load_space
+from hypevo.problem.space import Gene, Space, yolov5_space
 from hypevo.protocol import InputError
 
 
 @pytest.fixture(scope="module")
 def space() -> Space:
-    return load_space()
+    return yolov5_space()
 
 
 def hyp_file(folder: Path, text: str | bytes) -> Path:
@@ -109,7 +109,7 @@ def test_every_way_to_write_a_number_is_one(tmp_path: Path, text: str) -> None:
 def test_what_is_no_number_by_name_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     path = hyp_file(tmp_path, text)
     with pytest.raises(InputError) as refused:
-        check_hyp(load_hyp(path), load_space(), source=str(path))
+        check_hyp(load_hyp(path), yolov5_space(), source=str(path))
     assert str(refused.value).startswith(f"{path}: {problem}")
 
 
@@ -156,7 +156,7 @@ def test_the_loader_gives_what_pyyaml_gives_for_ordinary_files(tmp_path: Path) -
 def test_all_problems_of_a_file_come_in_one_message(tmp_path: Path) -> None:
     path = hyp_file(tmp_path, "lr0: x\nbox: 0.1\ncls: on\n")
     with pytest.raises(InputError) as refused:
-        check_hyp(load_hyp(path), load_space(), source=str(path))
+        check_hyp(load_hyp(path), yolov5_space(), source=str(path))
     assert [line.split(": ")[1] for line in str(refused.value).split("\n")] == ["lr0", "cls"]
 
 

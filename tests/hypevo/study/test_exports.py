@@ -6,7 +6,7 @@ from optuna.trial import create_trial
 from hypevo.problem.fitness import DEFAULT_FITNESS
 from hypevo.problem.hyp import load_hyp
 from hypevo.problem.metrics import STANDARD_COLUMNS
-from hypevo.problem.space import load_space
+from hypevo.problem.space import yolov5_space
 from hypevo.protocol import InputError
 from hypevo.results.evolve_csv import EvolveCsv
 from hypevo.study.exports import Exports, export_study, plot_csv
@@ -43,7 +43,7 @@ def test_a_trainer_that_announces_nothing_is_exported_as_it_evolved(evolution, a
 def test_what_is_recommended_is_a_whole_hyp_file_within_the_space(evolution, arena):
     evolution(3)
     *_, path = export_study("mlruns/optuna.journal", "s", arena / "again")
-    hyp, space = load_hyp(path), load_space()
+    hyp, space = load_hyp(path), yolov5_space()
     assert list(hyp) == list(space)
     assert all(space[name].misfit(value) is None for name, value in hyp.items())
 
@@ -58,7 +58,7 @@ def plan():
     from hypevo.problem.hyp import check_hyp
     from hypevo.problem.plan import Plan
 
-    space = load_space().only(["lr0"])
+    space = yolov5_space().only(["lr0"])
     return Plan("landscape:train", {}, space, check_hyp({}, space), DEFAULT_FITNESS, "fixed", 0)
 
 
