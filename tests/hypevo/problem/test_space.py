@@ -32,8 +32,8 @@ def test_the_default_space_has_29_genes_of_which_24_move() -> None:
     assert next(iter(space)) == "lr0"
     assert list(space)[-1] == "anchors"
     assert set(space) - {gene.name for gene in space.movable} == FROZEN
-    assert space["momentum"] == Gene("momentum", 0.6, 0.98, gain=0.3)
-    assert space["lr0"] == Gene("lr0", 1e-5, 1e-1)
+    assert space["momentum"] == Gene("momentum", 0.6, 0.98, gain=0.3, default=0.937)
+    assert space["lr0"] == Gene("lr0", 1e-5, 1e-1, default=0.01)
 
 
 def test_gains_and_distributions_are_those_of_the_movable_genes_in_order() -> None:
@@ -99,8 +99,8 @@ def test_a_space_file_changes_only_the_fields_it_names(space_file: SpaceFile) ->
     default, space = yolov5_space(), load_space(path, yolov5_space())
     assert list(space) == list(default)
     assert space["mosaic"] == Gene("mosaic", 0.0, 0.5, default=0.25)
-    assert space["anchors"] == Gene("anchors", 2.0, 10.0, gain=2.0)
-    assert space["lr0"] == Gene("lr0", 1e-4, 0.1)
+    assert space["anchors"] == Gene("anchors", 2.0, 10.0, gain=2.0, default=3.0)
+    assert space["lr0"] == Gene("lr0", 1e-4, 0.1, default=0.01)
     assert {name for name in space if space[name] != default[name]} == {"mosaic", "anchors", "lr0"}
 
 
@@ -124,6 +124,20 @@ def test_without_inheritance_the_space_is_the_files_alone(space_file: SpaceFile)
         "rate"
     ]
     assert load_space(space_file("inherit: true\nlr0: {gain: 1}\n"), yolov5_space()) == yolov5_space()
+
+
+def test_a_file_for_a_trainer_without_genes_starts_empty_unless_it_inherits_yolov5s(
+    space_file: SpaceFile,
+) -> None:
+    assert list(load_space(space_file("rate: {low: 0.1, high: 1}\n"), None)) == ["rate"]
+    assert load_space(space_file("inherit: true\nlr0: {gain: 1}\n"), None) == yolov5_space()
+
+
+def test_a_file_changes_the_genes_of_the_trainer_and_adds_to_them(space_file: SpaceFile) -> None:
+    brought = Space([Gene("rate", 0.0, 1.0), Gene("act", 0, 1, type="categorical", choices=("relu", "tanh"))])
+    space = load_space(space_file("rate: {high: 0.5}\nwidth: {low: 1, high: 2}\n"), brought)
+    assert list(space) == ["rate", "act", "width"]
+    assert space["rate"] == Gene("rate", 0.0, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -249,8 +263,8 @@ def test_a_snapshot_survives_json(space_file: SpaceFile) -> None:
     assert space.difference(rebuilt) == []
     assert (rebuilt["act"].default, rebuilt["ema"].choices) == ("tanh", (True, False))
     assert repr(rebuilt["batch"].choices) == "(16, 32)"
-    assert snapshot["cls"] == {"low": 0.2, "high": 4.0, "gain": 1.0}
-    assert snapshot["lr0"] == {"low": 1e-5, "high": 0.1, "gain": 1.0, "log": True}
+    assert snapshot["cls"] == {"low": 0.2, "high": 4.0, "gain": 1.0, "default": 0.5}
+    assert snapshot["lr0"] == {"low": 1e-5, "high": 0.1, "gain": 1.0, "log": True, "default": 0.01}
 
 
 def test_difference_says_exactly_what_differs() -> None:
@@ -265,7 +279,6 @@ def test_difference_says_exactly_what_differs() -> None:
         "b: gain was 1 and is now 0",
         "c: type was int and is now float",
         "c: log was false and is now true",
-        "c: default was not set and is now 1.5",
     ]
     assert before.difference(before) == []
 
