@@ -21,7 +21,7 @@ def test_a_study_is_exported_again_to_the_same_bytes(evolution, arena):
 
 def test_a_metric_that_the_trainer_did_not_announce_moves_no_column(evolution, arena):
     (arena / "chatty.py").write_text(
-        "METRICS = ('mAP_0.5', 'mAP_0.5:0.95', 'inference_seconds')\n\n\n"
+        "SPACE = 'yolov5'\nMETRICS = ('mAP_0.5', 'mAP_0.5:0.95', 'inference_seconds')\n\n\n"
         "def train(hyp, *, out, seed, device, report):\n"
         "    return {**dict.fromkeys(METRICS, hyp['lr0']), 'more': 1.0}\n"
     )
@@ -33,7 +33,7 @@ def test_a_metric_that_the_trainer_did_not_announce_moves_no_column(evolution, a
 
 def test_a_trainer_that_announces_nothing_is_exported_as_it_evolved(evolution, arena):
     (arena / "silent.py").write_text(
-        "def train(hyp, *, out, seed, device, report):\n    return {'mAP_0.5': hyp['lr0'], 'score': 1.0}\n"
+        "SPACE = 'yolov5'\n\n\ndef train(hyp, *, out, seed, device, report):\n    return {'mAP_0.5': hyp['lr0'], 'score': 1.0}\n"
     )
     evolution(2, trainer="silent:train", fitness="`mAP_0.5`")
     again, *_ = export_study("mlruns/optuna.journal", "s", arena / "again")
