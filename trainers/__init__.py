@@ -26,8 +26,8 @@ To add one, write a function with the signature of `Trainer` in any importable m
     validate   (settings, *, device) -> metrics of the settings' weights, without training
 
 SPACE, METRICS, FITNESS and WEIGHTS may each be a function instead, (settings) -> value or (settings, cache) -> value,
-where they depend on the settings or on what is installed. It runs before any training, in a process of its own, as `check` does;
-a ValueError or OSError that it raises is shown to the user. What it has left out is for `check` to say.
+where they depend on the settings or on what is installed. It runs before any training, in a process of its own, as
+`check` does; a ValueError or OSError that it raises is shown to the user. What it has left out is for `check` to say.
 
 A `train` with a parameter `fitness` gets the function that is maximised, metrics -> number (nan for none): it may then
 choose the best of its epochs by it.

@@ -66,7 +66,7 @@ def run(
     cwd: Path | None = None,
     variables: Mapping[str, str] | None = None,
     heard: Callable[[str], None] | None = None,
-    look: Callable[[], None] | None = None,
+    look: Callable[[], object] | None = None,
 ) -> None:
     """Run a program to its end.
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .command import device_index, follow, write_hyp
+from .command import write_hyp
+from .epochs import follow
+from .results import read_results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +60,7 @@ def train(
         RuntimeError: It failed, or ended without results.
     """
     options = {
-        "hyp": write_hyp(hyp, out),
+        "hyp": write_hyp(hyp, out / "hyp_given.yaml"),
         "data": _found(settings.data),
         "weights": _found(settings.weights),
         "epochs": settings.epochs,
@@ -66,14 +68,19 @@ def train(
         "batch-size": settings.batch,
         "optimizer": settings.optimizer,
         "seed": seed,
-        "device": device_index(device),
+        "device": "0" if device.startswith("cuda") else device,
         "project": out,
         "name": "train",
     }
     script = Path(settings.repo).expanduser().resolve() / "train.py"
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     command = [sys.executable, str(script), *words, "--noplots", "--exist-ok", *shlex.split(settings.extra)]
-    return follow(command, out=out, pattern="train/results.csv", report=report)
+    epochs = follow(
+        command, rows=lambda ended: read_results(out, "train/results.csv", {}, ended=ended), report=report
+    )
+    if not epochs:
+        raise RuntimeError("train.py ended without results")
+    return epochs[-1]
 
 
 def _found(name: str) -> str:

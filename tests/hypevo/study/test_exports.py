@@ -33,7 +33,8 @@ def test_a_metric_that_the_trainer_did_not_announce_moves_no_column(evolution, a
 
 def test_a_trainer_that_announces_nothing_is_exported_as_it_evolved(evolution, arena):
     (arena / "silent.py").write_text(
-        "SPACE = 'yolov5'\n\n\ndef train(hyp, *, out, seed, device, report):\n    return {'mAP_0.5': hyp['lr0'], 'score': 1.0}\n"
+        "SPACE = 'yolov5'\n\n\n"
+        "def train(hyp, *, out, seed, device, report):\n    return {'mAP_0.5': hyp['lr0'], 'score': 1.0}\n"
     )
     evolution(2, trainer="silent:train", fitness="`mAP_0.5`")
     again, *_ = export_study("mlruns/optuna.journal", "s", arena / "again")
