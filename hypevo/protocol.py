@@ -72,6 +72,7 @@ class Job:
     settings: Mapping[str, Any] = field(default_factory=dict)
     threads: int | None = None  # CPU threads the training may use; None leaves it to the trainer
     timeout: float | None = None  # seconds
+    fitness: str = ""  # what is maximised, for a trainer that asks
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import functools
 from collections.abc import Mapping
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from hypevo.messages import first_line, place
+from hypevo.problem.fitness import parse_fitness
 from hypevo.protocol import Failure, Finding, Hyp, InputError, Job, Report
 from hypevo.trainings.devices import device_name
-from hypevo.trainings.offer import fitness_of, metrics_of
+from hypevo.trainings.offer import fitness_of, metrics_of, weights_of
 from hypevo.trainings.resolve import resolve
 
 _TORCH_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -30,6 +32,7 @@ class Inspection:
     neutral: tuple[str, ...]  # settings that change no result, as where a cache is
     metrics: tuple[str, ...]  # the names it returns; empty when it does not say
     fitness: str  # that it names; empty when it names none
+    weights: tuple[str, ...]  # patterns of files that hold weights, below a training's folder
     findings: tuple[Finding, ...]
 
 
@@ -47,7 +50,11 @@ class Prepared:
 def train(job: Job, report: Report) -> dict[str, float]:
     """Run one job to its final metrics."""
     trainer = resolve(job.trainer)
-    function = trainer.bound(trainer.settings(job.settings))
+    settings = trainer.settings(job.settings)
+    function = trainer.bound(settings)
+    if job.fitness and "fitness" in signature(trainer.function).parameters:
+        rule = parse_fitness(job.fitness, metrics_of(trainer, settings))
+        function = functools.partial(function, fitness=rule.of_epoch)
     job.out.mkdir(parents=True, exist_ok=True)
     metrics = function(job.hyp, out=job.out, seed=job.seed, device=device_name(job.device), report=report)
     return numbers(metrics, f"{job.trainer} returned")
@@ -97,6 +104,7 @@ def inspect(
         neutral=_neutral(settings),
         metrics=metrics_of(found, settings, cache),
         fitness=fitness_of(found, settings, cache),
+        weights=weights_of(found, settings, cache),
         findings=tuple(findings),
     )
 
@@ -146,9 +154,8 @@ def export_weights(trainer: str, weights: Path, target: Path, options: Mapping[s
 def failure_of(error: BaseException) -> tuple[Failure, str]:
     """The kind of failure an exception stands for, and one line that says what happened."""
     line = first_line(error)
-    if (said := getattr(error, "failure", None)) in set(
-        Failure
-    ):  # a trainer knows, of a program that it started
+    said = getattr(error, "failure", None)  # a trainer knows, of a program that it started
+    if isinstance(said, str) and said in tuple(Failure):
         return Failure(said), str(error).strip().split("\n")[0][:500]
     if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "CUDAOutOfMemoryError"):
         return Failure.OUT_OF_MEMORY, line

@@ -11,7 +11,7 @@ import math
 import queue
 import time
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,6 +40,7 @@ class Work:
     stagger: float = 0.0  # seconds between the first starts of several slots
     declared: Collection[str] = ()  # metrics that the trainer says it returns
     known: Collection[str] = ()  # metrics that earlier trainings of it have returned
+    weights: Sequence[str] = ()  # patterns of files that hold weights, below a training's folder
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,7 @@ class Slots:
             settings=self._work.settings,
             threads=max(1, cpus() // slots) if slots > 1 else None,
             timeout=self._work.timeout,
+            fitness=self._work.fitness.text,
         )
         self._began = time.monotonic() if math.isnan(self._began) else self._began
         reports = _Reports(self._events, training.number)
@@ -214,6 +216,7 @@ class Slots:
 
     def _end(self, active: _Active, outcome: Outcome) -> None:
         training = active.training
+        training.record.gather(self._work.weights)
         if outcome.failure is not None and outcome.failure.lost:
             training.losses += 1
             self._source.lost(training, outcome)

@@ -165,7 +165,8 @@ def test_an_error_names_the_option_what_was_expected_and_what_it_got(settings, w
          'no option --rect; options of train.py are given in --extra "--rect"'),
         ("evolve", ["--trainer", "trainers.external.ultralytics", "--multi-scale", "0.5"],
          "no option --multi-scale; options of yolo train are given in --extra multi_scale=VALUE"),
-        ("evolve", ["--trainer", "trainers.external.ultralytics", "--imgsz", "96"], "no option --imgsz; it is --img 96 here"),
+        ("evolve", ["--trainer", "trainers.external.ultralytics", "--imgsz", "96"],
+         "no option --imgsz; it is --img 96 here"),
         ("train", ["--study", "a"], "no option --study; a single training's name is --name a"),
         ("train", ["--evolve", "300"], "no option --evolve; it is --generations 300 here, "
          "and --generations is an option of `hypevo evolve`, not of this command"),

@@ -117,6 +117,6 @@ def test_the_winners_weights_leave_through_a_checkout(evolution, arena):
     assert path.is_file()
     assert "YOLOv5p of 10 classes" in said
     (arena / "runs/evolve/s/trials/0000/weights/last.pt").unlink()
-    with pytest.raises(InputError, match="trial 0, has no weights any more .*hypevo train --from-trial 0"):
+    with pytest.raises(InputError, match=r"trial 0, has no weights any more .*hypevo train --from-trial 0"):
         export_yolov5(JOURNAL, "s", None, backend.call, repo=str(checkout))
     backend.close()
