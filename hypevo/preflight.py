@@ -167,6 +167,10 @@ def individual(settings: TrainingSettings, backend: Backend) -> tuple[Space, dic
             space = brought
         elif settings.hyp is not None and not isinstance(settings, StudySettings):
             return Space([]), load_hyp(settings.hyp)  # a training has the values that are given
+        elif not isinstance(settings, StudySettings):
+            raise InputError(
+                f"{settings.trainer} brings no hyperparameters; expected a file of their values, --hyp"
+            )
         else:
             raise InputError(_NO_GENES.format(trainer=settings.trainer))
         if not isinstance(settings, StudySettings):

@@ -74,6 +74,7 @@ class Job:
     threads: int | None = None  # CPU threads the training may use; None leaves it to the trainer
     timeout: float | None = None  # seconds
     share: float = 1.0  # of the device's memory that the training may use
+    fitness: str = ""  # what is maximised, for a trainer that asks
 
 
 @dataclass(frozen=True)

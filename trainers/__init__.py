@@ -9,8 +9,10 @@ To add one, write a function with the signature of `Trainer` in any importable m
                has to give a --space file.
     METRICS    tuple of the names that `train` returns. Without it every metric that comes is taken; a fitness may then
                read only what the reports hold from the first one on
-    FITNESS    what is maximised unless --fitness says otherwise: an expression of metrics such as
-               "accuracy - 0.1*loss", or weights, {"mAP_0.5": 0.1, "mAP_0.5:0.95": 0.9}
+    FITNESS    what is maximised unless --fitness says otherwise: an expression of metrics, "accuracy - 0.1*loss", or
+               weights, {"mAP_0.5": 0.1, "mAP_0.5:0.95": 0.9}
+    WEIGHTS    tuple of patterns under `out` of files that hold weights: "train/weights/*.pt". When a training has
+               ended, in whatever way, they are moved into `out`/weights, the folder to which --keep-weights applies
     Settings   frozen dataclass: the trainer's own options; `train` then takes `settings=`. A field's metadata
                {"help": …} is what `hypevo trainer NAME` lists, {"hidden": True} leaves out a field that is no
                option, {"changes_results": False} marks one that a study may change when it goes on;
@@ -27,9 +29,12 @@ To add one, write a function with the signature of `Trainer` in any importable m
     versions   (settings) -> versions by name of what the trainer runs, for MLflow: a commit, packages of another Python
     validate   (settings, *, device) -> metrics of the settings' weights, without training
 
-SPACE, METRICS and FITNESS may each be a function instead, (settings) -> value or (settings, cache) -> value, where they
-depend on the settings or on what is installed. It runs before any training, in a process of its own, as `check` does;
-a ValueError or OSError that it raises is shown to the user. What it has left out is for `check` to say.
+SPACE, METRICS, FITNESS and WEIGHTS may each be a function instead, (settings) -> value or (settings, cache) -> value,
+where they depend on the settings or on what is installed. It runs before any training, in a process of its own, as
+`check` does; a ValueError or OSError that it raises is shown to the user. What it has left out is for `check` to say.
+
+A `train` with a parameter `fitness` gets the function that is maximised, metrics -> number (nan for none): it may then
+choose the best of its epochs by it.
 
 A training that fails raises. FloatingPointError says that it diverged, MemoryError that memory ran out, an OSError
 with ENOSPC that the disk is full. Any other exception may say itself how it failed, in an attribute `failure`: "out of

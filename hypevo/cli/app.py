@@ -232,13 +232,15 @@ def plot(asked: ask.Plot) -> None:
 
 
 def trainer(asked: ask.Describe) -> None:
-    """List a trainer's own options with their help, and its metrics.
+    """Show a trainer: its options with their help, its genes, its metrics, its fitness.
+
+    What it offers may depend on its options: give them too, in the same way as to `hypevo evolve`.
 
     Example: hypevo trainer my_package.my_module:train
     """
     from hypevo.cli.trainer import describe
 
-    describe(asked.trainer)
+    describe(asked.trainer, asked.options)
 
 
 def ui(asked: ask.Ui) -> None:

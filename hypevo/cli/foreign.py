@@ -13,6 +13,11 @@ from hypevo.problem.options import options_of
 from hypevo.problem.settings import BUILT_IN, EvolveSettings
 
 CHECKOUT = "trainers.external.yolov5_repo:train"
+ULTRALYTICS = "trainers.external.ultralytics:train"
+_MORE = {  # how a trainer of another program takes the options that are not its own
+    CHECKOUT: 'options of train.py are given in --extra "--{name}{value}"',
+    ULTRALYTICS: "options of yolo train are given in --extra {python_name}=VALUE",
+}
 _EXTRA = f'a YOLOv5 checkout has it: --trainer {CHECKOUT.partition(":")[0]} --repo FOLDER --extra "--{{name}}{{value}}"'
 _IN_HYP = "it is a hyperparameter, and those are in a file: --hyp my_hyp.yaml"
 _RESUMES = "there is no need: the same command goes on with the same study"
@@ -60,6 +65,8 @@ def answer(name: str, value: str, known: Sequence[str], trainer: str | None) -> 
     plain = name.removeprefix("--").replace("_", "-")
     if plain == "study" and "--name" in known:
         return f"no option {name}; a single training's name is --name {value}".rstrip()
+    if plain == "workers" and trainer in _MORE:
+        return None  # theirs
     if plain in FOREIGN:
         return f"no option {name}; {_says(plain, value, known, trainer)}"
     near = nearest_name(name, known, at_least=_NEAR)
@@ -81,14 +88,15 @@ def answer_word(word: str, known: Sequence[str], trainer: str | None) -> str:
 
 def knows_yolov5(trainer: str | None) -> bool:
     """Whether the table speaks of this trainer: one of a user's own may have an option of the same name."""
-    return trainer in ("", BUILT_IN, CHECKOUT)
+    return trainer in ("", BUILT_IN, *_MORE)
 
 
 def _says(plain: str, value: str, known: Sequence[str], trainer: str | None) -> str:
     says = FOREIGN[plain]
-    if trainer == CHECKOUT and not says.startswith("it is"):
-        says = 'options of train.py are given in --extra "--{name}{value}"'
-    says = says.format(name=plain, value=f" {value}" if value and value != "true" else "")
+    if trainer in _MORE and not says.startswith(("it is", _RESUMES)):
+        says = _MORE[trainer]
+    given = f" {value}" if value and value != "true" else ""
+    says = says.format(name=plain, python_name=plain.replace("-", "_"), value=given)
     of_evolve = {one.name for one in options_of(EvolveSettings)} - set(known)
     elsewhere = [name for name in re.findall(r"--[a-z0-9-]+", says) if name in of_evolve]
     return says + (

@@ -148,7 +148,7 @@ def split(options: list[Option], words: list[str], trainer: str | None) -> tuple
             waiting = waiting if equals else waiting[1:]
         elif word.startswith("--") and word != "--":
             if not equals:
-                has_value = waiting and not waiting[0].startswith("--") and waiting[0] not in HELP
+                has_value = waiting and not _is_option(waiting[0])
                 value = waiting.pop(0) if has_value else "true"
             passed[name] = value
         elif room and not word.startswith("-"):
@@ -157,6 +157,11 @@ def split(options: list[Option], words: list[str], trainer: str | None) -> tuple
         else:
             raise InputError(answer_word(word, list(known), trainer))
     return ours, passed
+
+
+def _is_option(word: str) -> bool:
+    """Whether a word is the name of an option; with a blank in it, it is a value: `--extra "--workers 1"`."""
+    return word in HELP or (word.startswith("--") and not any(map(str.isspace, word)))
 
 
 def _takes_more(settings: type[Any]) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hypevo.problem.fitness import DEFAULT_FITNESS
 from hypevo.problem.options import Checked, argument, option
@@ -75,7 +77,7 @@ class Export(OfStudy):
         "hypevo",
         "hypevo: evolve.csv, yaml files, picture; yolov5: the winner's weights as YOLOv5 loads them, with --repo; "
         "ultralytics: best_hyperparameters.yaml.",
-        choices=("hypevo", "yolov5", "ultralytics"),
+        choices=("hypevo", "ultralytics", "yolov5"),
     )
     repo: str = option("", "The YOLOv5 checkout that writes the weights of --format yolov5.")
     python: str = option("", "The Python of --repo; that of the environment in its folder by default.")
@@ -100,7 +102,7 @@ class Plot(Checked):
 
     csv: Path = argument("Any evolve.csv, YOLOv5's own too.")
     out: Path | None = option(None, "The picture; evolve.png beside the csv by default.", PLACES)
-    space: Path | None = option(None, "Space file, whose bounds are drawn; the default's otherwise.", SEARCH)
+    space: Path | None = option(None, "Space file that tells the frozen genes.", SEARCH)
     fitness: str = option(DEFAULT_FITNESS, "What was maximised: an expression of metrics.", SEARCH)
 
 
@@ -109,6 +111,7 @@ class Describe(Checked):
     """What `hypevo trainer` is asked."""
 
     trainer: str = argument("yolov5, the default, or your own module:function.", default="yolov5")
+    options: Mapping[str, Any] = field(default_factory=dict, metadata={"hidden": True})
 
 
 @dataclass(frozen=True, kw_only=True)

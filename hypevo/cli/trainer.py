@@ -1,4 +1,4 @@
-"""What a trainer offers, for people: its options with their help, its metrics.
+"""What a trainer offers, for people: its options with their help, its genes, its metrics, its fitness.
 
 The trainer's module is imported here, in the command's own process. That is against the rule of every other command,
 and right here: the process ends after the listing, so that nothing can stay loaded or be forked, and importing a
@@ -8,7 +8,8 @@ trainer is cheap by contract (ours load no torch). A child would import the same
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.panel import Panel
@@ -16,11 +17,14 @@ from rich.table import Table
 from rich.text import Text
 
 from hypevo.messages import first_line
+from hypevo.problem.fitness import DEFAULT_FITNESS
 from hypevo.protocol import InputError, full_name
+from hypevo.trainings.offer import fitness_of, metrics_of, space_of, weights_of
 from hypevo.trainings.resolve import resolve
 
 if TYPE_CHECKING:
     from hypevo.problem.options import Option
+    from hypevo.problem.space import Gene, Space
     from hypevo.trainings.resolve import Resolved
 
 _OFFERS = {
@@ -41,21 +45,49 @@ def list_options(name: str) -> None:
     print_panel(f"Options of the trainer {found.name}", _table(found.options))
 
 
-def describe(name: str) -> None:
+def describe(name: str, given: Mapping[str, Any]) -> None:
     """Print what a trainer is and offers.
 
+    Args:
+        name: The trainer.
+        given: Options of its own: what it offers may depend on them.
+
     Raises:
-        InputError: It cannot be imported.
+        InputError: It cannot be imported, or has no such options.
     """
     found = _found(name)
     console = _console()
     console.print(found.name, style="bold")
     console.print((inspect.getdoc(found.function) or "It says nothing of itself.").partition("\n\n")[0])
-    metrics = ", ".join(getattr(found.module, "METRICS", ())) or "it does not say which"
-    console.print(f"metrics: {metrics}")
+    try:
+        settings = found.settings(given)
+    except InputError as error:
+        if given:
+            raise
+        settings, lacking = None, str(error)
+    else:
+        lacking = ""
+
+    def says(ask: Callable[[Resolved, Any], Any], nothing: str) -> Any:
+        """What it answers, or in words why it cannot."""
+        try:
+            return ask(found, settings) or nothing
+        except InputError as error:
+            return f"that depends on its options: {lacking}" if lacking else str(error)
+
+    metrics = says(metrics_of, "it does not say which")
+    console.print(f"metrics: {metrics if isinstance(metrics, str) else ', '.join(metrics)}")
+    usual = "give one with --fitness"
+    if isinstance(metrics, tuple) and {"mAP_0.5", "mAP_0.5:0.95"} <= set(metrics):
+        usual = DEFAULT_FITNESS
+    console.print(f"fitness: {says(fitness_of, usual)}")
+    weights = says(weights_of, "weights/*")
+    console.print(f"weights: {weights if isinstance(weights, str) else ', '.join(weights)}")
     for offer, does in _OFFERS.items():
         if hasattr(found.module, offer):
             console.print(f"{offer}: {does}")
+    genes = says(space_of, "It brings none: give them in a --space file.")
+    print_panel("Genes", Text(genes) if isinstance(genes, str) else _genes(genes))
     print_panel("Options", _table(found.options))
 
 
@@ -80,6 +112,29 @@ def _table(options: list[Option]) -> Table | Text:
     for one in options:
         table.add_row(Text(one.name, "bold cyan"), Text(one.kind, "bold yellow"), Text(one.help))
     return table
+
+
+def _genes(space: Space) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("name", "values", "default", "gain"):
+        table.add_column(title, header_style="dim")
+    for gene in space.values():
+        default = "" if gene.default is None else _shown(gene.default)
+        gain = f"{gene.gain:g}" if gene.movable else "frozen"
+        table.add_row(Text(gene.name, "bold cyan"), Text(_values(gene)), Text(default), Text(gain))
+    return table
+
+
+def _values(gene: Gene) -> str:
+    if gene.choices is not None:
+        return ", ".join(map(_shown, gene.choices))
+    kind = ", whole" if gene.type == "int" else ""
+    step = f", in steps of {gene.step:g}" if gene.step is not None else ""
+    return f"{gene.low:g} to {gene.high:g}{kind}{step}{', on a logarithmic scale' if gene.log else ''}"
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _console() -> Console:

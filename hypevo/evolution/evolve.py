@@ -85,6 +85,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 timeout=settings.trial_timeout,
                 stagger=settings.stagger,
                 declared=checked.inspection.metrics,
+                weights=checked.inspection.weights,
                 known=() if ledger.tally.best is None else tuple(metrics_of(ledger.tally.best)),
             )
             driver = Driver(settings, plan, ledger, backend, work, watcher)

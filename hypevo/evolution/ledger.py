@@ -39,9 +39,9 @@ from hypevo.study.storage import EXPERIMENT, METRICS, PARENT_RUN
 from hypevo.study.tally import ENDED, Tally
 from hypevo.tracking.charts import view_tag
 from hypevo.tracking.provenance import provenance
-from hypevo.tracking.tracker import WEIGHTS, Tracker
+from hypevo.tracking.tracker import Tracker
 from hypevo.trainings.child import Prepared
-from hypevo.trainings.record import Record, Result
+from hypevo.trainings.record import WEIGHTS, Record, Result
 from hypevo.trainings.work import Training
 
 PLAN_FILE = "plan.json"  # what the study was begun with, beside its exports

@@ -52,15 +52,21 @@ class EvolveCsv:
     """evolve.csv as text that grows: a row is formatted once, however often the file is written.
 
     A header and a line per row, cells right-aligned in 20 characters, five significant digits. Columns are metrics,
-    then genes. The metrics are YOLOv5's seven when all of them are there, else what the trainer returns. What a row
-    lacks is `nan`. Whole numbers of an int gene, words and booleans stand as they are.
+    then genes; where YOLOv5's seven metrics are all there, they come first and any others last, so that tools made
+    for YOLOv5 find the genes where they expect them. What a row lacks is `nan`. Whole numbers of an int gene, words and
+    booleans stand as they are.
     """
 
     def __init__(self, metrics: Sequence[str], genes: Sequence[str]) -> None:
-        """Begin with the header."""
-        self._metrics, self._genes = shown_metrics(metrics), tuple(genes)
-        self._text = bytearray()
-        self._add_line(f"{name:>{WIDTH}}" for name in (*map(column, self._metrics), *self._genes))
+        """Begin with the header.
+
+        Args:
+            metrics: Those that are known beforehand; others get a column when a row has them.
+            genes: Those that every row has.
+        """
+        self._metrics, self._genes = dict.fromkeys(metrics), tuple(genes)
+        self._rows: list[Row] = []
+        self._begin()
 
     def add(self, row: Row) -> None:
         """Add a line.
@@ -73,8 +79,14 @@ class EvolveCsv:
             raise ValueError(
                 f"evolve.csv: expected the same genes in every row; row {row.number} differs in {odd}"
             )
-        values: list[Value] = [float(row.metrics.get(name, math.nan)) for name in self._metrics]
-        self._add_line(map(cell, [*values, *(row.hyp[name] for name in self._genes)]))
+        self._rows.append(row)
+        if row.metrics.keys() <= self._metrics.keys():
+            self._add_cells(row)
+            return
+        self._metrics |= dict.fromkeys(row.metrics)
+        self._begin()
+        for one in self._rows:
+            self._add_cells(one)
 
     def write(self, path: Path) -> None:
         """Replace the file as a whole.
@@ -83,6 +95,18 @@ class EvolveCsv:
             OSError: It cannot be written; an older one is as it was.
         """
         write_atomically(path, self._text)
+
+    def _begin(self) -> None:
+        self._text = bytearray()
+        before, behind = _sides(self._metrics)
+        names = (*map(column, before), *self._genes, *map(column, behind))
+        self._add_line(f"{name:>{WIDTH}}" for name in names)
+
+    def _add_cells(self, row: Row) -> None:
+        before, behind = (
+            [float(row.metrics.get(name, math.nan)) for name in side] for side in _sides(self._metrics)
+        )
+        self._add_line(map(cell, [*before, *(row.hyp[name] for name in self._genes), *behind]))
 
     def _add_line(self, cells: Iterable[str]) -> None:
         self._text += (",".join(cells) + "\n").encode()
@@ -147,9 +171,17 @@ def read_evolve_csv(path: Path, fitness: Callable[[Mapping[str, float]], float] 
 
 
 def shown_metrics(metrics: Iterable[str]) -> tuple[str, ...]:
-    """The metrics that a file lists: YOLOv5's seven in its order when all are there, else what there is."""
+    """The metrics as a file lists them: YOLOv5's seven first and in its order when all are there."""
+    before, behind = _sides(metrics)
+    return before + behind
+
+
+def _sides(metrics: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The metrics before the genes and those behind them."""
     names = tuple(metrics)
-    return tuple(STANDARD_COLUMNS) if set(STANDARD_COLUMNS) <= set(names) else names
+    if not set(STANDARD_COLUMNS) <= set(names):
+        return names, ()
+    return tuple(STANDARD_COLUMNS), tuple(name for name in names if name not in STANDARD_COLUMNS)
 
 
 def cell(value: Value) -> str:

@@ -17,12 +17,16 @@ from hypevo.problem.yamlfile import plain
 from hypevo.protocol import InputError, Value
 from hypevo.results.evolve_csv import FITNESS, MAX_BYTES, Row, read_evolve_csv
 
-_THEIRS = {  # metrics of Ultralytics' detectors
-    "metrics/precision(B)": "precision",
-    "metrics/recall(B)": "recall",
-    "metrics/mAP50(B)": "mAP_0.5",
-    "metrics/mAP50-95(B)": "mAP_0.5:0.95",
-}
+_THEIRS = {  # metrics of Ultralytics, of boxes, masks and poses, as its trainer here names them
+    f"metrics/{theirs}({kind})": ours + suffix
+    for kind, suffix in (("B", ""), ("M", "_mask"), ("P", "_pose"))
+    for theirs, ours in (
+        ("precision", "precision"),
+        ("recall", "recall"),
+        ("mAP50", "mAP_0.5"),
+        ("mAP50-95", "mAP_0.5:0.95"),
+    )
+} | {f"val/{name}": name for name in ("box_loss", "cls_loss", "dfl_loss")}
 
 _log = logging.getLogger(__name__)
 

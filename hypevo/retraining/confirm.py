@@ -145,7 +145,8 @@ def _confirm(
             settings.retries,
             settings.trial_timeout,
             settings.stagger,
-            inspection.metrics,
+            declared=inspection.metrics,
+            weights=inspection.weights,
         )
         watcher.opened(
             f"{study} confirmed",

@@ -120,6 +120,7 @@ def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | N
             settings.retries,
             settings.trial_timeout,
             declared=inspection.metrics,
+            weights=inspection.weights,
         )
         epochs = prepared.settings.get("epochs")
         watcher.opened(folder.name, total=1, done=0, best=None, seconds=float("nan"), slots=1, epochs=epochs)

@@ -114,7 +114,7 @@ class Exports:
 
     def _add(self, row: Row) -> None:
         if self._csv is None:
-            self._csv = EvolveCsv(self._metrics or tuple(row.metrics), tuple(row.hyp))
+            self._csv = EvolveCsv(self._metrics, tuple(row.hyp))
         self._csv.add(row)
         if self._best is None or best_of([self._best[0], row]) is row:
             self._best = row, self._count

@@ -23,9 +23,8 @@ from hypevo.tracking.outbox import Outbox, Refused, Tell, Turn
 from hypevo.tracking.provenance import dataset_inputs
 from hypevo.tracking.runs import Runs, Step
 from hypevo.tracking.store import Store
-from hypevo.trainings.record import Record
+from hypevo.trainings.record import WEIGHTS, Record
 
-WEIGHTS = "weights"
 LONGEST_PATIENCE = 600.0  # seconds for which a store that answers slowly is waited for at an end
 OPENING_PATIENCE = 60.0  # seconds for which a store that went away is waited for before the work has begun
 _PRIVATE = ("epochs.jsonl", "trial.json")  # the folder's bookkeeping: already in the run as metrics and tags

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import functools
 import re
 import sys
 from collections.abc import Mapping
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from hypevo.messages import first_line, place
+from hypevo.problem.fitness import parse_fitness
 from hypevo.protocol import Failure, Finding, Hyp, InputError, Job, Report
 from hypevo.trainings.devices import device_name
-from hypevo.trainings.offer import fitness_of, metrics_of
+from hypevo.trainings.offer import fitness_of, metrics_of, weights_of
 from hypevo.trainings.resolve import resolve
 
 _OUT_OF_MEMORY = re.compile(
@@ -44,6 +46,7 @@ class Inspection:
     neutral: tuple[str, ...]  # settings that change no result, as where a cache is
     metrics: tuple[str, ...]  # the names it returns; empty when it does not say
     fitness: str  # that it names; empty when it names none
+    weights: tuple[str, ...]  # patterns of files that hold weights, below a training's folder
     findings: tuple[Finding, ...]
 
 
@@ -61,7 +64,11 @@ class Prepared:
 def train(job: Job, report: Report) -> dict[str, float]:
     """Run one job to its final metrics."""
     trainer = resolve(job.trainer)
-    function = trainer.bound(trainer.settings(job.settings))
+    settings = trainer.settings(job.settings)
+    function = trainer.bound(settings)
+    if job.fitness and "fitness" in signature(trainer.function).parameters:
+        rule = parse_fitness(job.fitness, metrics_of(trainer, settings))
+        function = functools.partial(function, fitness=rule.of_epoch)
     job.out.mkdir(parents=True, exist_ok=True)
     _limit_memory(job)
     metrics = function(job.hyp, out=job.out, seed=job.seed, device=device_name(job.device), report=report)
@@ -123,6 +130,7 @@ def inspect(
         neutral=_neutral(settings),
         metrics=metrics_of(found, settings, cache),
         fitness=fitness_of(found, settings, cache),
+        weights=weights_of(found, settings, cache),
         findings=tuple(findings),
     )
 
@@ -190,9 +198,8 @@ def failure_of(error: BaseException) -> tuple[Failure, str]:
     """The kind of failure an exception stands for, or what it was raised from, and one line that says what happened."""
     cause: BaseException | None = error
     while cause is not None:
-        if (said := getattr(cause, "failure", None)) in set(
-            Failure
-        ):  # a trainer knows, of a program it started
+        said = getattr(cause, "failure", None)
+        if isinstance(said, str) and said in tuple(Failure):  # a trainer knows, of a program that it started
             return Failure(said), str(cause).strip().split("\n")[0][:500]
         kind = _kind_of(cause)
         if kind is not None:

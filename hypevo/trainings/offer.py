@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from inspect import signature
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from hypevo.messages import first_line
@@ -17,7 +17,7 @@ from hypevo.problem.space import Space, read_space, yolov5_space
 from hypevo.protocol import InputError
 from hypevo.trainings.resolve import Resolved, resolve
 
-SPACE, METRICS, FITNESS = "SPACE", "METRICS", "FITNESS"
+SPACE, METRICS, FITNESS, WEIGHTS = "SPACE", "METRICS", "FITNESS", "WEIGHTS"
 YOLOV5 = "yolov5"  # the name of a space that hypevo has
 
 
@@ -66,11 +66,23 @@ def metrics_of(found: Resolved, settings: Any, cache: Path | None = None) -> tup
     Raises:
         InputError: Its METRICS is wrong.
     """
-    names = _value(found, METRICS, settings, cache)
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names or ()):
-        source = f"{found.module.__name__}.{METRICS}"
-        raise InputError(f"{source}: expected names, as in ('accuracy',); got {names!r:.100}")
-    return tuple(names or ())
+    return _texts(found, METRICS, _value(found, METRICS, settings, cache), "names, as in ('accuracy',)")
+
+
+def weights_of(found: Resolved, settings: Any, cache: Path | None = None) -> tuple[str, ...]:
+    """The patterns, below a training's folder, of files that hold weights; none when it does not say.
+
+    Raises:
+        InputError: Its WEIGHTS is wrong.
+    """
+    expected = "patterns below a training's folder, as in ('train/weights/*.pt',)"
+    patterns = _texts(found, WEIGHTS, _value(found, WEIGHTS, settings, cache), expected)
+    if any(
+        not pattern or PurePath(pattern).is_absolute() or ".." in PurePath(pattern).parts
+        for pattern in patterns
+    ):
+        raise InputError(f"{found.module.__name__}.{WEIGHTS}: expected {expected}; got {patterns!r:.100}")
+    return patterns
 
 
 def fitness_of(found: Resolved, settings: Any, cache: Path | None = None) -> str:
@@ -94,6 +106,14 @@ def fitness_of(found: Resolved, settings: Any, cache: Path | None = None) -> str
             raise InputError(
                 f"{source}: expected an expression such as 'accuracy', or weights; got {other!r:.100}"
             )
+
+
+def _texts(found: Resolved, name: str, value: Any, expected: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise InputError(f"{found.module.__name__}.{name}: expected {expected}; got {value!r:.100}")
+    return tuple(value)
 
 
 def _value(found: Resolved, name: str, settings: Any, cache: Path | None) -> Any:

@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from hypevo.files import write_atomically
 from hypevo.protocol import Failure, Hyp, Metrics, Outcome
 
 HYP, START, EPOCHS, RESULT, LOG = "hyp.yaml", "trial.json", "epochs.jsonl", "result.json", "log.txt"
+WEIGHTS = "weights"  # the folder that the policy of keeping weights is about
 _OLD_LOG = re.compile(r"log\.\d+\.txt")
 
 
@@ -117,6 +118,18 @@ class Record:
             with suppress(ValueError, TypeError):
                 reports.append(Epoch(**json.loads(line)))
         return reports
+
+    def gather(self, patterns: Iterable[str]) -> None:
+        """Move the files that hold weights, wherever the training has put them, into the folder `weights`."""
+        self._still_ours()
+        place = self.folder / WEIGHTS
+        for path in sorted({path for pattern in patterns for path in self.folder.glob(pattern)}):
+            if path.is_relative_to(place) or path.is_symlink() or not path.is_file():
+                continue
+            place.mkdir(exist_ok=True)
+            inside = path.relative_to(self.folder)
+            taken = (place / path.name).exists()
+            path.replace(place / ("-".join(inside.parts) if taken else path.name))
 
     def end(self, outcome: Outcome, fitness: float | None) -> None:
         """Write down how the training ended; metrics without a fitness are `unscored` until it is called again."""

@@ -51,6 +51,8 @@ class Resolved:
         values = {
             key: options[key].parse(value) if isinstance(value, str) else value for key, value in raw.items()
         }
+        for key, value in values.items():
+            options[key].check(value)
         try:
             return kind(**values)
         except (ValueError, FileNotFoundError) as error:

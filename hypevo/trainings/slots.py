@@ -157,6 +157,7 @@ class Slots:
             threads=max(1, cpus() // slots) if slots > 1 else None,
             timeout=self._work.timeout,
             share=1.0 if training.alone else 1.0 / self._slots_of(slot.device),
+            fitness=self._work.fitness.text,
         )
         self._began = time.monotonic() if math.isnan(self._began) else self._began
         reports = _Reports(self._events, training.number)
@@ -204,6 +205,7 @@ class Slots:
 
     def _end(self, active: _Active, outcome: Outcome) -> None:
         training, device = active.training, active.slot.device
+        training.record.gather(self._work.weights)
         again = outcome.failure is not None and outcome.failure.lost
         if again:
             training.losses += 1

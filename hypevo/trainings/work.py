@@ -82,6 +82,7 @@ class Work:
     stagger: float = 0.0  # seconds between the first starts of several slots
     declared: Collection[str] = ()  # metrics that the trainer says it returns
     known: Collection[str] = ()  # metrics that earlier trainings of it have returned
+    weights: Sequence[str] = ()  # patterns of files that hold weights, below a training's folder
 
 
 @dataclass(frozen=True)

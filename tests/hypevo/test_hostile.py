@@ -25,8 +25,10 @@ from hypevo.study.exports import plot_csv
 from hypevo.problem.hyp import load_hyp
 from hypevo.protocol import InputError
 from hypevo.results.evolve_csv import read_evolve_csv
-from hypevo.problem.space import load_space
+from hypevo.problem import space
 resource.setrlimit(resource.RLIMIT_AS, ({memory}, {memory}))
+def load_space(path):
+    space.load_space(path, None)
 def draw(path):
     plot_csv(path, None, None, "recall")
 try:

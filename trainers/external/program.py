@@ -3,9 +3,9 @@
     run(command, cwd=None, variables={}, heard=on_line, look=on_tick)    # a training; returns when it ended well
     ask(command, cwd=None, variables={}, patience=60)                    # a question; returns what it printed
 
-Both raise `ProgramError` for any other end. Its text is the program's last error line with its exit code or signal; its
-attribute `failure` says how the training failed: «killed» (a signal; hypevo tries again), «out of memory», «disk full»,
-«diverged», else «crashed».
+Both raise `ProgramError` for any other end. Its text is the program's last error line with its exit code or signal;
+its attribute `failure` says how the training failed: «killed» (a signal; hypevo tries again), «out of memory», «disk
+full», «diverged», else «crashed».
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def run(
     cwd: Path | None = None,
     variables: Mapping[str, str] | None = None,
     heard: Callable[[str], None] | None = None,
-    look: Callable[[], None] | None = None,
+    look: Callable[[], object] | None = None,
 ) -> None:
     """Run a program to its end.
 

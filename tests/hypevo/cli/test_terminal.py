@@ -55,7 +55,7 @@ def test_a_study_outlives_its_terminal(evolution, arena, closed):
 
 def test_a_trainer_s_error_reaches_no_terminal_as_it_is(arena):
     (arena / "loud.py").write_text(
-        "METRICS = ('a',)\n"
+        "SPACE, METRICS = 'yolov5', ('a',)\n"
         "def train(hyp, *, out, seed, device, report):\n    raise ValueError('\\x1b]52;c;bHM=\\x07')\n"
     )
     command = [*EVOLVE[:3], "train", "--trainer", "loud:train", "--fitness", "a", "--device", "cpu"]

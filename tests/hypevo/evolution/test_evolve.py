@@ -296,7 +296,7 @@ def test_a_new_study_does_not_write_over_another_one_s_trials(evolution, arena):
 
 def test_a_default_that_fails_is_measured_again_until_it_has_a_result(evolution, arena):
     (arena / "ailing.py").write_text(
-        "from pathlib import Path\nMETRICS = ('score',)\n"
+        "from pathlib import Path\nSPACE = 'yolov5'\nMETRICS = ('score',)\n"
         "def train(hyp, *, out, seed, device, report):\n"
         "    if not Path('well').exists(): raise RuntimeError('ailing')\n"
         "    return {'score': hyp['lr0']}\n"
@@ -313,7 +313,7 @@ def test_a_default_that_fails_is_measured_again_until_it_has_a_result(evolution,
 
 def test_a_metric_with_the_name_of_an_attribute_changes_nothing(evolution, arena):
     (arena / "odd.py").write_text(
-        "METRICS = ('seconds', 'failure', 'lineage', 'score')\n"
+        "SPACE = 'yolov5'\nMETRICS = ('seconds', 'failure', 'lineage', 'score')\n"
         "def train(hyp, *, out, seed, device, report):\n"
         "    return {'seconds': 77.0, 'failure': 1.0, 'lineage': 2.0, 'attempts': 3.0, 'score': hyp['lr0']}\n"
     )
@@ -371,7 +371,7 @@ def test_a_storage_in_memory_is_refused(evolution, address):
 
 def test_a_journal_that_is_deleted_under_a_running_study_stops_it(evolution, arena):
     (arena / "deleting.py").write_text(
-        "from pathlib import Path\nMETRICS = ('score',)\n"
+        "from pathlib import Path\nSPACE = 'yolov5'\nMETRICS = ('score',)\n"
         "def train(hyp, *, out, seed, device, report):\n"
         "    if (out.parent / '0001').exists(): Path('mlruns/optuna.journal').unlink()\n"
         "    return {'score': hyp['lr0']}\n"

@@ -9,13 +9,13 @@ import pytest
 import yaml
 
 from hypevo.problem.hyp import PRESETS, check_hyp, load_hyp
-from hypevo.problem.space import Gene, Space, load_space
+from hypevo.problem.space import Gene, Space, yolov5_space
 from hypevo.protocol import InputError
 
 
 @pytest.fixture(scope="module")
 def space() -> Space:
-    return load_space()
+    return yolov5_space()
 
 
 def hyp_file(folder: Path, text: str | bytes) -> Path:
@@ -109,7 +109,7 @@ def test_every_way_to_write_a_number_is_one(tmp_path: Path, text: str) -> None:
 def test_what_is_no_number_by_name_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     path = hyp_file(tmp_path, text)
     with pytest.raises(InputError) as refused:
-        check_hyp(load_hyp(path), load_space(), source=str(path))
+        check_hyp(load_hyp(path), yolov5_space(), source=str(path))
     assert str(refused.value).startswith(f"{path}: {problem}")
 
 
@@ -156,7 +156,7 @@ def test_the_loader_gives_what_pyyaml_gives_for_ordinary_files(tmp_path: Path) -
 def test_all_problems_of_a_file_come_in_one_message(tmp_path: Path) -> None:
     path = hyp_file(tmp_path, "lr0: x\nbox: 0.1\ncls: on\n")
     with pytest.raises(InputError) as refused:
-        check_hyp(load_hyp(path), load_space(), source=str(path))
+        check_hyp(load_hyp(path), yolov5_space(), source=str(path))
     assert [line.split(": ")[1] for line in str(refused.value).split("\n")] == ["lr0", "cls"]
 
 
@@ -168,12 +168,12 @@ def test_an_individual_is_completed_in_the_order_of_the_space(space: Space) -> N
     assert individual["anchors"] == 3.0
 
 
-def test_the_default_of_a_space_entry_goes_before_the_preset() -> None:
-    space = Space(
-        [Gene("lr0", 0.0, 1.0, default=0.5), Gene("box", 0.02, 0.2), Gene("own", 0.0, 1.0, default=0.25)]
-    )
-    assert check_hyp({}, space) == {"lr0": 0.5, "box": 0.05, "own": 0.25}
+def test_a_gene_without_a_value_takes_the_default_of_its_entry_and_of_nothing_else() -> None:
+    space = Space([Gene("lr0", 0.0, 1.0, default=0.5), Gene("own", 0.0, 1.0, default=0.25)])
+    assert check_hyp({}, space) == {"lr0": 0.5, "own": 0.25}
     assert check_hyp({"lr0": 0.75}, space)["lr0"] == 0.75
+    with pytest.raises(InputError, match="box: no value"):  # YOLOv5's .05 is none of its business
+        check_hyp({}, Space([Gene("box", 0.02, 0.2)]))
 
 
 def test_bounds_are_inclusive_where_a_gene_is_searched(space: Space) -> None:
@@ -241,10 +241,8 @@ def test_values_are_what_they_are(space: Space) -> None:
 
 
 def test_a_filled_value_outside_narrowed_bounds_says_where_it_comes_from() -> None:
-    with pytest.raises(
-        InputError, match=r"mosaic: 1 is outside .*\(the default of scratch-low, as none is given\)"
-    ):
-        check_hyp({}, Space([Gene("mosaic", 0.0, 0.5)]))
+    with pytest.raises(InputError, match=r"mosaic: 1 is outside .*\(the gene's default, as none is given\)"):
+        check_hyp({}, Space([Gene("mosaic", 0.0, 0.5, default=1.0)]))
 
 
 def test_all_problems_of_an_individual_come_in_one_message_with_its_source(space: Space) -> None:
@@ -257,5 +255,5 @@ def test_all_problems_of_an_individual_come_in_one_message_with_its_source(space
         "- mine.yaml: lr0: 7 is outside its bounds 1e-05 to 0.1; "
         "change the value, widen the gene in a space file, or hold it with --freeze lr0",
         "- mine.yaml: box: expected a finite number; got nan",
-        "- mine.yaml: dropout: no value; give one here, or a default in the space file",
+        "- mine.yaml: dropout: no value; give one in a --hyp file, or a default in the search space",
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hypevo.problem.space import Gene, Space, load_space
+from hypevo.problem.space import Gene, Space, load_space, yolov5_space
 from hypevo.protocol import InputError
 
 FROZEN = {"iou_t", "fl_gamma", "perspective", "fliplr", "anchors"}
@@ -27,17 +27,17 @@ def space_file(tmp_path: Path) -> SpaceFile:
 
 
 def test_the_default_space_has_29_genes_of_which_24_move() -> None:
-    space = load_space()
+    space = yolov5_space()
     assert len(space) == 29
     assert next(iter(space)) == "lr0"
     assert list(space)[-1] == "anchors"
     assert set(space) - {gene.name for gene in space.movable} == FROZEN
-    assert space["momentum"] == Gene("momentum", 0.6, 0.98, gain=0.3)
-    assert space["lr0"] == Gene("lr0", 1e-5, 1e-1)
+    assert space["momentum"] == Gene("momentum", 0.6, 0.98, gain=0.3, default=0.937)
+    assert space["lr0"] == Gene("lr0", 1e-5, 1e-1, default=0.01)
 
 
 def test_gains_and_distributions_are_those_of_the_movable_genes_in_order() -> None:
-    space = load_space()
+    space = yolov5_space()
     movable = [gene.name for gene in space.movable]
     assert list(space.gains) == movable
     assert list(space.distributions()) == movable
@@ -73,7 +73,7 @@ def test_distributions_keep_type_scale_step_and_choices() -> None:
 
 
 def test_freeze_and_only_change_the_movable_genes_alone() -> None:
-    space = load_space()
+    space = yolov5_space()
     frozen = space.freeze(["lr0", "box"])
     assert {gene.name for gene in space.movable} - {gene.name for gene in frozen.movable} == {"lr0", "box"}
     assert list(frozen) == list(space)
@@ -85,22 +85,22 @@ def test_freeze_and_only_change_the_movable_genes_alone() -> None:
 @pytest.mark.parametrize("choose", [Space.freeze, Space.only])
 def test_freeze_and_only_name_the_nearest_gene_for_each_typo(choose: Callable[..., Space]) -> None:
     with pytest.raises(InputError, match="lr: not in the search space; did you mean «lr0»") as refused:
-        choose(load_space(), ["lr", "box", "degree"])
+        choose(yolov5_space(), ["lr", "box", "degree"])
     assert "degree: not in the search space; did you mean «degrees»?" in str(refused.value)
 
 
 def test_only_refuses_a_gene_that_is_frozen() -> None:
     with pytest.raises(InputError, match=r"fl_gamma, anchors: frozen .* «fl_gamma: \{gain: 1\}»"):
-        load_space().only(["lr0", "anchors", "fl_gamma"])
+        yolov5_space().only(["lr0", "anchors", "fl_gamma"])
 
 
 def test_a_space_file_changes_only_the_fields_it_names(space_file: SpaceFile) -> None:
     path = space_file("mosaic: {high: 0.5, default: 0.25}\nanchors: {gain: 2}\nlr0: {low: 1e-4}\n")
-    default, space = load_space(), load_space(path)
+    default, space = yolov5_space(), load_space(path, yolov5_space())
     assert list(space) == list(default)
     assert space["mosaic"] == Gene("mosaic", 0.0, 0.5, default=0.25)
-    assert space["anchors"] == Gene("anchors", 2.0, 10.0, gain=2.0)
-    assert space["lr0"] == Gene("lr0", 1e-4, 0.1)
+    assert space["anchors"] == Gene("anchors", 2.0, 10.0, gain=2.0, default=3.0)
+    assert space["lr0"] == Gene("lr0", 1e-4, 0.1, default=0.01)
     assert {name for name in space if space[name] != default[name]} == {"mosaic", "anchors", "lr0"}
 
 
@@ -111,7 +111,7 @@ def test_new_names_are_genes_of_the_user_after_the_others(space_file: SpaceFile)
         "batch: {choices: [16, 32], gain: 0.5}\n"
         "rate: {low: 1e-6, high: 1e-2, log: true, step: }\n"
     )
-    space = load_space(path)
+    space = load_space(path, yolov5_space())
     assert list(space)[28:] == ["anchors", "dropout", "depth", "batch", "rate"]
     assert space["dropout"] == Gene("dropout", 0.0, 0.6)
     assert space["depth"] == Gene("depth", 2.0, 8.0, type="int", step=2.0, default=4.0)
@@ -120,8 +120,24 @@ def test_new_names_are_genes_of_the_user_after_the_others(space_file: SpaceFile)
 
 
 def test_without_inheritance_the_space_is_the_files_alone(space_file: SpaceFile) -> None:
-    assert list(load_space(space_file("inherit: false\nrate: {low: 0.1, high: 1}\n"))) == ["rate"]
-    assert load_space(space_file("inherit: true\nlr0: {gain: 1}\n")) == load_space()
+    assert list(load_space(space_file("inherit: false\nrate: {low: 0.1, high: 1}\n"), yolov5_space())) == [
+        "rate"
+    ]
+    assert load_space(space_file("inherit: true\nlr0: {gain: 1}\n"), yolov5_space()) == yolov5_space()
+
+
+def test_a_file_for_a_trainer_without_genes_starts_empty_unless_it_inherits_yolov5s(
+    space_file: SpaceFile,
+) -> None:
+    assert list(load_space(space_file("rate: {low: 0.1, high: 1}\n"), None)) == ["rate"]
+    assert load_space(space_file("inherit: true\nlr0: {gain: 1}\n"), None) == yolov5_space()
+
+
+def test_a_file_changes_the_genes_of_the_trainer_and_adds_to_them(space_file: SpaceFile) -> None:
+    brought = Space([Gene("rate", 0.0, 1.0), Gene("act", 0, 1, type="categorical", choices=("relu", "tanh"))])
+    space = load_space(space_file("rate: {high: 0.5}\nwidth: {low: 1, high: 2}\n"), brought)
+    assert list(space) == ["rate", "act", "width"]
+    assert space["rate"] == Gene("rate", 0.0, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -194,13 +210,13 @@ def test_a_wrong_entry_is_refused_with_file_gene_and_remedy(
 ) -> None:
     path = space_file(entry)
     with pytest.raises(InputError) as refused:
-        load_space(path)
+        load_space(path, yolov5_space())
     assert str(refused.value).startswith(f"{path}: {problem}")
 
 
 def test_all_problems_of_a_file_come_in_one_message(space_file: SpaceFile) -> None:
     with pytest.raises(InputError) as refused:
-        load_space(space_file("lr0: {gain: -1}\nbox: {low: 9}\ncls: {gain: 1}\n"))
+        load_space(space_file("lr0: {gain: -1}\nbox: {low: 9}\ncls: {gain: 1}\n"), yolov5_space())
     said = str(refused.value).split("\n")
     assert len(said) == 2
     assert "lr0" in said[0]
@@ -240,15 +256,15 @@ def test_a_snapshot_survives_json(space_file: SpaceFile) -> None:
         "act: {choices: [relu, tanh], default: tanh}\nema: {choices: [yes, no]}\n"
         "lr0: {log: true}\n"
     )
-    space = load_space(path).freeze(["box"])
+    space = load_space(path, yolov5_space()).freeze(["box"])
     snapshot = space.to_dict()
     rebuilt = Space.from_dict(json.loads(json.dumps(snapshot)))
     assert rebuilt == space
     assert space.difference(rebuilt) == []
     assert (rebuilt["act"].default, rebuilt["ema"].choices) == ("tanh", (True, False))
     assert repr(rebuilt["batch"].choices) == "(16, 32)"
-    assert snapshot["cls"] == {"low": 0.2, "high": 4.0, "gain": 1.0}
-    assert snapshot["lr0"] == {"low": 1e-5, "high": 0.1, "gain": 1.0, "log": True}
+    assert snapshot["cls"] == {"low": 0.2, "high": 4.0, "gain": 1.0, "default": 0.5}
+    assert snapshot["lr0"] == {"low": 1e-5, "high": 0.1, "gain": 1.0, "log": True, "default": 0.01}
 
 
 def test_difference_says_exactly_what_differs() -> None:
@@ -263,7 +279,6 @@ def test_difference_says_exactly_what_differs() -> None:
         "b: gain was 1 and is now 0",
         "c: type was int and is now float",
         "c: log was false and is now true",
-        "c: default was not set and is now 1.5",
     ]
     assert before.difference(before) == []
 

@@ -38,7 +38,7 @@ def recorded() -> Path:
 
 
 def write_evolve_csv(path: Path, rows: list[Row]) -> None:
-    csv = EvolveCsv(tuple(dict.fromkeys(name for one in rows for name in one.metrics)), tuple(rows[0].hyp))
+    csv = EvolveCsv(tuple(rows[0].metrics), tuple(rows[0].hyp))
     for one in rows:
         csv.add(one)
     csv.write(path)
@@ -80,10 +80,16 @@ def test_csv_cells_are_20_wide_with_five_digits(tmp_path: Path) -> None:
     assert second.endswith("               1e-05,              2.3653")
 
 
-def test_a_trainer_with_more_than_the_seven_metrics_still_gets_seven_columns(tmp_path: Path) -> None:
-    rows = [replace(row(), metrics={"AP_small": 0.5, **METRICS}), row(1)]
+def test_metrics_beyond_yolov5s_seven_stand_behind_the_genes(tmp_path: Path) -> None:
+    rows = [row(), replace(row(1), metrics={"AP_small": 0.5, **METRICS})]
     write_evolve_csv(tmp_path / "evolve.csv", rows)
-    assert dict(read_evolve_csv(tmp_path / "evolve.csv")[0].metrics).keys() == METRICS.keys()
+    header, first, *_ = lines_of(tmp_path / "evolve.csv")
+    names = [cell.strip() for cell in header.split(",")]
+    assert names == [*STANDARD_COLUMNS.values(), "lr0", "anchors", "metrics/AP_small"]
+    assert first.split(",")[-1].strip() == "nan"  # it came with the second one
+    back = read_evolve_csv(tmp_path / "evolve.csv")
+    assert back[1].metrics == {**back[0].metrics, "AP_small": 0.5}
+    assert [found.hyp for found in back] == [{"lr0": 0.012346, "anchors": 3.0}] * 2
 
 
 def test_a_trainer_without_the_seven_metrics_gets_its_own_columns(tmp_path: Path) -> None:

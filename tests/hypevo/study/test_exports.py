@@ -8,7 +8,7 @@ from optuna.trial import create_trial
 from hypevo.problem.fitness import DEFAULT_FITNESS
 from hypevo.problem.hyp import load_hyp
 from hypevo.problem.metrics import STANDARD_COLUMNS
-from hypevo.problem.space import load_space
+from hypevo.problem.space import yolov5_space
 from hypevo.protocol import InputError
 from hypevo.results.evolve_csv import EvolveCsv
 from hypevo.study.exports import Exports, export_study, plot_csv
@@ -23,7 +23,7 @@ def test_a_study_is_exported_again_to_the_same_bytes(evolution, arena):
 
 def test_a_metric_that_the_trainer_did_not_announce_moves_no_column(evolution, arena):
     (arena / "chatty.py").write_text(
-        "METRICS = ('mAP_0.5', 'mAP_0.5:0.95', 'inference_seconds')\n\n\n"
+        "SPACE = 'yolov5'\nMETRICS = ('mAP_0.5', 'mAP_0.5:0.95', 'inference_seconds')\n\n\n"
         "def train(hyp, *, out, seed, device, report):\n"
         "    return {**dict.fromkeys(METRICS, hyp['lr0']), 'more': 1.0}\n"
     )
@@ -35,6 +35,7 @@ def test_a_metric_that_the_trainer_did_not_announce_moves_no_column(evolution, a
 
 def test_a_trainer_that_announces_nothing_is_exported_as_it_evolved(evolution, arena):
     (arena / "silent.py").write_text(
+        "SPACE = 'yolov5'\n\n\n"
         "def train(hyp, *, out, seed, device, report):\n    return {'mAP_0.5': hyp['lr0'], 'score': 1.0}\n"
     )
     evolution(2, trainer="silent:train", fitness="`mAP_0.5`")
@@ -78,7 +79,7 @@ def test_a_file_that_a_spreadsheet_holds_open_is_written_beside_it_until_it_is_c
 def test_what_is_recommended_is_a_whole_hyp_file_within_the_space(evolution, arena):
     evolution(3)
     *_, path = export_study("mlruns/optuna.journal", "s", arena / "again")
-    hyp, space = load_hyp(path), load_space()
+    hyp, space = load_hyp(path), yolov5_space()
     assert list(hyp) == list(space)
     assert all(space[name].misfit(value) is None for name, value in hyp.items())
 
@@ -93,7 +94,7 @@ def plan():
     from hypevo.problem.hyp import check_hyp
     from hypevo.problem.plan import Plan
 
-    space = load_space().only(["lr0"])
+    space = yolov5_space().only(["lr0"])
     return Plan("landscape:train", {}, space, check_hyp({}, space), DEFAULT_FITNESS, "fixed", 0)
 
 

@@ -33,9 +33,9 @@ def imported(csv: Path, **settings):
 def rows(arena):
     """Five individuals, as another evolution would leave them; the third one has an lr0 out of bounds."""
     from hypevo.problem.hyp import check_hyp
-    from hypevo.problem.space import load_space
+    from hypevo.problem.space import yolov5_space
 
-    hyp = check_hyp({}, load_space())
+    hyp = check_hyp({}, yolov5_space())
     values = [0.3, 0.35, 0.4, 0.2, 0.1]
     lr0 = [0.01, 0.02, 5.0, 0.03, 0.04]
     return [

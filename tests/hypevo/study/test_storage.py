@@ -9,7 +9,7 @@ import pytest
 
 from hypevo.problem.hyp import check_hyp
 from hypevo.problem.plan import Plan
-from hypevo.problem.space import load_space
+from hypevo.problem.space import yolov5_space
 from hypevo.protocol import InputError
 from hypevo.study.opening import driven_study
 from hypevo.study.storage import (
@@ -26,7 +26,7 @@ NO_PRUNER = optuna.pruners.NopPruner()
 
 @pytest.fixture
 def plan():
-    space = load_space(None)
+    space = yolov5_space()
     settings = {"epochs": 3, "sizes": (1, 2), "limit": math.inf, "odd": math.nan}
     return Plan("m:train", settings, space, check_hyp({}, space), "mAP_0.5", "fixed", 0)
 

@@ -86,13 +86,10 @@ def experiments(folder):
     return {found.name for found in MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()}
 
 
-def parent_tags(folder):
+def tags(folder, run):
     from mlflow import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    known = [found.experiment_id for found in client.search_experiments()]
-    (run,) = client.search_runs(known, "tags.`hypevo.study` = 's' and run_name = 's'")
-    return run.data.tags
+    return MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").get_run(run).data.tags
 
 
 def test_ultralytics_evolves_is_killed_goes_on_and_is_confirmed(hypevo):
@@ -112,7 +109,7 @@ def test_ultralytics_evolves_is_killed_goes_on_and_is_confirmed(hypevo):
     assert steps == [0, 1]
     assert len(list(trials.glob("*/weights/best.pt"))) == 1
     assert experiments(hypevo.folder) == {"Default", "hypevo"}
-    assert "hypevo.trainer.ultralytics" in parent_tags(hypevo.folder)
+    assert "hypevo.trainer.ultralytics" in tags(hypevo.folder, status["mlflow_run"])
     verdict = json.loads(hypevo("confirm", "--seeds", 2, "--epochs", 1, "--device", "cpu", "--json"))
     assert verdict
     (best,) = hypevo("export", "--format", "ultralytics").split()
@@ -131,10 +128,10 @@ def test_a_checkout_evolves_is_killed_and_goes_on(hypevo):
     assert json.loads((trials / "0001" / "trial.json").read_text())["attempt"] == 2
     assert len(list(trials.glob("*/weights/best.pt"))) == 1
     assert experiments(hypevo.folder) == {"Default", "hypevo"}
-    assert {"hypevo.trainer.yolov5", "hypevo.trainer.torch"} <= set(parent_tags(hypevo.folder))
-    best = trials / f"{status['best']['number']:04d}" if isinstance(status.get("best"), dict) else trials
+    assert {"hypevo.trainer.yolov5", "hypevo.trainer.torch"} <= set(tags(hypevo.folder, status["mlflow_run"]))
+    best = trials / f"{status['best_trial']:04d}"
     found = json.loads(
         hypevo("val", "--trainer", "trainers.external.yolov5_repo", "--repo", repo, "--data", "digits",
-               "--weights", next(best.glob("**/weights/last.pt")), "--img", 160, "--workers", 0, "--json")
+               "--weights", best / "weights" / "last.pt", "--img", 160, "--workers", 0, "--json")
     )  # fmt: skip
     assert found["metrics"]["mAP_0.5"] > 0.1

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ... import Report
+    from ..epochs import Fitness
 
 __all__ = [
     "FITNESS",
@@ -59,9 +60,16 @@ def SPACE(settings: Settings, cache: Path) -> dict[str, dict[str, Any]]:  # noqa
 
 
 def train(
-    hyp: Mapping[str, Any], *, out: Path, seed: int, device: str, report: Report, settings: Settings
+    hyp: Mapping[str, Any],
+    *,
+    out: Path,
+    seed: int,
+    device: str,
+    report: Report,
+    settings: Settings,
+    fitness: Fitness | None = None,
 ) -> dict[str, float]:
-    """Run `yolo train` once and return the metrics of its last epoch, or of the best.
+    """Run `yolo train` once and return the metrics of its last epoch, or of the fittest.
 
     Raises:
         RuntimeError: It failed, or ended without results.
@@ -69,7 +77,7 @@ def train(
     """
     from .training import train as run
 
-    return run(hyp, out=out, seed=seed, device=device, report=report, settings=settings)
+    return run(hyp, out=out, seed=seed, device=device, report=report, settings=settings, fitness=fitness)
 
 
 def validate(settings: Settings, *, device: str = "cpu") -> dict[str, float]:

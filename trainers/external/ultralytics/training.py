@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...interpreter import FOREIGN, ask
-from ...printable import printable
-from ..program import run
-from ..results_csv import FITNESS, ResultsCsv
+from ..epochs import chosen, follow
+from ..results import plain_name, read_results
 from .installed import QUIET
 from .preflight import prepare
 
@@ -18,13 +16,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ... import Report
+    from ..epochs import Fitness
     from .settings import Settings
 
 CONFIG = "ultralytics"  # folder of the trial's own settings file of Ultralytics
-_CLASSIFY = {"accuracy_top1": 0.5, "accuracy_top5": 0.5}
-_NAMES = {"mAP50": "mAP_0.5", "mAP50-95": "mAP_0.5:0.95"}
-_KINDS = {"B": "", "M": "_mask", "P": "_pose"}
-_COLUMN = re.compile(r"(?:metrics|val)/(?P<name>.+?)(?:\((?P<kind>[BMP])\))?")
+RESULTS = "results.csv"
+COLUMNS = {  # of masks (M) and poses (P); those of boxes are known to `plain_name`
+    f"metrics/{theirs}({kind})": ours + suffix
+    for kind, suffix in (("M", "_mask"), ("P", "_pose"))
+    for theirs, ours in (
+        ("precision", "precision"),
+        ("recall", "recall"),
+        ("mAP50", "mAP_0.5"),
+        ("mAP50-95", "mAP_0.5:0.95"),
+    )
+}
 
 # In the settings file every tracker, the upload of statistics and all advice are off.
 _ALONE = """
@@ -43,14 +49,28 @@ answer({name: float(value) for name, value in results.results_dict.items()})
 
 
 def train(
-    hyp: Mapping[str, object], *, out: Path, seed: int, device: str, report: Report, settings: Settings
+    hyp: Mapping[str, object],
+    *,
+    out: Path,
+    seed: int,
+    device: str,
+    report: Report,
+    settings: Settings,
+    fitness: Fitness | None,
 ) -> dict[str, float]:
     """Train once; `trainers.external.ultralytics.train` says what the arguments mean."""
     if not settings.source:
         settings = prepare(settings, out / "cache")
-    results = ResultsCsv(out / "results.csv", metric_name, report)
-    run(command_line(settings, hyp, out, seed, device), variables=variables(out), look=results.look)
-    return results.result(settings.take, _CLASSIFY if settings.task == "classify" else FITNESS)
+    (out / RESULTS).unlink(missing_ok=True)
+    epochs = follow(
+        command_line(settings, hyp, out, seed, device),
+        rows=lambda ended: read_results(out, RESULTS, COLUMNS, ended=ended),
+        report=report,
+        variables=variables(out),
+    )
+    if not epochs:
+        raise RuntimeError("yolo train ended without results")
+    return chosen(epochs, settings.take, fitness)
 
 
 def validate(settings: Settings, device: str) -> dict[str, float]:
@@ -71,7 +91,9 @@ def validate(settings: Settings, device: str) -> dict[str, float]:
             **device_option(device),
         }
         found = ask(settings.interpreter, _ALONE + _VALIDATE, question, variables=variables(Path(temporary)))
-    return {metric_name(name): value for name, value in found.items() if name != "fitness"}
+    return {
+        COLUMNS.get(name) or plain_name(name): value for name, value in found.items() if name != "fitness"
+    }
 
 
 def command_line(
@@ -112,19 +134,3 @@ def variables(folder: Path) -> dict[str, str]:
 def device_option(device: str) -> dict[str, str]:
     """The option `device`; none on CUDA, where CUDA_VISIBLE_DEVICES shows one GPU and `device=0` would override it."""
     return {} if device.startswith("cuda") else {"device": device}
-
-
-def metric_name(column: str) -> str:
-    """The metric that a column of results.csv holds; empty for one that holds none.
-
-    `metrics/mAP50(B)` is `mAP_0.5`, of masks (M) `mAP_0.5_mask`, of poses (P) `mAP_0.5_pose`; losses of the
-    validation lose their prefix, those of the training keep it.
-    """
-    column = column.strip()
-    if column in ("", "epoch", "time"):
-        return ""
-    found = _COLUMN.fullmatch(column)
-    if found is None:
-        return printable(column)
-    name = printable(found["name"])
-    return _NAMES.get(name, name) + _KINDS[found["kind"] or "B"]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ... import Report
+    from ..epochs import Fitness
 
 __all__ = [
     "FITNESS",
@@ -38,9 +39,16 @@ METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95", "box_loss", "obj_lo
 
 
 def train(
-    hyp: Mapping[str, Any], *, out: Path, seed: int, device: str, report: Report, settings: Settings
+    hyp: Mapping[str, Any],
+    *,
+    out: Path,
+    seed: int,
+    device: str,
+    report: Report,
+    settings: Settings,
+    fitness: Fitness | None = None,
 ) -> dict[str, float]:
-    """Run `train.py` once and return the metrics of its last epoch, or of the best.
+    """Run `train.py` once and return the metrics of its last epoch, or of the fittest.
 
     Raises:
         RuntimeError: It failed, or ended without results.
@@ -48,7 +56,7 @@ def train(
     """
     from .training import train as run
 
-    return run(hyp, out=out, seed=seed, device=device, report=report, settings=settings)
+    return run(hyp, out=out, seed=seed, device=device, report=report, settings=settings, fitness=fitness)
 
 
 def check(

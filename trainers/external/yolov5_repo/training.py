@@ -11,30 +11,45 @@ import yaml
 
 from ...checkout import QUIET, ask_checkout
 from ...interpreter import FOREIGN
-from ...printable import printable
-from ..program import run
-from ..results_csv import ResultsCsv
+from ..epochs import chosen, follow
+from ..results import read_results
 from .preflight import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ... import Report
+    from ..epochs import Fitness
     from .settings import Settings
 
+RESULTS = "results.csv"
 _ANCHORS = 3  # of each level of every published network
 
 
 def train(
-    hyp: Mapping[str, Any], *, out: Path, seed: int, device: str, report: Report, settings: Settings
+    hyp: Mapping[str, Any],
+    *,
+    out: Path,
+    seed: int,
+    device: str,
+    report: Report,
+    settings: Settings,
+    fitness: Fitness | None,
 ) -> dict[str, float]:
     """Train once; `trainers.external.yolov5_repo.train` says what the arguments mean."""
     if not settings.source:
         settings = prepare(settings, out / "cache")
-    results = ResultsCsv(out / "results.csv", metric_name, report)
-    words = command_line(settings, hyp, out, seed, device)
-    run(words, cwd=settings.folder, variables=FOREIGN | QUIET, look=results.look)
-    return results.result(settings.take)
+    (out / RESULTS).unlink(missing_ok=True)
+    epochs = follow(
+        command_line(settings, hyp, out, seed, device),
+        rows=lambda ended: read_results(out, RESULTS, {}, ended=ended),
+        report=report,
+        cwd=settings.folder,
+        variables=FOREIGN | QUIET,
+    )
+    if not epochs:
+        raise RuntimeError("train.py ended without results")
+    return chosen(epochs, settings.take, fitness)
 
 
 def command_line(settings: Settings, hyp: Mapping[str, Any], out: Path, seed: int, device: str) -> list[str]:
@@ -58,14 +73,6 @@ def command_line(settings: Settings, hyp: Mapping[str, Any], out: Path, seed: in
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     script = str(settings.folder / "train.py")
     return [settings.python, script, *words, "--noplots", "--exist-ok", *shlex.split(settings.extra)]
-
-
-def metric_name(column: str) -> str:
-    """The metric that a column of results.csv holds: `metrics/mAP_0.5` is `mAP_0.5`, training losses keep `train/`."""
-    column = printable(column.strip())
-    return (
-        "" if column == "epoch" else column.removeprefix("metrics/").removeprefix("val/").removeprefix("x/")
-    )
 
 
 def device_option(device: str) -> str:
