@@ -37,9 +37,10 @@ from hypevo.study.opening import TRIALS
 from hypevo.study.search import suggest
 from hypevo.study.storage import EXPERIMENT, METRICS, PARENT_RUN
 from hypevo.study.tally import ENDED, Tally
+from hypevo.tracking.artifacts import WEIGHTS
 from hypevo.tracking.charts import view_tag
 from hypevo.tracking.provenance import provenance
-from hypevo.tracking.tracker import WEIGHTS, Tracker
+from hypevo.tracking.tracker import Tracker
 from hypevo.trainings.record import Record, Result
 from hypevo.trainings.slots import Training
 
