@@ -182,8 +182,9 @@ def serve_slowly(port: int, target: int, delay: float) -> None:
                 ):
                     self.send_header(name, value)
             self.send_header("Content-Length", str(len(found)))
-            self.end_headers()
-            self.wfile.write(found)
+            with contextlib.suppress(ConnectionError):  # whoever asked was interrupted meanwhile
+                self.end_headers()
+                self.wfile.write(found)
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815 - the names that are called
 

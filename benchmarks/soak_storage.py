@@ -92,7 +92,11 @@ def mlflow(delay: float = 3.0, times: int = 4) -> str:
             size = len(said(STUDY)) if number else 0
             pid = start("--generations", str(total), "--sleep", "0.2")
             if number:  # the first is interrupted while it opens its runs
-                until(lambda size=size: "study" in said(STUDY)[size:] and reports(), "a trial reports", 240)
+                until(
+                    lambda size=size: "generations" in said(STUDY)[size:] and reports(),
+                    "a trial reports",
+                    240,
+                )
             time.sleep(chance.uniform(0.5, 4.0))
             must(alive(pid), "it is still at work")
             began = time.monotonic()

@@ -11,6 +11,7 @@ from hypevo.preflight import preflight
 from hypevo.problem.settings import EvolveSettings
 from hypevo.protocol import WorkError
 from hypevo.study.attributes import metrics_of
+from hypevo.study.lease import TAKEN_OVER
 from hypevo.study.opening import TRIALS, claim_folder, driven_study
 from hypevo.study.patience import reason
 from hypevo.study.search import make_pruner, make_sampler
@@ -19,8 +20,6 @@ from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import child, make_backend
 from hypevo.trainings.work import Watcher, Work
-
-TAKEN_OVER = "another driver took the study over; this one stops"
 
 
 def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
@@ -66,7 +65,11 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 watcher.message(sentence)
             enqueue_default(study, plan)
             tracker = Tracker(
-                study.study_name, store, weights=settings.keep_weights == "all", tell=watcher.message
+                study.study_name,
+                store,
+                weights=settings.keep_weights == "all",
+                tell=watcher.message,
+                still_ours=still_ours,
             )
             ledger = Ledger(
                 settings,

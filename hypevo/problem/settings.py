@@ -184,7 +184,7 @@ class EvolveSettings(StudySettings, InSlots):
         "best", "Trials whose weights stay on disk.", PLACES, choices=("best", "all", "none")
     )
     experiment: str | None = option(
-        None, "MLflow experiment; $MLFLOW_EXPERIMENT_NAME by default, else hypevo.", PLACES
+        None, "MLflow experiment; $MLFLOW_EXPERIMENT_NAME or _ID by default, else hypevo.", PLACES
     )
 
     @property
@@ -210,7 +210,7 @@ class TrainSettings(TrainingSettings, Retried):
     )
     out: Path = option(Path("runs/train"), "Folder in which the training gets a folder of its own.", PLACES)
     experiment: str | None = option(
-        None, "MLflow experiment; $MLFLOW_EXPERIMENT_NAME by default, else hypevo-train.", PLACES
+        None, "MLflow experiment; $MLFLOW_EXPERIMENT_NAME or _ID by default, else hypevo-train.", PLACES
     )
 
     def __post_init__(self) -> None:
@@ -252,7 +252,7 @@ class ConfirmSettings(InSlots, Stored):
         Path("runs/cache"), "Folder for image caches, shared by all trainings.", PLACES, named="--cache-dir"
     )
     experiment: str | None = option(
-        None, "MLflow experiment; $MLFLOW_EXPERIMENT_NAME by default, else hypevo-confirm.", PLACES
+        None, "MLflow experiment; $MLFLOW_EXPERIMENT_NAME or _ID by default, else hypevo-confirm.", PLACES
     )
 
 

@@ -2,6 +2,11 @@
 
 The lock of a dead driver is free at once. A lease is judged by whether it is still being renewed, never by comparing
 two machines' clocks: a successor watches it for `PATIENCE` seconds before taking it over.
+
+A lease is two attributes of the study, since a database has no «write if it is still mine». The claim is written by a
+driver that takes the study, and never again; the beat is written by each renewal, and by the end. So a driver that was
+suspended in the middle of a renewal cannot overwrite its successor's claim: it writes a beat, and then reads whose the
+study is.
 """
 
 from __future__ import annotations
@@ -22,10 +27,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hypevo.protocol import InputError, WorkError
 
-LEASE = "hypevo_driver"  # the study's user attribute
+CLAIM, BEATS = "hypevo_driver", "hypevo_driver_beat"  # the study's user attributes
 BEAT, PATIENCE = 5.0, 20.0  # seconds between renewals, and without one until a driver counts as dead
 
 _LOCKED_BYTE = 1 << 30  # on Windows, where nobody else can read what is locked: far behind what the file says
+TAKEN_OVER = "another driver took the study over; this one stops"
+
 _AWAY = (StorageInternalError, SQLAlchemyError)  # a database that does not answer just now
 
 
@@ -67,8 +74,9 @@ def driver_of(study: optuna.Study, beside: Path | None) -> str | None:
             after its last renewal by two machines' clocks, which are good enough for a look.
     """
     if beside is None:
-        held = _holder(study)
-        return _where(held) if held and time.time() - held.get("at", 0.0) < PATIENCE else None
+        held, beats = _lease(study)
+        at = max(held.get("at", 0.0), beats.get("at", 0.0))
+        return _where(held) if held and time.time() - at < PATIENCE else None
     try:
         with _lock_file(beside, study.study_name).open() as file:
             if _try_lock(file.fileno(), shared=True):
@@ -106,18 +114,21 @@ def lease(
     Raises:
         InputError: another driver renews its lease; the message says where it runs.
     """
-    mine = {"host": platform.node(), "pid": os.getpid(), "token": uuid.uuid4().hex}
+    token = uuid.uuid4().hex
     _outlive(study, tell, beat, patience)
-    study.set_user_attr(LEASE, mine | {"beat": 0, "at": time.time()})
+    claim = {"host": platform.node(), "pid": os.getpid(), "token": token, "at": time.time()}
+    study.set_user_attr(CLAIM, claim)
     time.sleep(min(1.0, beat))  # of two drivers that claim it at once, the later one stays
-    _refuse_another(study, mine)
+    held, _ = _lease(study)
+    if held.get("token") != token:
+        raise _taken(study.study_name, _where(held))
     over = threading.Event()
     renewed = [time.time()]  # by the clock that goes on while the machine sleeps
 
     def still_ours() -> None:
         if abs(time.time() - renewed[0]) > patience / 2:
-            if _holder(study).get("token") != mine["token"]:
-                raise WorkError("another driver took the study over; this one stops")
+            if not _is_holder(study, token):
+                raise WorkError(TAKEN_OVER)
             renewed[0] = time.time()
 
     def renew() -> None:
@@ -127,10 +138,10 @@ def lease(
             with contextlib.suppress(
                 StorageInternalError
             ):  # away for a moment; the study's own calls will tell
-                if _holder(study).get("token") != mine["token"]:
+                study.set_user_attr(BEATS, {"token": token, "count": count, "at": time.time()})
+                if not _is_holder(study, token):
                     lost()
                     return
-                study.set_user_attr(LEASE, mine | {"beat": count, "at": time.time()})
                 renewed[0] = time.time()
 
     thread = threading.Thread(target=renew, name="lease", daemon=True)
@@ -141,34 +152,37 @@ def lease(
         over.set()
         thread.join()
         with contextlib.suppress(*_AWAY):
-            if _holder(study).get("token") == mine["token"]:
-                study.set_user_attr(LEASE, None)
+            if _is_holder(study, token):
+                study.set_user_attr(BEATS, {"token": token, "over": True})
 
 
 def _outlive(study: optuna.Study, tell: Callable[[str], None], beat: float, patience: float) -> None:
     """Return when nobody holds the study, or when its holder has given no sign of life for `patience` seconds."""
-    seen = _holder(study)
-    if not seen:
+    seen = _lease(study)
+    if not seen[0]:
         return
-    tell(f"study «{study.study_name}» was held {_where(seen)}; waiting {patience:g} s for a sign of life")
+    tell(f"study «{study.study_name}» was held {_where(seen[0])}; waiting {patience:g} s for a sign of life")
     end = time.monotonic() + patience
     while time.monotonic() < end:
         time.sleep(min(1.0, beat))
-        now = _holder(study)
-        if not now:
+        now = _lease(study)
+        if not now[0]:
             return
-        if now != seen:
-            raise _taken(study.study_name, _where(now))
+        if now[0] != seen[0] or now[1] not in ({}, seen[1]):
+            raise _taken(study.study_name, _where(now[0]))
 
 
-def _refuse_another(study: optuna.Study, mine: dict[str, Any]) -> None:
-    holder = _holder(study)
-    if holder.get("token") != mine["token"]:
-        raise _taken(study.study_name, _where(holder))
+def _lease(study: optuna.Study) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The claim, empty when nobody holds the study, and the holder's last beat, empty before the first."""
+    attributes = study.user_attrs
+    held, beats = dict(attributes.get(CLAIM) or {}), dict(attributes.get(BEATS) or {})
+    if beats.get("token") != held.get("token"):
+        return held, {}  # of a driver before, which may have been suspended since
+    return ({}, {}) if beats.get("over") else (held, beats)
 
 
-def _holder(study: optuna.Study) -> dict[str, Any]:
-    return dict(study.user_attrs.get(LEASE) or {})
+def _is_holder(study: optuna.Study, token: str) -> bool:
+    return bool(_lease(study)[0].get("token") == token)
 
 
 def _where(holder: dict[str, Any]) -> str:

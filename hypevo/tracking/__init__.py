@@ -6,3 +6,5 @@ import os
 # that is repeated blindly makes two. Set here, because MLflow reads them when it is imported.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+# MLflow prints two lines with addresses at the end of each run of a server: standard output is for results.
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

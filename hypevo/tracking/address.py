@@ -20,8 +20,3 @@ def default_address() -> str:
         return f"sqlite:///{path}"
     # The folder's name means something else in an address, as `a%2Fb`; quoted, MLflow would make a folder of that name.
     return "sqlite:///mlflow.db"
-
-
-def experiment_name(option: str | None, otherwise: str = EXPERIMENT) -> str:
-    """The experiment to use: the option that was given, else MLFLOW_EXPERIMENT_NAME, else `otherwise`."""
-    return option or os.environ.get("MLFLOW_EXPERIMENT_NAME") or otherwise

@@ -37,11 +37,10 @@ class Inherited:
             {PIPELINE: self.pipeline.info.run_id, PARENT: self.pipeline.info.run_id} if self.pipeline else {}
         )
 
-    def experiment(self, option: str | None) -> str | None:
+    @property
+    def experiment(self) -> str | None:
         """The id of a pipeline's experiment, where our runs belong unless the user names one."""
-        if self.pipeline is None or option or os.environ.get("MLFLOW_EXPERIMENT_NAME"):
-            return None
-        return str(self.pipeline.info.experiment_id)
+        return None if self.pipeline is None else str(self.pipeline.info.experiment_id)
 
     def continued(self, runs: Runs) -> None:
         """Say in a run that `mlflow run` made where the study is that was continued instead."""

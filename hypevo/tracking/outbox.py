@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Any
 
 from hypevo.messages import first_line, hidden
+from hypevo.protocol import WorkError
 
 Key = tuple[str, Any]  # kind, and which of it
 Tell = Callable[[str], None]
@@ -38,8 +39,9 @@ class Outbox:
     def __init__(self, name: str, send: Callable[[Key, Any], None]) -> None:
         """Prepare to `send(key, item)` from a thread called `name`.
 
-        `send` raises `Refused` for what is to be dropped; any other exception means «later». Sending must bear
-        repetition: an item whose delivery failed half-way is sent again as a whole.
+        `send` raises `Refused` for what is to be dropped, a WorkError to have all dropped, now and later; any
+        other exception means «later». Sending must bear repetition: an item whose delivery failed half-way is sent
+        again as a whole.
         """
         self._send = send
         self._name = name
@@ -47,7 +49,7 @@ class Outbox:
         self._notices: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._changed = threading.Condition()
         self._sending: Key | None = None
-        self._closing = False
+        self._closing = self._over = False
         self._deadline = self._hurry = self._give_up = float("inf")  # on the monotonic clock
         self._away = float("inf")
         self._troubled: set[Key] = set()  # keys whose last try failed
@@ -58,10 +60,11 @@ class Outbox:
         self._thread.start()
 
     def put(self, key: Key, item: Any, turn: Turn = Turn.USUAL) -> None:
-        """Send an item, soon."""
+        """Send an item, soon; one that comes after the end is dropped."""
         with self._changed:
-            self._waiting[turn][key] = item
-            self._changed.notify()
+            if not self._over:
+                self._waiting[turn][key] = item
+                self._changed.notify()
 
     def notices(self) -> list[str]:
         """What a user should know, each sentence once: the other side is away, is back, refused something."""
@@ -107,12 +110,7 @@ class Outbox:
 
     def stop(self, patience: float = GIVE_UP) -> None:
         """Send nothing more; what is on its way is waited for."""
-        with self._changed:
-            for waiting in self._waiting.values():
-                waiting.clear()
-            self._closing = True
-            self._deadline = -float("inf")
-            self._changed.notify()
+        self._drop_all()
         if self._thread.is_alive():
             self._thread.join(patience)
 
@@ -139,6 +137,9 @@ class Outbox:
                 self._send(key, item)
             except Refused as refusal:
                 self._notices.put(f"{self._name} refuses {refusal}")
+                self._sent()
+            except WorkError:
+                self._drop_all()
                 self._sent()
             except Exception as error:  # noqa: BLE001 - whatever a server's or an artifact store's client raises
                 self._failed(key, error)
@@ -173,6 +174,14 @@ class Outbox:
                     self._sending = key = next(iter(self._waiting[turn]))
                     return turn, key, self._waiting[turn].pop(key)
         return None
+
+    def _drop_all(self) -> None:
+        with self._changed:
+            for waiting in self._waiting.values():
+                waiting.clear()
+            self._closing = self._over = True
+            self._deadline = -float("inf")
+            self._changed.notify()
 
     def _sent(self) -> None:
         with self._changed:

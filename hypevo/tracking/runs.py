@@ -52,7 +52,7 @@ class Runs:
         self._bare: set[int] = set()  # trials whose run has no parameters yet
         self._unsure = False  # the answer to the last request for a new run was lost
         self._request = uuid.uuid4().hex
-        self._last_step: dict[str, int] = {}  # run id -> last step logged
+        self._held: dict[str, set[int]] = {}  # run id -> steps it holds
 
     # -- the study's own run -------------------------------------------------------------------------------
 
@@ -95,6 +95,8 @@ class Runs:
 
     def end(self, trials: Iterable[int], state: str, status: str) -> None:
         """Close the runs of trials that were interrupted, and the study's own."""
+        if self.parent:
+            self.find_trials()  # a driver that was killed may have asked for runs that MLflow has made only since
         for number in sorted(trials):  # the next start opens them again
             self.log(self.trials[number], tags={STATE: Failure.INTERRUPTED.value})
             self.client.set_terminated(self.trials[number], status_of(Failure.INTERRUPTED))
@@ -194,6 +196,7 @@ class Runs:
         self.log(run, tags=tags | ({"hypevo.reason": result.reason} if result.reason else {}))
         self.client.set_terminated(run, status_of(result.failure), end_time=result.time_ms)
         self.open.discard(number)
+        self._held.pop(run, None)  # a study has thousands of them
 
     # -- any run -------------------------------------------------------------------------------------------
 
@@ -209,29 +212,30 @@ class Runs:
 
     def log_steps(self, run: str, steps: Iterable[Step]) -> None:
         """Log the steps that a run does not hold yet, as many as MLflow takes at once."""
-        batch: list[Metric] = []
-        last = self.last_step(run)
-        for step, time_ms, values in steps:
-            if step <= last:
+        held, batch, numbers = self._steps(run), list[Metric](), set[int]()
+        for step, time_ms, values in steps:  # not always in order: threads may report them
+            if step in held or step in numbers:
                 continue
             points = [Metric(name, value, time_ms, step) for name, value in values.items()]
             points.append(Metric(STEP, float(step), time_ms, step))
             if batch and len(batch) + len(points) > _METRICS:
                 self._log_metrics(run, batch)
-                self._last_step[run] = last
-                batch = []
+                held |= numbers
+                batch, numbers = [], set()
             batch += points
-            last = step
+            numbers.add(step)
         if batch:
             self._log_metrics(run, batch)
-            self._last_step[run] = last
+            held |= numbers
 
     def last_step(self, run: str) -> int:
         """The last step that a run holds; -1 for none."""
-        if run not in self._last_step:
-            history = self.client.get_metric_history(run, STEP)
-            self._last_step[run] = max((metric.step for metric in history), default=-1)
-        return self._last_step[run]
+        return max(self._steps(run), default=-1)
+
+    def _steps(self, run: str) -> set[int]:
+        if run not in self._held:
+            self._held[run] = {point.step for point in self.client.get_metric_history(run, STEP)}
+        return self._held[run]
 
     def log_file(self, run: str, path: Path, inside: PurePath) -> None:
         """Store a file as `inside`, under a name that every store takes."""

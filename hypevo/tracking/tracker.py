@@ -15,7 +15,9 @@ from typing import Any, TypeVar
 from hypevo.messages import hidden
 from hypevo.protocol import Failure, InputError
 from hypevo.tracking import outbox
-from hypevo.tracking.address import EXPERIMENT, experiment_name
+from hypevo.tracking.address import EXPERIMENT
+from hypevo.tracking.artifacts import artifacts
+from hypevo.tracking.experiment import experiment_id
 from hypevo.tracking.failures import FAILURES, explained, line, passing, refused
 from hypevo.tracking.inherited import Inherited, look_up, taken_from_environment
 from hypevo.tracking.names import metric_name, text
@@ -23,11 +25,10 @@ from hypevo.tracking.outbox import Outbox, Refused, Tell, Turn
 from hypevo.tracking.provenance import dataset_inputs
 from hypevo.tracking.runs import Runs, Step
 from hypevo.tracking.store import Store
-from hypevo.trainings.record import WEIGHTS, Record
+from hypevo.trainings.record import Record
 
 LONGEST_PATIENCE = 600.0  # seconds for which a store that answers slowly is waited for at an end
 OPENING_PATIENCE = 60.0  # seconds for which a store that went away is waited for before the work has begun
-_PRIVATE = ("epochs.jsonl", "trial.json")  # the folder's bookkeeping: already in the run as metrics and tags
 _OF_THE_STUDY = ("best_trial",)  # names in the study's own curve that are no metric of a trainer
 
 T = TypeVar("T")
@@ -37,7 +38,14 @@ class Tracker:
     """Keeps one study's runs in step with its trial folders."""
 
     def __init__(
-        self, study: str, store: Store, *, weights: bool = False, tell: Tell | None = None, title: str = ""
+        self,
+        study: str,
+        store: Store,
+        *,
+        weights: bool = False,
+        tell: Tell | None = None,
+        title: str = "",
+        still_ours: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare to track `study`.
 
@@ -47,11 +55,13 @@ class Tracker:
             weights: Whether a trial's weights are stored with its run.
             tell: Is told at once what the user waits for; without it that is among the `notices`.
             title: The name of the study's run; «evolve STUDY» unless given.
+            still_ours: Called before each delivery; raises a WorkError when another driver has taken the study over.
         """
         self.study = study
         self.store = store
         self._title = title or f"evolve {study}"  # what the study's run is called
         self._weights = weights
+        self._still_ours = still_ours
         self._early: list[str] = []  # notices from before the first delivery
         self._tell = tell
         self._runs: Runs | None = None
@@ -83,7 +93,7 @@ class Tracker:
     ) -> str:
         """Open the study's parent run: the `known` one, or the one that `mlflow run` made, or a new one.
 
-        A new one is made in `experiment`, the option that was given; None for MLFLOW_EXPERIMENT_NAME or `otherwise`.
+        A new one is made in `experiment`, the option that was given; None for MLflow's own variables, or `otherwise`.
 
         Returns:
             Its id.
@@ -206,8 +216,7 @@ class Tracker:
 
     def _experiment(self, inherited: Inherited, option: str | None, otherwise: str) -> str:
         """The id of the experiment for new runs."""
-        client, name = self._opened.client, experiment_name(option, otherwise)
-        return inherited.experiment(option) or self.store.experiment(client, name)
+        return experiment_id(self.store, self._opened.client, option, inherited.experiment, otherwise)
 
     def _begin(self, attempt: Callable[[], Inherited]) -> None:
         if notice := self._patiently(attempt).notice:
@@ -243,6 +252,7 @@ class Tracker:
     def _send(self, key: tuple[str, Any], item: Any) -> None:
         kind, which = key
         runs = self._opened
+        self._still_ours()
         try:
             match kind:
                 case "trial":
@@ -277,7 +287,7 @@ class Tracker:
         if result is None:
             self._opened.reopen(record.number)
         else:
-            self._opened.finish(record.number, result, self._artifacts(record.folder))
+            self._opened.finish(record.number, result, artifacts(record.folder, weights=self._weights))
 
     def _send_curve(self) -> None:
         with self._lock:
@@ -286,14 +296,3 @@ class Tracker:
         with self._lock:
             for step, _, _ in steps:
                 self._curve.pop(step)
-
-    def _artifacts(self, folder: Path) -> list[tuple[Path, PurePath]]:
-        """The files of a trial's folder that go with its run; the driver may be deleting weights meanwhile."""
-        entries = [
-            entry for entry in sorted(folder.iterdir())
-            if not entry.name.startswith(".") and entry.name not in _PRIVATE
-            and (self._weights or entry.name != WEIGHTS)
-        ]  # fmt: skip
-        inside = [path for entry in entries if entry.is_dir() for path in sorted(entry.rglob("*"))]
-        files = (path for path in [*entries, *inside] if path.is_file() and not path.is_symlink())
-        return [(path, path.relative_to(folder)) for path in files]

@@ -31,7 +31,10 @@ def empty_store(tmp_path_factory) -> Path:
 @pytest.fixture
 def bare_arena(tmp_path, monkeypatch) -> Path:
     """The working directory of a user with a trainer, `landscape:train`, and nothing else."""
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "CUDA_VISIBLE_DEVICES"):
+    for name in (
+        "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID",
+        "CUDA_VISIBLE_DEVICES",
+    ):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
     shutil.copy(HERE / "landscape.py", tmp_path)
     monkeypatch.chdir(tmp_path)

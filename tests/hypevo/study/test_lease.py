@@ -1,5 +1,6 @@
 """One driver a study: locks of files, leases in databases."""
 
+import contextlib
 import fcntl
 import os
 import sys
@@ -9,8 +10,8 @@ import time
 import optuna
 import pytest
 
-from hypevo.protocol import InputError
-from hypevo.study.lease import LEASE, driver_of, lease, lock
+from hypevo.protocol import InputError, WorkError
+from hypevo.study.lease import BEATS, CLAIM, driver_of, lease, lock
 
 QUICK = {"beat": 0.1, "patience": 0.6}
 
@@ -110,7 +111,7 @@ def test_a_lease_that_is_no_longer_renewed_is_no_driver(study):
     with lease(study, nobody, nobody, **QUICK):
         assert f"pid {os.getpid()}" in driver_of(study, None)
     assert driver_of(study, None) is None
-    study.set_user_attr(LEASE, {"host": "gone", "pid": 1, "token": "old", "beat": 7, "at": time.time() - 60})
+    study.set_user_attr(CLAIM, {"host": "gone", "pid": 1, "token": "old", "beat": 7, "at": time.time() - 60})
     assert driver_of(study, None) is None
 
 
@@ -123,38 +124,70 @@ def test_a_lock_where_nothing_can_be_written_is_an_input_error(tmp_path):
 def test_a_lease_is_renewed_and_refused_to_a_second_driver(study, address):
     said = []
     with lease(study, nobody, nobody, **QUICK):
-        first = study.user_attrs[LEASE]
-        assert first["pid"] == os.getpid()
+        assert study.user_attrs[CLAIM]["pid"] == os.getpid()
         with (
             pytest.raises(InputError, match=rf"already running on .*, pid {os.getpid()}"),
             lease(same(study, address), said.append, nobody, **QUICK),
         ):
             pass
         assert "waiting 0.6 s for a sign of life" in said[0]
-        assert study.user_attrs[LEASE]["beat"] > first["beat"]
-    assert study.user_attrs[LEASE] is None
+        assert study.user_attrs[BEATS]["count"] >= 1
+    assert driver_of(study, None) is None
     with lease(study, nobody, nobody, **QUICK):  # free at once, without a word
         pass
 
 
 def test_a_dead_driver_s_lease_is_taken_over(study):
-    study.set_user_attr(LEASE, {"host": "gone", "pid": 1, "token": "old", "beat": 7})
+    study.set_user_attr(CLAIM, {"host": "gone", "pid": 1, "token": "old", "beat": 7})
     said = []
     with lease(study, said.append, nobody, **QUICK):
-        assert study.user_attrs[LEASE]["pid"] == os.getpid()
+        assert study.user_attrs[CLAIM]["pid"] == os.getpid()
     assert "held on gone, pid 1" in said[0]
 
 
 def test_a_driver_that_slept_too_long_is_told_that_it_lost_the_study(study, address):
     lost = threading.Event()
     with lease(study, nobody, lost.set, **QUICK):
+        same(study, address).set_user_attr(CLAIM, {"host": "b", "pid": 2, "token": "new"})
+        assert lost.wait(20)
+    assert study.user_attrs[CLAIM]["token"] == "new"  # and it leaves the other one's claim alone
+
+
+def test_a_driver_suspended_in_the_middle_of_a_renewal_takes_nothing_from_its_successor(study, address):
+    """It wakes up behind its successor's claim, with a write on its way that belongs to the time before."""
+    asleep, awake, lost = threading.Event(), threading.Event(), threading.Event()
+    storage = study._storage
+    write = storage.set_study_user_attr
+
+    def suspended(study_id, key, value):
+        if key == BEATS and not awake.is_set():
+            asleep.set()
+            awake.wait()
+        write(study_id, key, value)
+
+    storage.set_study_user_attr = suspended
+    with lease(study, nobody, lost.set, **QUICK) as first_s:
+        assert asleep.wait(20)
+        other, lost_again = same(study, address), threading.Event()
+        with lease(other, lambda _: None, lost_again.set, **QUICK) as second_s:
+            awake.set()
+            assert lost.wait(20)
+            time.sleep(QUICK["patience"])  # beats of the second one
+            second_s()
+            assert not lost_again.is_set()
+            assert f"pid {os.getpid()}" in driver_of(other, None)
+            with pytest.raises(WorkError, match="took the study over"):
+                first_s()
+    assert driver_of(other, None) is None  # the second one's end counts, the first one's does not
+
+
+def test_the_end_of_a_driver_that_was_taken_over_leaves_the_study_held(study, address):
+    with contextlib.ExitStack() as first:
+        first.enter_context(lease(study, nobody, lambda: None, **QUICK))
         other = same(study, address)
-        for beat in range(40):  # a renewal of ours may fall between: the other one renews as well
-            other.set_user_attr(LEASE, {"host": "b", "pid": 2, "token": "new", "beat": beat})
-            if lost.wait(0.5):
-                break
-        assert lost.is_set()
-    assert study.user_attrs[LEASE]["token"] == "new"  # and it leaves the other one's lease alone
+        other.set_user_attr(CLAIM, {"host": "b", "pid": 2, "token": "new", "at": time.time()})
+        first.close()
+        assert driver_of(other, None) == "on b, pid 2"
 
 
 def test_of_two_drivers_that_claim_at_once_one_stays(study, address):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hypevo.protocol import Outcome
+from hypevo.protocol import InputError, Outcome
 from hypevo.tracking.inherited import SIGNATURES
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
@@ -130,3 +130,39 @@ def test_mlflow_s_variable_names_the_experiment_unless_the_option_does(
     tracker.open(None, experiment=option, params={}, tags={}, dataset=None)
     assert tracker.close("FINISHED", "complete") == 0
     assert client.get_experiment(tracker.experiment_id).name == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "expected"),
+    [(None, None, "theirs"), (None, "theirs", "theirs"), ("given", None, "given"), ("given", "x", "given")],
+)
+def test_mlflow_s_variable_gives_the_experiment_s_id(arena, client, monkeypatch, option, name, expected):
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", client.create_experiment("theirs"))
+    if name:
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", name)
+    tracker = Tracker("s", Store.default())
+    tracker.open(None, experiment=option, params={}, tags={}, dataset=None)
+    assert tracker.close("FINISHED", "complete") == 0
+    assert client.get_experiment(tracker.experiment_id).name == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "said"),
+    [
+        ("4711", None, "MLFLOW_EXPERIMENT_ID=4711: MLflow at sqlite:///.* has no experiment of this id"),
+        ("mine", None, "MLFLOW_EXPERIMENT_ID=mine: MLflow at sqlite:///.* has no experiment of this id"),
+        ("1", None, "MLFLOW_EXPERIMENT_ID=1: MLflow at sqlite:///.* has deleted its experiment «gone»"),
+        (
+            "0",
+            "mine",
+            "MLFLOW_EXPERIMENT_NAME=mine and MLFLOW_EXPERIMENT_ID=0 mean two experiments: .* id 2;",
+        ),
+    ],
+)
+def test_an_experiment_s_id_that_means_nothing_is_told(arena, client, monkeypatch, number, name, said):
+    client.delete_experiment(client.create_experiment("gone"))
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", number)
+    if name:
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", name)
+    with pytest.raises(InputError, match=said):
+        Tracker("s", Store.default()).open(None, experiment=None, params={}, tags={}, dataset=None)

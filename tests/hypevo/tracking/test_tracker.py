@@ -4,12 +4,14 @@ import json
 import math
 import os
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from hypevo.protocol import Failure, Outcome
+from hypevo.protocol import Failure, Outcome, WorkError
 from hypevo.tracking import outbox
 from hypevo.tracking.charts import view_key
 from hypevo.tracking.runs import status_of
@@ -233,6 +235,20 @@ def test_a_trial_that_is_run_again_after_it_reported_has_each_epoch_once(tracker
     assert run.info.status == "FINISHED"
 
 
+def test_epochs_that_threads_report_out_of_order_are_all_there(tracker, arena):
+    record = finished_record(arena / "trials", values=(), final=None)
+    for step in (3, 1):
+        record.add_epoch(step, {"fitness": step / 10})
+    tracker.update(record)
+    assert tracker.close("KILLED", "interrupted") == 0
+    for step in (0, 5, 2, 4, 2):
+        record.add_epoch(step, {"fitness": step / 10})
+    record.end(Outcome({"fitness": 0.5}), 0.5)
+    (run,) = delivered(opened(tracker.parent), record)
+    assert sorted(points(client(), run)) == [(step, step / 10) for step in range(6)]
+    assert sorted(points(client(), run, "epoch")) == [(step, float(step)) for step in range(6)]
+
+
 def test_a_trial_that_comes_out_differently_when_run_again_shows_its_own_result(tracker, arena):
     tracker.update(finished_record(arena / "trials", values=(0.1, 0.2, 0.3), final=None))
     assert tracker.close("KILLED", "interrupted") == 0
@@ -254,6 +270,41 @@ def test_two_runs_of_one_trial_become_one_at_the_next_start(tracker, arena):
     client().create_run(tracker.experiment_id, tags=tags, start_time=2000)
     runs = delivered(opened(tracker.parent))
     assert [run.info.run_id for run in runs] == [first.info.run_id]
+
+
+def test_a_run_that_a_killed_driver_had_asked_for_and_got_late_is_not_there_at_the_end(tracker, arena):
+    tracker.update(finished_record(arena / "trials"))
+    while tracker.run_id(0) is None or tracker.needs(0):
+        time.sleep(0.01)
+    tags = {"mlflow.parentRunId": tracker.parent, "hypevo.trial": "0", "hypevo.study": "s"}
+    client().create_run(tracker.experiment_id, tags=tags)
+    (run,) = delivered(tracker)
+    assert run.info.run_id == tracker.run_id(0)
+
+
+def test_nothing_is_sent_once_another_driver_has_the_study(arena):
+    """A suspended machine wakes up with deliveries in its outbox, before the driver knows."""
+    taken_over = threading.Event()
+
+    def still_ours():
+        if taken_over.is_set():
+            raise WorkError("another driver took the study over")
+
+    tracker = Tracker("s", Store.default(), still_ours=still_ours)
+    tracker.open(None, experiment="e", params={}, tags={}, dataset=None)
+    record = finished_record(arena / "trials", final=None)
+    tracker.update(record)
+    while tracker.run_id(0) is None or tracker._outbox.left():
+        time.sleep(0.01)
+    taken_over.set()
+    record.end(Outcome({"mAP_0.5": 0.5}), 0.5)
+    tracker.update(record)
+    tracker.update(finished_record(arena / "trials", number=1))
+    assert tracker.close("FAILED", "stopped", patience=20) == 0
+    (run,) = trial_runs(tracker)
+    assert (run.info.status, run.data.tags["hypevo.state"]) == ("RUNNING", "running")
+    assert client().get_run(tracker.parent).info.status == "RUNNING"
+    assert tracker.notices() == []
 
 
 def test_a_result_that_comes_while_the_epochs_are_read_waits_for_the_next_delivery(
