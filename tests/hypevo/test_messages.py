@@ -126,3 +126,9 @@ def test_an_error_shows_no_password(monkeypatch, capfd):
     said = "".join(capfd.readouterr())
     assert "nonsense://***@db/x" in said
     assert "s3cret" not in said
+
+
+def test_a_link_to_a_view_of_mlflow_stays_whole():
+    link = "http://127.0.0.1:5000/#/experiments/1/runs?compareRunsMode=CHART&viewStateShareKey=a61daf8a"
+    assert hidden(link) == link
+    assert hidden(f"then {link}") == f"then {link}"
