@@ -40,7 +40,7 @@ CSV = "metrics/recall,lr0,momentum\n0.5,0.01,0.9\n0.6,0.02,0.8\n"
 
 def hostile(folder: Path) -> Path:
     """Fill a folder with modules that leave a mark when they are run; returns the mark."""
-    mark = folder.parent / "ran"
+    mark = folder / "ran"
     for name in MODULES:
         path = folder / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,25 +49,32 @@ def hostile(folder: Path) -> Path:
     return mark
 
 
+COMMANDS = pytest.mark.parametrize("command", [SCRIPT, MODULE], ids=["hypevo", "python -m hypevo"])
+
+
+def runs_nothing(folder: Path, command: list[str], **variables: str) -> None:
+    mark = hostile(folder)
+    environ = os.environ | variables
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    assert not mark.exists(), mark.read_text()
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
-@pytest.mark.parametrize("command", [SCRIPT, MODULE], ids=["hypevo", "python -m hypevo"])
-def test_no_module_of_the_working_folder_is_run(bare_arena, tmp_path_factory, command, method):
-    folder = tmp_path_factory.mktemp("stranger") / "folder"
-    folder.mkdir()
-    mark = hostile(folder)
-    environ = os.environ | {"HYPEVO_START_METHOD": method}
-    for words in (
-        ["--help"],
-        ["plot", "evolve.csv", "--fitness", "recall"],
-        ["check", "--data", "digits", "--device", "cpu"],
-        ["trainer", "yolov5"],
-    ):
-        done = subprocess.run(
-            [*command, *words], cwd=folder, env=environ, capture_output=True, text=True, check=False
-        )
-        assert not mark.exists(), (words, mark.read_text())
-        assert done.returncode == 0, done.stderr
+@COMMANDS
+def test_no_module_of_the_working_folder_is_run_by_a_training_s_process(bare_arena, command, method):
+    runs_nothing(
+        bare_arena, [*command, "check", "--data", "digits", "--device", "cpu"], HYPEVO_START_METHOD=method
+    )
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["plot", "evolve.csv", "--fitness", "recall"]], ids=["help", "plot"]
+)
+@COMMANDS
+def test_no_module_of_the_working_folder_is_run_by_a_command(bare_arena, command, words):
+    runs_nothing(bare_arena, [*command, *words])
 
 
 def test_a_trainer_of_the_working_folder_is_found_behind_the_packages(tmp_path):
