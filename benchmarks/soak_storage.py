@@ -109,7 +109,7 @@ def mlflow(delay: float = 3.0, times: int = 4) -> str:
             if alive(pid):
                 os.killpg(pid, signal.SIGINT)  # what MLflow has not got is not waited for
             must((code := wait(pid)) == 130, f"exit 130; it was {code}")
-        must(slowest < delay, f"Ctrl-C is heard at once; it took {slowest:.1f} s")
+        must(slowest < 10, f"Ctrl-C is heard whatever MLflow does; it took {slowest:.1f} s")
         os.environ["MLFLOW_TRACKING_URI"] = direct
         must(wait(start("--generations", str(total), "--sleep", "0.2")) == 0, "the last driver ends well")
         expect_whole(total)

@@ -10,6 +10,11 @@ from typing import Any
 
 Handler = Callable[[int, Any], Any]
 
+
+class Interrupted(Exception):  # noqa: N818 - what a user did, and no error
+    """A KeyboardInterrupt that ended a command, on its way through code that would hide it."""
+
+
 # SIGHUP: the terminal was closed; `nohup` has it ignored, and Windows has none.
 _TERMINATION = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 

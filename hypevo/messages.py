@@ -19,7 +19,9 @@ MAX_PROBLEMS = 20  # that one message lists
 _NEAR = 0.5  # similarity from which a name is suggested; a ratio from 0 to 1
 
 # The name of a secret in a query; the key of MLflow's shared views is none.
-_KEY = r"(?!viewStateShareKey=)(?=[^=&?;\s]{0,40}?(?:pass|pwd|token|secret|key|auth|sig|cred))[^=&?;\s]{1,60}="
+_KEY = (
+    r"(?!viewStateShareKey=)(?=[^=&?;\s]{0,40}?(?:pass|pwd|token|secret|key|auth|sig|cred))[^=&?;\s]{1,60}="
+)
 _QUERY = re.compile(rf"([?&;]{_KEY})[^&\s]*", re.IGNORECASE)
 _ASSIGNED = re.compile(r"(\b(?:password|passwd|pwd|token|secret)=)(?:'[^']*'|[^\s&]+)", re.IGNORECASE)
 _USER = re.compile(r"(\w://)(?:[^\s:/@\[]*:(?!\d{1,5}(?:[/?#\s]|$))(?:(?!://)\S)*@|[^\s/]*@)")

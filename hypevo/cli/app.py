@@ -18,7 +18,7 @@ from hypevo.cli import questions as ask
 from hypevo.cli.options import add_command
 from hypevo.cli.tables import print_metrics, print_status
 from hypevo.cli.terminal import keep_secrets, messages, open_streams
-from hypevo.interrupts import terminated_gently
+from hypevo.interrupts import Interrupted, terminated_gently
 from hypevo.messages import printable, printable_lines
 from hypevo.problem.settings import EvolveSettings, TrainSettings
 from hypevo.protocol import InputError, WorkError
@@ -300,7 +300,7 @@ def main() -> NoReturn:
     except WorkError as error:
         console.print(printable_lines(f"failed: {error}"), style="bold red")
         sys.exit(FAILED)
-    except KeyboardInterrupt:
+    except (Interrupted, KeyboardInterrupt):
         console.print("interrupted")
         sys.exit(INTERRUPTED)
     sys.exit(DONE)

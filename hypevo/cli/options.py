@@ -16,6 +16,7 @@ from rich.markup import escape
 from typer.core import TyperCommand
 
 from hypevo.cli.foreign import answer, answer_word
+from hypevo.interrupts import Interrupted
 from hypevo.messages import refuse
 from hypevo.problem.options import Option, options_of
 from hypevo.problem.settings import PANELS
@@ -32,7 +33,10 @@ def add_command(
     """Add a command whose options are the fields of `settings`; its help is the docstring of `run`."""
 
     def command(context: typer.Context, **given: Any) -> None:
-        run(settings_of(settings, given, context.meta[PASSED]))
+        try:
+            run(settings_of(settings, given, context.meta[PASSED]))
+        except KeyboardInterrupt as pressed:  # Typer would end without a word
+            raise Interrupted from pressed
 
     parameters = [
         inspect.Parameter(

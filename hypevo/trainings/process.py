@@ -20,6 +20,7 @@ from hypevo.messages import hidden
 from hypevo.protocol import InputError, Job
 from hypevo.trainings import child
 from hypevo.trainings.descendants import MARK, kill_marked
+from hypevo.trainings.output import LOOK_EVERY, Output
 
 SAFE_PATH, OURS = "PYTHONSAFEPATH", "HYPEVO_SET_SAFEPATH"  # the second: it was hypevo that set the first
 _MOST_EPOCHS = 2**31  # MLflow keeps an epoch's number in a database
@@ -36,15 +37,8 @@ def enter(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     if hasattr(os, "setsid"):
         os.setsid()
-    threading.Thread(
-        target=_die_with_parent, args=(variables[MARK],), name="parent watch", daemon=True
-    ).start()
-    if log is not None:
-        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(file, 1)
-        os.dup2(file, 2)
+    output = None if log is None else Output(log)
+    threading.Thread(target=_watch, args=(variables[MARK], output), name="parent watch", daemon=True).start()
     os.environ.update(variables)
     if os.environ.pop(OURS, None):
         os.environ.pop(SAFE_PATH, None)  # a program that the training starts finds the modules beside it
@@ -56,17 +50,21 @@ def enter(
         torch.set_num_threads(int(variables["OMP_NUM_THREADS"]))  # imported before the variable was set
     target(connection, *args)
     connection.close()
+    if output is not None:
+        output.shorten()
 
 
-def _die_with_parent(mark: str) -> None:
-    """Ends this process and all it started when the driver ends, however it ends.
+def _watch(mark: str, output: Output | None) -> None:
+    """Ends this process and all it started when the driver ends, however it ends; until then the log is kept short.
 
     PR_SET_PDEATHSIG would watch the fork server instead of the driver.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
         return
-    wait([parent.sentinel])
+    while not wait([parent.sentinel], None if output is None else LOOK_EVERY):
+        if output is not None:
+            output.shorten()
     kill_marked(mark)
     if hasattr(os, "killpg"):
         os.killpg(0, signal.SIGKILL)

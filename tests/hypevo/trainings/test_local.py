@@ -1,6 +1,7 @@
 """Trials in processes of their own: what comes back, and that nothing stays."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from hypevo.protocol import Failure, InputError, Job, WorkError
 from hypevo.trainings import child, local
 from hypevo.trainings.local import LocalBackend
+from hypevo.trainings.output import LONGEST_LOG
 
 HYP = {"lr0": 0.01, "momentum": 0.937}
 
@@ -234,6 +236,7 @@ def train(hyp, *, out, seed, device, report):
 """,
     "forks": """
 import os
+import re
 def train(hyp, *, out, seed, device, report):
     for k in range(8):
         if os.fork() == 0:
@@ -286,3 +289,25 @@ def test_a_program_that_a_training_starts_finds_the_modules_beside_it(bare_arena
     work = Job(f"starting_{method}:train", HYP, bare_arena / "trial", 0, "cpu")
     assert backend.submit(work, Told()).result(120).metrics == {"a": 0.5}
     backend.close()
+
+
+def test_a_training_that_prints_without_end_has_a_log_that_is_read_in_an_editor(
+    backend, bare_arena, monkeypatch
+):
+    (bare_arena / "loud.py").write_text(
+        "import os\n"
+        "def train(hyp, *, out, seed, device, report):\n"
+        "    print('the beginning', flush=True)\n"
+        "    for _ in range(1500): os.write(1, b'x' * 99_999 + b'\\n')\n"
+        "    print('the end')\n"
+        "    return {'a': 1.0}\n"
+    )
+    monkeypatch.syspath_prepend(str(bare_arena))
+    loud = Job("loud:train", HYP, bare_arena / "loud", 0, "cpu", {})
+    assert backend.submit(loud, Told()).result(120).metrics == {"a": 1.0}
+    log = (bare_arena / "loud" / "log.txt").read_bytes()
+    assert len(log) <= LONGEST_LOG
+    assert log.startswith(b"the beginning\n")
+    assert log.endswith(b"\nthe end\n")
+    (left_out,) = re.findall(rb"\n\[hypevo: some ([\d,]+) bytes of output were left out here", log)
+    assert 100_000_000 <= int(left_out.replace(b",", b"")) <= 150_000_000
