@@ -73,6 +73,8 @@ def _index(device: str, text: str, gpus: list[Gpu]) -> str:
     there = "this machine shows no GPU"
     if gpus:
         there = f"there are {len(gpus)}, 0 to {len(gpus) - 1}" if len(gpus) > 1 else "there is one, 0"
+    if _VISIBLE in os.environ:
+        there += f" (CUDA_VISIBLE_DEVICES is «{os.environ[_VISIBLE]}»)"
     if _UUID.fullmatch(device):
         found = [index for index, gpu in enumerate(gpus) if gpu.key.lower().startswith(device.lower())]
         if len(found) != 1:
