@@ -81,8 +81,10 @@ def test_on_windows_too_a_second_driver_is_told_where_the_first_one_runs(tmp_pat
     monkeypatch.setitem(sys.modules, "fcntl", None)  # importing it fails
     monkeypatch.setitem(sys.modules, "msvcrt", Msvcrt())
     test_a_locked_study_names_its_driver(tmp_path / "one")
-    (tmp_path / "two").mkdir()
-    test_looking_for_a_driver_keeps_none_from_starting(tmp_path / "two")
+    study, journal = optuna.create_study(study_name="s"), tmp_path / "optuna.journal"
+    with lock(journal, "s"):
+        assert f"pid {os.getpid()}" in driver_of(study, journal)
+    assert driver_of(study, journal) is None
 
 
 def test_looking_for_a_driver_keeps_none_from_starting(tmp_path):
