@@ -83,6 +83,8 @@ class Option:
             return ""
         if default is True:
             return "true"
+        if isinstance(default, tuple):
+            return ",".join(map(str, default))
         if isinstance(default, float):
             return f"{default:g}"
         return default.as_posix() if isinstance(default, Path) else str(default)

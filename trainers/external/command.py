@@ -49,7 +49,7 @@ class Settings:
     command: str = _option(
         "", f"Command line with places: {' '.join(f'{{{name}}}' for name in OURS)}, and one for each gene."
     )
-    epochs: int = _option(0, "Epochs of a training, for the place {epochs}.")
+    epochs: int | None = _option(None, "Epochs of a training, for the place {epochs}.")
     hyp_format: Literal["yaml", "json"] = _option("yaml", "What the file at {hyp} is.")
     results: str = _option(
         "**/results.csv",
@@ -70,13 +70,13 @@ class Settings:
                 "command: expected a command line, as in «python train.py --lr {lr} --out {out}»; got nothing"
             )
         places = places_of(words)
-        if self.epochs < 0:
+        if self.epochs is not None and self.epochs < 1:
             raise ValueError(f"epochs: expected 1 or more; got {self.epochs}")
-        if self.epochs and "epochs" not in places:
+        if self.epochs is not None and "epochs" not in places:
             raise ValueError(
                 f"epochs: the command has no place {{epochs}} to tell the program; got {self.epochs}"
             )
-        if "epochs" in places and not self.epochs:
+        if "epochs" in places and self.epochs is None:
             raise ValueError(
                 "epochs: the command has a place for them, {epochs}; expected --epochs with a number"
             )
@@ -171,7 +171,7 @@ def train(
         "out": folder,
         "seed": seed,
         "device": "0" if device.startswith("cuda") else device,  # the process sees one GPU only
-        "epochs": settings.epochs,
+        "epochs": settings.epochs or 0,  # a command with the place has a number for it
     }
     columns = renamed(settings)
     heard: list[Row] = []
