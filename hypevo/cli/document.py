@@ -14,7 +14,12 @@ from hypevo.trainings.resolve import resolve
 
 ROOT = Path(__file__).parents[2]
 REGENERATE = "python -m hypevo.cli.document"
-TRAINERS = ("trainers.yolov5", "trainers.external.command", "trainers.external.yolov5_repo")
+TRAINERS = (
+    "trainers.yolov5",
+    "trainers.external.ultralytics",
+    "trainers.external.yolov5_repo",
+    "trainers.external.command",
+)
 ENTRY_POINTS = {"main": "evolve", "train": "train", "val": "val", "confirm": "confirm", "export": "export"}
 _MLPROJECT = f"""\
 # Written by `{REGENERATE}`; a test compares it with the settings it is made of.

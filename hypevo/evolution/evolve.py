@@ -15,7 +15,7 @@ from hypevo.study.lease import TAKEN_OVER
 from hypevo.study.opening import TRIALS, claim_folder, driven_study
 from hypevo.study.patience import reason
 from hypevo.study.search import make_pruner, make_sampler
-from hypevo.study.storage import enqueue_default, settle_plan
+from hypevo.study.storage import enqueue_default, remember_options, settle_plan
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import child, make_backend
@@ -63,6 +63,9 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
             )
             for sentence in settle_plan(study, plan, prepared.fingerprint):
                 watcher.message(sentence)
+            remember_options(
+                study, {name: checked.inspection.settings[name] for name in checked.inspection.neutral}
+            )
             enqueue_default(study, plan)
             tracker = Tracker(
                 study.study_name,

@@ -30,7 +30,7 @@ from hypevo.study.exports import CONFIRMED, trained_with
 from hypevo.study.identity import identity_of
 from hypevo.study.lease import lock
 from hypevo.study.opening import study_folder
-from hypevo.study.storage import load_plan, load_study, ranked
+from hypevo.study.storage import load_plan, load_study, ranked, trained_by
 from hypevo.tracking.provenance import provenance
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
@@ -91,7 +91,7 @@ def confirm(settings: ConfirmSettings, watcher: Watcher) -> Confirmation:
         WorkError: a user's fitness function failed.
     """
     study = load_study(settings.storage, settings.study)
-    plan = load_plan(study)
+    plan = replace(load_plan(study), settings=trained_by(study))
     best = ranked(study)[: settings.top]
     if not best:
         raise InputError(f"study «{study.study_name}» has no finished trial yet")
@@ -125,7 +125,10 @@ def _confirm(
         refuse([finding.message for finding in inspection.findings if finding.level == "error"])
         prepared: child.Prepared = backend.call(child.prepare, plan.trainer, inspection.settings, cache)
         fitness = parse_fitness(plan.fitness, inspection.metrics)
-        identity = identity_of(inspection.settings, prepared.fingerprint)
+        identity = identity_of(
+            {key: value for key, value in inspection.settings.items() if key not in inspection.neutral},
+            prepared.fingerprint,
+        )
         folder = home / f"confirm-{digest(identity)[:8]}"
         folder.mkdir(parents=True, exist_ok=True)
         default = Candidate(DEFAULT, plan.hyp)

@@ -15,7 +15,7 @@ from hypevo.results.plots import plot_pr_curve
 from hypevo.retraining.tracked import Tracked
 from hypevo.study.attributes import metrics_of
 from hypevo.study.exports import trained_with
-from hypevo.study.storage import METRICS, finished, load_plan, load_study
+from hypevo.study.storage import METRICS, finished, load_plan, load_study, trained_by
 from hypevo.tracking.provenance import provenance
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
@@ -153,7 +153,7 @@ def repeat_of(number: int, study: str | None, settings: TrainSettings) -> Repeat
     again = replace(
         settings,
         trainer=plan.trainer,
-        options={**plan.settings, **settings.options},
+        options={**trained_by(found), **settings.options},
         fitness=plan.fitness,
         seed=plan.training_seed(number),
         name=settings.name or f"{found.study_name}-trial-{number}",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -22,6 +23,7 @@ from hypevo.study.tally import in_order
 
 PLAN, PARENT_RUN, EXPERIMENT = "hypevo", "mlflow_parent_run_id", "mlflow_experiment_id"
 METRICS = "metrics"  # the names that the trainer says it returns
+OPTIONS = "hypevo_options"  # the trainer's that are no part of the plan
 
 _log = logging.getLogger(__name__)
 
@@ -123,6 +125,17 @@ def settle_plan(study: optuna.Study, plan: Plan, fingerprint: str) -> list[str]:
     if study.user_attrs.get(PLAN) != plan.to_json():
         study.set_user_attr(PLAN, plan.to_json())  # the paths of today, for what comes after
     return sentences
+
+
+def remember_options(study: optuna.Study, options: Mapping[str, Any]) -> None:
+    """Keep the trainer's options that change no result, as which Python it uses: they are no part of the plan."""
+    if study.user_attrs.get(OPTIONS) != options:
+        study.set_user_attr(OPTIONS, dict(options))
+
+
+def trained_by(study: optuna.Study) -> dict[str, Any]:
+    """All of the trainer's options that a study's trainings had last."""
+    return {**(study.user_attrs.get(OPTIONS) or {}), **load_plan(study).settings}
 
 
 def enqueue_default(study: optuna.Study, plan: Plan) -> None:

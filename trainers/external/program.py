@@ -166,6 +166,8 @@ def judged(command: Sequence[str], code: int, tail: Sequence[str]) -> ProgramErr
         if found:
             return ProgramError(f"{printable(found[-1])} ({_name(command)} {how})", kind)
     errors = [line for line in lines if _ERROR.search(line)]
+    if number and not errors:  # whatever it was printing has nothing to do with it
+        return ProgramError(f"{_name(command)} {how}", failure)
     last = (errors or lines)[-1:]
     if not last:
         return ProgramError(f"{_name(command)} {how}, and had printed nothing", failure)

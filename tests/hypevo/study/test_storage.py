@@ -181,3 +181,13 @@ def test_a_study_that_is_not_there_is_an_input_error(plan, address):
     assert load_study(address, None).study_name == "s"
     with pytest.raises(InputError, match="no such file"):
         load_study("nowhere.journal", "s")
+
+
+def test_options_that_change_no_result_are_remembered_beside_the_plan(evolution):
+    from hypevo.study.storage import load_study, remember_options, trained_by
+
+    evolution(1)
+    study = load_study("mlruns/optuna.journal", "s")
+    before = trained_by(study)
+    remember_options(study, {"python": "/usr/bin/python3"})
+    assert trained_by(load_study("mlruns/optuna.journal", "s")) == {**before, "python": "/usr/bin/python3"}
