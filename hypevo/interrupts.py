@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -20,18 +21,33 @@ _TERMINATION = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") e
 
 
 @contextlib.contextmanager
-def asked_first(ask_to_stop: Callable[[], None]) -> Iterator[None]:
+def asked_first(ask_to_stop: Callable[[], None], say: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Call `ask_to_stop` at the first signal; a second one raises KeyboardInterrupt at once.
 
-    `ask_to_stop` runs inside a signal handler, at any moment: it should do no more than put an item into a SimpleQueue.
+    Args:
+        ask_to_stop: Runs inside a signal handler, at any moment: it should do no more than put an item into a
+            SimpleQueue.
+        say: Tells the user, in a thread of its own: what has to stop may be drawing or writing for seconds.
     """
+    signals: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
     def handle(number: int, frame: object) -> None:  # noqa: ARG001 - the signature of a handler
         signal.signal(number, signal.default_int_handler)
         ask_to_stop()
+        signals.put(True)
 
-    with _handled(dict.fromkeys((signal.SIGINT, *_TERMINATION), handle)):
-        yield
+    def answer() -> None:
+        if signals.get():
+            say()
+
+    voice = threading.Thread(target=answer, name="interrupt", daemon=True)
+    voice.start()
+    try:
+        with _handled(dict.fromkeys((signal.SIGINT, *_TERMINATION), handle)):
+            yield
+    finally:
+        signals.put(False)
+        voice.join()
 
 
 @contextlib.contextmanager

@@ -14,8 +14,9 @@ from hypevo.files import read_bounded
 from hypevo.problem.fitness import parse_fitness
 from hypevo.problem.metrics import STANDARD_COLUMNS, column
 from hypevo.problem.yamlfile import plain
-from hypevo.protocol import InputError, Value
+from hypevo.protocol import Hyp, InputError, Value
 from hypevo.results.evolve_csv import FITNESS, MAX_BYTES, Row, read_evolve_csv
+from hypevo.results.evolve_txt import is_evolve_txt, read_evolve_txt
 
 _THEIRS = {  # metrics of Ultralytics, of boxes, masks and poses, as its trainer here names them
     f"metrics/{theirs}({kind})": ours + suffix
@@ -31,13 +32,14 @@ _THEIRS = {  # metrics of Ultralytics, of boxes, masks and poses, as its trainer
 _log = logging.getLogger(__name__)
 
 
-def read_individuals(path: Path, fitness: str) -> list[Row]:
-    """Read the individuals of an evolve.csv, or of a tune_results.csv or .ndjson of Ultralytics' tuner.
+def read_individuals(path: Path, fitness: str, begun_with: Hyp | None = None) -> list[Row]:
+    """Read the individuals of an evolve.csv or evolve.txt, or of a tune_results.csv or .ndjson of Ultralytics' tuner.
 
     Args:
         path: The file.
         fitness: The expression, or `module:function`. A tuner's file that has a fitness in place of the metrics keeps
             its own, with a warning.
+        begun_with: The hyp file that the search began with, in its order; an evolve.txt is read by it.
 
     Returns:
         Rows in the file's order; one that lacks a metric the fitness reads has the fitness NaN.
@@ -46,7 +48,12 @@ def read_individuals(path: Path, fitness: str) -> list[Row]:
         InputError: It is none of these files, or has no column for a metric that the fitness reads.
     """
     unscored = lambda _: math.nan  # noqa: E731
-    rows = _read_ndjson(path) if path.suffix == ".ndjson" else read_evolve_csv(path, unscored)
+    if path.suffix == ".ndjson":
+        rows = _read_ndjson(path)
+    elif is_evolve_txt(path):
+        rows = read_evolve_txt(path, begun_with)
+    else:
+        rows = read_evolve_csv(path, unscored)
     there = dict.fromkeys(name for row in rows for name in row.metrics)
     scored = parse_fitness(fitness, tuple(dict.fromkeys([*STANDARD_COLUMNS, *there])))
     missing = [name for name in scored.names if name not in there]

@@ -14,6 +14,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hypevo.files import write_atomically
+from hypevo.problem.hyp import load_hyp
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import StudySettings
 from hypevo.protocol import InputError, Value
@@ -58,7 +59,12 @@ def import_csv(
     Raises:
         InputError: the file cannot be read, a gene of the space is not in it, or the study has other trials already.
     """
+<<<<<<< HEAD
     rows = read_individuals(csv, plan.fitness)
+=======
+    begun_with = load_hyp(settings.hyp) if settings.hyp else None
+    rows = read_individuals(csv, settings.fitness, begun_with)
+>>>>>>> wt-i13
     if not rows:
         raise InputError(f"{csv}: no whole row in it")
     _check_columns(csv, rows, plan, tell)

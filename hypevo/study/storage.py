@@ -64,6 +64,8 @@ def open_storage(address: str, tell: Callable[[str], None] = _log.warning) -> Ba
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return JournalStorage(JournalFile(path, tell))
+    except OSError as error:  # the file may well be whole
+        raise InputError(f"--storage {address}: cannot be opened: {_line(error)}") from error
     except Exception as error:  # Optuna replays the journal: whatever is in it may fail in any way
         raise _unreadable(address, error) from error
 

@@ -118,6 +118,8 @@ def visible_gpus(environ: Mapping[str, str] = os.environ) -> list[Gpu]:
         InputError: `nvidia-smi` is there and does not answer.
     """
     tool = shutil.which("nvidia-smi")
+    if tool is not None and Path(tool).resolve().parent == Path.cwd():
+        tool = None  # Windows looks into the working folder first, where a stranger's program may lie
     if _VISIBLE in environ:
         listed = environ[_VISIBLE]
         try:

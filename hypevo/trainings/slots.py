@@ -73,7 +73,8 @@ class Slots:
 
         What is under way when the loop ends early is stopped; its folder says that it has not ended.
         """
-        with asked_first(self._interrupt):
+        heard = "interrupted: stopping what runs (once more to leave at once)"
+        with asked_first(self._interrupt, lambda: self._watcher.message(heard)):
             try:
                 for training, outcome in self._source.unscored():
                     self._score(training, outcome)
@@ -82,8 +83,6 @@ class Slots:
                 while self._active and not self._interrupted and not self._in_vain:
                     self._handle(*self._next_event())
                     self._source.catch_up()
-                if self._interrupted:
-                    self._watcher.message("interrupted: stopping what runs (once more to leave at once)")
             finally:
                 self._backend.close()
         return End(self._interrupted, self._unscored)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", 
 # Pillow has more formats, and starts Ghostscript for some. Its JPEG opens the MPO of cameras as well.
 FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 MOST_PIXELS = 89_478_485  # of an image, a quarter of a gigabyte; Pillow warns from there on
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)  # of the machine or its disk, not of an image
 SMALLEST_SIDE = 10  # pixels; below, YOLOv5 release 7.0 calls an image corrupt
 
 _ORIENTATION = 274  # the EXIF tag
@@ -79,7 +81,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             if image.width * image.height > MOST_PIXELS:
                 raise BadFileError(_too_many(f"{image.width * image.height:,}"))
             yield image
-    except BadFileError:
+    except (BadFileError, MemoryError):  # the second says nothing of the image
         raise
     except FileNotFoundError:
         raise BadFileError("no such file") from None
@@ -90,6 +92,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise BadFileError(_too_many("even more")) from None
     except UnidentifiedImageError:
         raise BadFileError(f"not a readable image (cannot identify it as {', '.join(FORMATS)})") from None
+    except OSError as error:
+        if error.errno in _OURS:
+            raise
+        raise BadFileError(f"not a readable image ({printable(error)})") from error
     except Exception as error:  # each format's parser has its own, some without a text
         raise BadFileError(f"not a readable image ({printable(error) or type(error).__name__})") from error
 

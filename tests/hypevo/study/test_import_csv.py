@@ -7,10 +7,12 @@ import optuna
 import pytest
 
 from hypevo.preflight import preflight
+from hypevo.problem.hyp import load_hyp
 from hypevo.problem.metrics import STANDARD_COLUMNS
 from hypevo.problem.settings import EvolveSettings
 from hypevo.protocol import InputError
 from hypevo.results.evolve_csv import EvolveCsv, Row, read_evolve_csv
+from hypevo.results.individuals import read_individuals
 from hypevo.study.exports import export_study
 from hypevo.study.import_csv import import_csv
 from hypevo.trainings.local import LocalBackend
@@ -120,3 +122,42 @@ def test_a_gene_without_a_column_is_refused(arena, rows):
     write_evolve_csv(arena / "old.csv", shorter)
     with pytest.raises(InputError, match="--freeze mosaic"):
         imported(arena / "old.csv")
+
+
+@pytest.fixture
+def evolve_txt(arena, rows):
+    """An evolve.txt as release 5 wrote it, and the hyp file that its evolution began with, in another order."""
+    hyp = {name: value for name, value in rows[0].hyp.items() if name not in ("copy_paste", "anchors")}
+    hyp = dict(sorted(hyp.items(), reverse=True)) | {"lr0": 0.01234}
+    Path("hyp.old.yaml").write_text("".join(f"{name}: {value}\n" for name, value in hyp.items()))
+    lines = []
+    for number, lr0 in enumerate((0.02, 0.01234, 0.03)):
+        values = [0.3 - number / 10] * 7 + [*(hyp | {"lr0": lr0}).values(), 3]
+        lines.append("".join(f"{value:10.3g}" for value in values) + "\n")
+    Path("evolve.txt").write_text("".join(lines))
+    return Path("evolve.txt")
+
+
+def test_an_evolve_txt_is_read_in_the_order_of_the_hyp_file_that_it_began_with(evolve_txt, evolution):
+    assert imported(evolve_txt, hyp="hyp.old.yaml", freeze=("copy_paste",)).trials == 3
+    found = [trial for trial in evolution.trials if trial.value is not None]
+    assert [round(trial.params["lr0"], 5) for trial in found] == [0.02, 0.0123, 0.03]
+    assert {trial.params["momentum"] for trial in found} == {0.937}
+    assert [trial.user_attrs["metrics"]["mAP_0.5"] for trial in found] == pytest.approx([0.3, 0.2, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("change", "hyp", "said"),
+    [
+        (None, None, "this is an evolve.txt of 28 genes.*give --hyp FILE"),
+        (("lr0: 0.01234", "lr0: 0.01234\ncopy_paste: 0.0\nobj_gain: 1"), "hyp.old.yaml", "expected 29 genes"),
+        (("momentum: 0.937", "momentum: 0.8"), "hyp.old.yaml", "no row has the values of the hyp file"),
+    ],
+)
+def test_an_evolve_txt_whose_columns_may_be_others_is_refused(evolve_txt, change, hyp, said):
+    path = Path("hyp.old.yaml")
+    if change:
+        path.write_text(path.read_text().replace(*change))
+    begun_with = None if hyp is None else load_hyp(path)
+    with pytest.raises(InputError, match=said):
+        read_individuals(evolve_txt, "mAP_0.5", begun_with)
