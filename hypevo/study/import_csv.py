@@ -59,12 +59,8 @@ def import_csv(
     Raises:
         InputError: the file cannot be read, a gene of the space is not in it, or the study has other trials already.
     """
-<<<<<<< HEAD
-    rows = read_individuals(csv, plan.fitness)
-=======
     begun_with = load_hyp(settings.hyp) if settings.hyp else None
-    rows = read_individuals(csv, settings.fitness, begun_with)
->>>>>>> wt-i13
+    rows = read_individuals(csv, plan.fitness, begun_with)
     if not rows:
         raise InputError(f"{csv}: no whole row in it")
     _check_columns(csv, rows, plan, tell)
