@@ -13,6 +13,7 @@ from hypevo.problem.settings import EvolveSettings
 from hypevo.protocol import InputError
 from hypevo.results.evolve_csv import EvolveCsv, Row, read_evolve_csv
 from hypevo.results.individuals import read_individuals
+from hypevo.study.attributes import metrics_of
 from hypevo.study.exports import export_study
 from hypevo.study.import_csv import import_csv
 from hypevo.trainings.local import LocalBackend
@@ -143,7 +144,7 @@ def test_an_evolve_txt_is_read_in_the_order_of_the_hyp_file_that_it_began_with(e
     found = [trial for trial in evolution.trials if trial.value is not None]
     assert [round(trial.params["lr0"], 5) for trial in found] == [0.02, 0.0123, 0.03]
     assert {trial.params["momentum"] for trial in found} == {0.937}
-    assert [trial.user_attrs["metrics"]["mAP_0.5"] for trial in found] == pytest.approx([0.3, 0.2, 0.1])
+    assert [metrics_of(trial)["mAP_0.5"] for trial in found] == pytest.approx([0.3, 0.2, 0.1])
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_only_the_devices_given_to_this_process_count(gpus, monkeypatch):
         parse_devices("2")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert parse_devices("auto") == ("cpu",)
-    with pytest.raises(InputError, match="no GPU 0; this machine shows no GPU .CUDA_VISIBLE_DEVICES is «»"):
+    with pytest.raises(InputError, match=r"no GPU 0; this machine shows no GPU .CUDA_VISIBLE_DEVICES is «»"):
         parse_devices("0")
 
 
