@@ -35,6 +35,8 @@ def check(
     cache: Path | None,
 ) -> list[Finding]:
     """Look for trouble by asking the installed version; it trains nothing and fetches nothing."""
+    if settings.lacks:
+        return [("error", settings.lacks)]
     try:
         found = look(settings, data_of(settings, cache))
     except ValueError as error:
@@ -53,6 +55,8 @@ def prepare(settings: Settings, cache: Path) -> Settings:
     Raises:
         ValueError: The data or the weights cannot be used, or not be fetched.
     """
+    if settings.lacks:
+        raise ValueError(settings.lacks)
     data = data_of(settings, cache)
     found = look(settings, data)
     if found.data_problem or (settings.weights and not found.start):
