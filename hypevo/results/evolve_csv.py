@@ -64,7 +64,7 @@ class EvolveCsv:
             metrics: Those that are known beforehand; others get a column when a row has them.
             genes: Those that every row has.
         """
-        self._metrics, self._genes = dict.fromkeys(metrics), tuple(genes)
+        self._metrics, self._genes = dict.fromkeys(map(column, metrics)), tuple(genes)
         self._rows: list[Row] = []
         self._begin()
 
@@ -80,10 +80,11 @@ class EvolveCsv:
                 f"evolve.csv: expected the same genes in every row; row {row.number} differs in {odd}"
             )
         self._rows.append(row)
-        if row.metrics.keys() <= self._metrics.keys():
+        new = [name for name in map(column, row.metrics) if name not in self._metrics]
+        if not new:
             self._add_cells(row)
             return
-        self._metrics |= dict.fromkeys(row.metrics)
+        self._metrics |= dict.fromkeys(new)
         self._begin()
         for one in self._rows:
             self._add_cells(one)
@@ -99,13 +100,11 @@ class EvolveCsv:
     def _begin(self) -> None:
         self._text = bytearray()
         before, behind = _sides(self._metrics)
-        names = (*map(column, before), *self._genes, *map(column, behind))
-        self._add_line(f"{name:>{WIDTH}}" for name in names)
+        self._add_line(f"{name:>{WIDTH}}" for name in (*before, *self._genes, *behind))
 
     def _add_cells(self, row: Row) -> None:
-        before, behind = (
-            [float(row.metrics.get(name, math.nan)) for name in side] for side in _sides(self._metrics)
-        )
+        metrics = {column(name): float(value) for name, value in row.metrics.items()}
+        before, behind = ([metrics.get(name, math.nan) for name in side] for side in _sides(self._metrics))
         self._add_line(map(cell, [*before, *(row.hyp[name] for name in self._genes), *behind]))
 
     def _add_line(self, cells: Iterable[str]) -> None:
@@ -172,16 +171,17 @@ def read_evolve_csv(path: Path, fitness: Callable[[Mapping[str, float]], float] 
 
 def shown_metrics(metrics: Iterable[str]) -> tuple[str, ...]:
     """The metrics as a file lists them: YOLOv5's seven first and in its order when all are there."""
-    before, behind = _sides(metrics)
-    return before + behind
+    names = {column(name): name for name in metrics}
+    before, behind = _sides(names)
+    return tuple(names[name] for name in before + behind)
 
 
-def _sides(metrics: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The metrics before the genes and those behind them."""
-    names = tuple(metrics)
-    if not set(STANDARD_COLUMNS) <= set(names):
+def _sides(columns: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns of metrics before the genes and those behind them."""
+    names, standard = tuple(columns), tuple(STANDARD_COLUMNS.values())
+    if not set(standard) <= set(names):
         return names, ()
-    return tuple(STANDARD_COLUMNS), tuple(name for name in names if name not in STANDARD_COLUMNS)
+    return standard, tuple(name for name in names if name not in standard)
 
 
 def cell(value: Value) -> str:

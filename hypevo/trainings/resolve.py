@@ -47,7 +47,9 @@ class Resolved:
             if key not in options:
                 names = sorted(one.name for one in self.options)
                 hint = did_you_mean(option_name(key), names, otherwise=f"it has {', '.join(names)}")
-                raise InputError(f"trainer {self.name} has no option {option_name(key)}{hint}")
+                raise InputError(
+                    f"trainer {self.name} has no option {option_name(key)}{hint}{_meant_as_value(raw, key)}"
+                )
         values = {
             key: options[key].parse(value) if isinstance(value, str) else value for key, value in raw.items()
         }
@@ -95,6 +97,14 @@ def resolve(name: str) -> Resolved:
         hint = did_you_mean(function_name, offers)
         raise InputError(f"trainer {name}: module {module_name} has no function {function_name}{hint}")
     return Resolved(f"{module_name}:{function_name}", module, function)
+
+
+def _meant_as_value(raw: Mapping[str, Any], key: str) -> str:
+    """Say how a value is written that begins with dashes, where an option before it got none."""
+    before = list(raw)[: list(raw).index(key)][-1:]
+    if not before or raw[before[0]] != "true":
+        return ""
+    return f"; as the value of {option_name(before[0])} it is written {option_name(before[0])}={option_name(key)}"
 
 
 def _not_found(name: str, module_name: str, missing: str) -> str:

@@ -92,6 +92,17 @@ def test_metrics_beyond_yolov5s_seven_stand_behind_the_genes(tmp_path: Path) -> 
     assert [found.hyp for found in back] == [{"lr0": 0.012346, "anchors": 3.0}] * 2
 
 
+def test_a_metric_keeps_its_column_when_its_name_has_been_through_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "evolve.csv"
+    rows = [Row(0, {"score": 0.5, "top 5, odd(B)": 2.0}, {"rate": 0.1}, 0.5)]
+    write_evolve_csv(path, rows)
+    read = read_evolve_csv(path, lambda metrics: metrics["score"])
+    write_evolve_csv(tmp_path / "again.csv", [*read, *rows])
+    first, *others = lines_of(tmp_path / "again.csv")
+    assert first == lines_of(path)[0]
+    assert others == [lines_of(path)[1]] * 2 + [""]
+
+
 def test_a_trainer_without_the_seven_metrics_gets_its_own_columns(tmp_path: Path) -> None:
     path = tmp_path / "evolve.csv"
     rows = [

@@ -236,3 +236,44 @@ def test_threads_are_shared_among_slots_only(tmp_path, loop):
     loop(Some(tmp_path / "b", 1), shared)
     assert alone.jobs[0].threads is None
     assert shared.jobs[0].threads == max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+def test_a_metric_that_never_comes_ends_it_at_the_first_report(tmp_path, loop):
+    source, backend = Some(tmp_path, 3), InThreads(Slot("0"), Slot("1"), hold={0, 1})
+    end = loop(source, backend, fitness="accuracy", metrics=())
+    assert "epoch 1: the fitness «accuracy» reads accuracy; the first report has score" in end.unscored
+    assert source.ends == []
+    assert backend.closed == 1
+
+
+def test_a_declared_metric_that_the_result_lacks_ends_it_with_the_metrics_kept(tmp_path, loop):
+    source = Some(tmp_path, 3)
+    end = loop(source, InThreads(), fitness="accuracy", metrics=("accuracy",), declared=("accuracy",))
+    assert end.unscored.startswith("training 0 is trained, and has no fitness: the fitness «accuracy» reads")
+    assert source.begun_ == [(0, 1)]
+    assert source.trainings[0].record.unscored.metrics == {"score": 0.5}
+
+
+def test_weights_are_gathered_wherever_the_training_has_put_them(tmp_path, loop):
+    source = Some(tmp_path, 2)
+    folders = [training.record.folder for training in source.trainings]
+
+    def leave(training):
+        for name in ("run/weights/best.pt", "run/best.pt", "weights/own.pt", "run/notes.txt"):
+            (training.record.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (training.record.folder / name).write_text(name)
+
+    source.on_report = leave
+    loop(
+        source,
+        InThreads(outcomes={1: [Outcome(failure=Failure.CRASHED)]}),
+        weights=("run/**/*.pt", "**/*.pt"),
+    )
+    for folder in folders:  # of the one that failed too
+        found = {path.name: path.read_text() for path in (folder / "weights").iterdir()}
+        assert found == {
+            "best.pt": "run/best.pt",
+            "run-weights-best.pt": "run/weights/best.pt",
+            "own.pt": "weights/own.pt",
+        }
+        assert (folder / "run/notes.txt").exists()
