@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .interpreter import ask, given_python, python_beside
+from .interpreter import PATIENCE, ask, given_python, python_beside
 
 # No installs, and no fetch from its origin: git refuses every protocol, and all that needs no network still works.
 QUIET = {
@@ -46,14 +46,16 @@ def python_for(folder: Path, given: str) -> str:
     return given_python(given) if given else str(python_beside(folder) or sys.executable)
 
 
-def ask_checkout(folder: Path, python: str, code: str, question: object) -> Any:
+def ask_checkout(
+    folder: Path, python: str, code: str, question: object, *, patience: float | None = PATIENCE
+) -> Any:
     """Run a few lines inside a checkout by its own Python; `trainers.interpreter.ask` says how they answer.
 
     Raises:
         ValueError: They ended without an answer; the message names the checkout and their last word.
     """
     try:
-        return ask(python, code, question, cwd=folder, variables=QUIET)
+        return ask(python, code, question, cwd=folder, variables=QUIET, patience=patience)
     except ValueError as error:
         raise ValueError(f"repo: {folder}: {error}") from None
 

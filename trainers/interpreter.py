@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ENVIRONMENTS = (".venv", "venv", ".conda", "env")  # folders in which people keep the environment of a project
 ANSWER = "hypevo-answer "  # begins the line that holds it; programs print much else
@@ -54,6 +54,7 @@ def ask(
     *,
     cwd: Path | None = None,
     variables: Mapping[str, str] | None = None,
+    patience: float | None = PATIENCE,
 ) -> Any:
     """Run a program in another Python, and return what it answers.
 
@@ -65,6 +66,7 @@ def ask(
         question: What it is asked.
         cwd: Where it runs; modules there can be imported. The working directory unless given.
         variables: Set in its environment.
+        patience: Seconds that it may take; None for as long as it takes, where it fetches something.
 
     Raises:
         ValueError: It ended without an answer; the message is the last line of its output.
@@ -78,13 +80,13 @@ def ask(
             stderr=subprocess.STDOUT,
             cwd=cwd,
             env={**os.environ, **FOREIGN, "PYTHONIOENCODING": "utf-8", **(variables or {})},
-            timeout=PATIENCE,
+            timeout=patience,
             check=False,
         )
     except OSError as error:
         raise ValueError(f"{python} does not start: {error.strerror or error}") from error
     except subprocess.TimeoutExpired as error:
-        raise ValueError(f"{python} did not answer within {PATIENCE:.0f} seconds") from error
+        raise ValueError(f"{python} did not answer within {error.timeout:.0f} seconds") from error
     lines = ended.stdout.decode("utf-8", "replace").splitlines()
     for line in lines:
         if line.startswith(ANSWER):
@@ -94,6 +96,24 @@ def ask(
     raise ValueError(f"{python}: {last}")
 
 
+def versions(python: str, packages: Sequence[str]) -> dict[str, str]:
+    """The versions of those packages that another Python has, by name; nothing is imported there.
+
+    Raises:
+        ValueError: As `ask`.
+    """
+    return {str(name): str(version) for name, version in ask(python, _VERSIONS, list(packages)).items()}
+
+
+_VERSIONS = """
+from importlib import metadata
+def version(name):
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+answer({name: version(name) for name in question if version(name)})
+"""
 _FRAME = """
 import json, sys
 question = json.loads(sys.argv[1])

@@ -31,6 +31,7 @@ _OFFERS = {
     "check": "looks at the data beforehand",
     "prepare": "prepares what all trainings share",
     "fingerprint": "tells when the data have changed",
+    "versions": "tells MLflow the versions of what it runs",
     "validate": "measures a checkpoint (`hypevo val`)",
 }
 

@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from hypevo.preflight import preflight
-from hypevo.problem.settings import StudySettings
+from hypevo.problem.settings import ConfirmSettings, StudySettings
 from hypevo.protocol import InputError
+from hypevo.retraining.confirm import confirm
 from hypevo.study.import_csv import import_csv
 from hypevo.study.interchange import export_ultralytics, export_yolov5
 from hypevo.trainings import make_backend
@@ -68,6 +69,17 @@ def test_the_winner_leaves_as_the_tuner_of_ultralytics_writes_its_own(evolution,
     assert "metrics/" not in path.read_text()
     with pytest.raises(InputError, match="expected one of the built-in trainer"):
         export_yolov5(JOURNAL, "s", None, lambda *_: "", repo="x")
+
+
+def test_a_confirmation_has_the_python_of_the_study_and_the_epochs_that_are_asked_for(evolution, ultralytics):
+    evolution(2, **ultralytics)
+    asked = ConfirmSettings(study="s", seeds=2, device="cpu", stagger=0.0, options={"epochs": "1"})
+    confirmation = confirm(asked, evolution.watcher)
+    assert [verdict.judged for verdict in confirmation.verdicts] == [True]
+    (folder,) = Path("runs/evolve/s").glob("confirm-*")
+    epochs = [len(path.read_text().splitlines()) for path in folder.glob("*/epochs.jsonl")]
+    assert len(epochs) >= 2
+    assert set(epochs) == {1}
 
 
 def test_a_study_of_another_trainer_has_nothing_for_ultralytics(evolution):

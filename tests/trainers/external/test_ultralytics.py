@@ -137,8 +137,6 @@ def test_masks_and_poses_have_metrics_and_count_in_the_fitness(train, settings, 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"data": ""}, "data: expected a data.yaml"),
-        ({"model": ""}, "expected a checkpoint to fine-tune"),
         ({"model": "yolo11n.pt"}, "expected it as --weights"),
         ({"optimizer": "auto"}, "ignores lr0 and momentum"),
         ({"img": 100}, "expected a multiple of 32, got 100; use 96 or 128"),
@@ -184,6 +182,18 @@ def test_what_is_wrong_is_found_before_a_training(settings, tmp_path, data):
     assert errors(gone, tmp_path) == [f"weights: {gone.weights} does not exist"]
     (said,) = errors(settings, tmp_path, {**HYP, "obj": 1.0})
     assert "has no option obj" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"data": ""}, "data: expected a data.yaml"), ({"model": ""}, "expected a checkpoint to fine-tune")],
+)
+def test_what_a_training_needs_is_asked_for_and_genes_are_told_without(settings, tmp_path, options, said):
+    lacking = replace(settings, **options)
+    assert [text for text in errors(lacking, tmp_path) if said in text]
+    with pytest.raises(ValueError, match=said):
+        ultralytics.prepare(lacking, tmp_path)
+    assert ultralytics.SPACE(lacking, tmp_path)["lr0"]["default"] == 0.01
 
 
 def test_a_network_for_another_task_is_found(settings, tmp_path):

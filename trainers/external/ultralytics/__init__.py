@@ -115,6 +115,6 @@ def fingerprint(settings: Settings) -> str:
 
 def versions(settings: Settings) -> dict[str, str]:
     """The versions of ultralytics and of what it runs on."""
-    from .preflight import versions as run
+    from ...interpreter import versions as run
 
-    return run(settings)
+    return run(settings.interpreter, ("ultralytics", "torch", "torchvision", "numpy"))

@@ -5,6 +5,7 @@ Its settings file is the user's here, since it says where datasets and weights l
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +27,6 @@ class Installed:
 
     Attributes:
         version: Of ultralytics.
-        packages: Versions of the packages that decide results, by name.
         defaults: Its own configuration.
         data: The data.yaml with absolute paths; empty where the task takes a folder, or when it cannot be used.
         data_problem: Why the data cannot be used; empty when they can.
@@ -36,7 +36,6 @@ class Installed:
     """
 
     version: str
-    packages: Mapping[str, str]
     defaults: Mapping[str, Any]
     data: Mapping[str, Any]
     data_problem: str
@@ -56,6 +55,9 @@ def look(settings: Settings, data: str, *, fetch: bool = False) -> Installed:
     Raises:
         ValueError: There is no such environment, or Ultralytics cannot be imported in it.
     """
+    if fetch:
+        wanted = f"{settings.weights} {settings.data}".strip()
+        print(f"Ultralytics fetches what is not here of: {wanted}", file=sys.stderr)
     return _look(settings.interpreter, settings.task, settings.model, settings.weights, data, fetch)
 
 
@@ -69,7 +71,9 @@ def _look(python: str, task: str, model: str, weights: str, data: str, fetch: bo
         "fetch": fetch,
     }
     try:
-        return Installed(**ask(python, _QUESTIONS, question, variables=QUIET if not fetch else _FETCHING))
+        if fetch:
+            return Installed(**ask(python, _QUESTIONS, question, variables=_FETCHING, patience=None))
+        return Installed(**ask(python, _QUESTIONS, question, variables=QUIET))
     except ValueError as error:
         raise ValueError(f"ultralytics: {error}") from None
 
@@ -83,15 +87,8 @@ def _here(name: str) -> str:
 _FETCHING = {"YOLO_AUTOINSTALL": "false"}
 _QUESTIONS = """
 import pathlib
-from importlib import metadata
 import ultralytics
 from ultralytics.utils import DEFAULT_CFG_DICT, SETTINGS
-
-def version(name):
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
 
 def said(error):
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -99,7 +96,6 @@ def said(error):
 
 found = {
     "version": ultralytics.__version__,
-    "packages": {name: version(name) for name in ("ultralytics", "torch", "torchvision", "numpy") if version(name)},
     "defaults": DEFAULT_CFG_DICT,
     "data": {}, "data_problem": "", "downloads": False, "start": "", "network_problem": "",
 }

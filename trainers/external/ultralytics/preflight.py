@@ -35,6 +35,8 @@ def check(
     cache: Path | None,
 ) -> list[Finding]:
     """Look for trouble by asking the installed version; it trains nothing and fetches nothing."""
+    if settings.lacks:
+        return [("error", settings.lacks)]
     try:
         found = look(settings, data_of(settings, cache))
     except ValueError as error:
@@ -53,20 +55,17 @@ def prepare(settings: Settings, cache: Path) -> Settings:
     Raises:
         ValueError: The data or the weights cannot be used, or not be fetched.
     """
+    if settings.lacks:
+        raise ValueError(settings.lacks)
     data = data_of(settings, cache)
     found = look(settings, data)
-    if found.data_problem or (settings.weights and not found.start):
+    if found.downloads or (settings.weights and not found.start and not found.network_problem):
         found = look(settings, data, fetch=True)
     problem = found.network_problem or (f"data: {found.data_problem}" if found.data_problem else "")
     if problem or (settings.weights and not found.start):
         raise ValueError(problem or f"weights: {settings.weights} is not here and could not be fetched")
     source = str(Path(data).absolute()) if settings.task == "classify" else write_resolved(found.data, cache)
     return replace(settings, python=settings.interpreter, source=source, start=found.start)
-
-
-def versions(settings: Settings) -> dict[str, str]:
-    """The versions that decide results."""
-    return dict(look(settings, settings.source or settings.data).packages)
 
 
 def data_of(settings: Settings, cache: Path | None) -> str:

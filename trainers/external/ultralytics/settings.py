@@ -77,13 +77,6 @@ class Settings:
     def __post_init__(self) -> None:
         if self.python:
             object.__setattr__(self, "python", given_python(self.python))
-        if not self.data:
-            raise ValueError("data: expected a data.yaml or `digits`, got nothing")
-        if not self.model and not self.weights:
-            raise ValueError(
-                "weights: expected a checkpoint to fine-tune (--weights yolo11n.pt), or a network to train from "
-                "scratch (--model yolo11n.yaml); got neither"
-            )
         if self.model.endswith((".pt", ".pth")):
             raise ValueError(f"model: {self.model} is a checkpoint; expected it as --weights {self.model}")
         for name, choices in (("task", TASKS), ("cache", ("", "ram", "disk")), ("take", ("last", "best"))):
@@ -105,6 +98,18 @@ class Settings:
         if not 0 < self.fraction <= 1:
             raise ValueError(f"fraction: expected more than 0, up to 1, got {self.fraction}")
         self.more()
+
+    @property
+    def lacks(self) -> str:
+        """What a training needs and was not given; empty when it can begin. Genes and metrics can be told without."""
+        if not self.data:
+            return "data: expected a data.yaml or `digits`, got nothing"
+        if not self.model and not self.weights:
+            return (
+                "weights: expected a checkpoint to fine-tune (--weights yolo11n.pt), or a network to train from "
+                "scratch (--model yolo11n.yaml); got neither"
+            )
+        return ""
 
     def more(self) -> dict[str, str]:
         """The options in `extra`, by name.

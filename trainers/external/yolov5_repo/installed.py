@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...checkout import ask_checkout, commit
 from ...digits import write_digits
+from ...interpreter import PATIENCE, versions
 from .settings import EMBEDDED
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ class Installed:
     """What was answered.
 
     Attributes:
-        packages: Versions of the packages that decide results, by name.
         data: The data.yaml with absolute paths; empty when it cannot be used.
         data_problem: Why the data cannot be used; empty when they can.
         downloads: Whether the data.yaml says where its images could be fetched.
@@ -30,7 +31,6 @@ class Installed:
         network_problem: Why the network or the weights cannot be used; empty when they can, or are not here.
     """
 
-    packages: Mapping[str, str]
     data: Mapping[str, Any]
     data_problem: str
     downloads: bool
@@ -58,19 +58,24 @@ def look(settings: Settings, cache: Path | None, *, fetch: bool = False) -> Inst
         "model": _here(settings.model),
         "fetch": fetch,
     }
+    if fetch:
+        wanted = f"{settings.weights} {settings.data}".strip()
+        print(f"the checkout {settings.folder} fetches what is not here of: {wanted}", file=sys.stderr)
     return _look(settings.folder, settings.python, tuple(question.items()))
 
 
 def versions_of(settings: Settings) -> dict[str, str]:
     """The commit of the checkout, and the versions of the packages that decide results."""
     revision = commit(settings.folder)
-    found = dict(look(settings, None).packages)
+    found = versions(settings.python, ("torch", "torchvision", "numpy"))
     return {"yolov5": revision, **found} if revision else found
 
 
 @lru_cache(maxsize=4)  # check and prepare may ask the same
 def _look(folder: Path, python: str, question: tuple[tuple[str, object], ...]) -> Installed:
-    return Installed(**ask_checkout(folder, python, _QUESTIONS, dict(question)))
+    asked = dict(question)
+    patience = None if asked["fetch"] else PATIENCE
+    return Installed(**ask_checkout(folder, python, _QUESTIONS, asked, patience=patience))
 
 
 def _here(name: str) -> str:
@@ -90,23 +95,15 @@ def _rooted(data: Path) -> str:
 
 _QUESTIONS = """
 import pathlib
-from importlib import metadata
 import yaml
 import train
 from utils.general import check_dataset, check_file, check_yaml
-
-def version(name):
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
 
 def said(error):
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines)[:500] or type(error).__name__
 
 found = {
-    "packages": {name: version(name) for name in ("torch", "torchvision", "numpy") if version(name)},
     "data": {}, "data_problem": "", "downloads": False, "start": "", "network_problem": "",
 }
 try:

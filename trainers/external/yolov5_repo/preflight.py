@@ -40,7 +40,7 @@ def prepare(settings: Settings, cache: Path) -> Settings:
         ValueError: The data or the weights cannot be used, or not be fetched.
     """
     found = look(settings, cache)
-    if found.data_problem or (settings.weights and not found.start and not found.network_problem):
+    if found.downloads or (settings.weights and not found.start and not found.network_problem):
         found = look(settings, cache, fetch=True)
     if found.network_problem:
         raise ValueError(found.network_problem)
