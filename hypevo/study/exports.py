@@ -67,10 +67,8 @@ class Exports:
         write_hyp_evolved(self._folder / HYP, best, generation=position, last=self._count - 1)
         began = time.monotonic()
         if last or began - self._drawn_at > 10 * self._drawing_took:
-            drawn = self._folder / f".new.{PICTURE}"
-            plot_evolve(drawn, [self.row(trial) for trial in trials], self._plan.space)
-            self._still_ours()  # seconds have passed
-            drawn.replace(self._folder / PICTURE)
+            rows = [self.row(trial) for trial in trials]
+            plot_evolve(self._folder / PICTURE, rows, self._plan.space, self._still_ours)
             gc.collect()  # a figure is held in cycles, some ten megabytes of them
             self._drawn_at = time.monotonic()
             self._drawing_took = self._drawn_at - began

@@ -143,7 +143,7 @@ def test_an_evolve_txt_is_read_in_the_order_of_the_hyp_file_that_it_began_with(e
     found = [trial for trial in evolution.trials if trial.value is not None]
     assert [round(trial.params["lr0"], 5) for trial in found] == [0.02, 0.0123, 0.03]
     assert {trial.params["momentum"] for trial in found} == {0.937}
-    assert [trial.user_attrs["metrics"]["mAP_0.5"] for trial in found] == pytest.approx([0.3, 0.2, 0.1])
+    assert [trial.value for trial in found] == pytest.approx([0.3, 0.2, 0.1])
 
 
 @pytest.mark.parametrize(
