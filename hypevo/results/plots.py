@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,13 +31,19 @@ _DPI = 110
 _LEGIBLE = 20  # classes that a legend can name
 
 
-def plot_evolve(path: Path, rows: Sequence[Row], space: Space | None = None) -> None:
+def plot_evolve(
+    path: Path,
+    rows: Sequence[Row],
+    space: Space | None = None,
+    still_ours: Callable[[], None] = lambda: None,
+) -> None:
     """Draw an evolution and write it as a picture, png or whatever the ending of `path` says.
 
     Args:
         path: The picture, replaced as a whole.
         rows: Finished individuals, at least one with a finite fitness; the best one's genes are drawn.
         space: Tells frozen genes apart; without one, a gene with a single value in all rows counts as frozen.
+        still_ours: Called between the drawing, which takes seconds, and the writing; what it raises prevents that.
 
     Raises:
         ValueError: No row has a finite fitness, or matplotlib has no such format.
@@ -46,6 +52,7 @@ def plot_evolve(path: Path, rows: Sequence[Row], space: Space | None = None) -> 
     picture = io.BytesIO()
     with _our_style():
         evolve_figure(rows, space).savefig(picture, format=path.suffix.removeprefix(".") or "png", dpi=_DPI)
+    still_ours()
     write_atomically(path, picture.getvalue())
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypevo.files import HeldError, replace, write_atomically
+from hypevo.files import HeldError, write_atomically
 from hypevo.problem.space import load_space, yolov5_space
 from hypevo.protocol import InputError, Value
 from hypevo.results.evolve_csv import EvolveCsv, Row, best_of
@@ -79,13 +79,10 @@ class Exports:
         ]
         began = time.monotonic()
         if last or began - self._drawn_at > 10 * self._drawing_took:
-            drawn = self._folder / f".new.{PICTURE}"
-            plot_evolve(drawn, [self.row(trial) for trial in trials], self._plan.space)
-            self._still_ours()  # seconds have passed
-            try:
-                self._picture = self._put(PICTURE, lambda path: replace(drawn, path))
-            finally:
-                drawn.unlink(missing_ok=True)
+            rows = [self.row(trial) for trial in trials]
+            self._picture = self._put(
+                PICTURE, lambda path: plot_evolve(path, rows, self._plan.space, self._still_ours)
+            )
             gc.collect()  # a figure is held in cycles, some ten megabytes of them
             self._drawn_at = time.monotonic()
             self._drawing_took = self._drawn_at - began

@@ -138,8 +138,11 @@ def lease(
             with contextlib.suppress(
                 StorageInternalError
             ):  # away for a moment; the study's own calls will tell
-                study.set_user_attr(BEATS, {"token": token, "count": count, "at": time.time()})
-                if not _is_holder(study, token):
+                held = _is_holder(study, token)
+                if held:
+                    study.set_user_attr(BEATS, {"token": token, "count": count, "at": time.time()})
+                    held = _is_holder(study, token)  # suspended in between, it has overwritten a beat at most
+                if not held:
                     lost()
                     return
                 renewed[0] = time.time()

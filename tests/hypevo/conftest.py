@@ -207,7 +207,7 @@ def stored_trials(study: str = "s"):
 @pytest.fixture
 def evolution(arena, monkeypatch) -> Evolution:
     """Studies without their picture, which takes longer than all the rest: one test of `driver` has it drawn."""
-    monkeypatch.setattr("hypevo.study.exports.plot_evolve", lambda path, rows, space: path.write_bytes(b""))
+    monkeypatch.setattr("hypevo.study.exports.plot_evolve", lambda path, *_: path.write_bytes(b""))
     return Evolution()
 
 

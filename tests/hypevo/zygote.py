@@ -32,7 +32,7 @@ def drive(command, argv, cwd, log, picture) -> None:
         os.dup2(file, stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     if not picture:
-        sys.modules["hypevo.study.exports"].plot_evolve = lambda path, rows, space: path.write_bytes(b"")
+        sys.modules["hypevo.study.exports"].plot_evolve = lambda path, *_: path.write_bytes(b"")
     sys.argv = ["hypevo", *argv]
     code = 70
     try:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hypevo.problem.space import Gene, Space
+from hypevo.protocol import WorkError
 from hypevo.results.evolve_csv import Row
 from hypevo.results.plots import crowding, evolve_figure, plot_evolve, plot_pr_curve, pr_figure
 
@@ -182,3 +183,12 @@ def test_a_table_of_something_else_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("epoch,loss\n0,1\n")
     with pytest.raises(ValueError, match="expected the columns recall, mean"):
         plot_pr_curve(tmp_path / "t.csv", tmp_path / "t.png")
+
+
+def test_a_picture_of_a_study_that_was_taken_over_meanwhile_is_not_written(tmp_path):
+    def taken_over():
+        raise WorkError("another driver took the study over")
+
+    with pytest.raises(WorkError):
+        plot_evolve(tmp_path / "evolve.png", evolution(3), SPACE, taken_over)
+    assert list(tmp_path.iterdir()) == []
