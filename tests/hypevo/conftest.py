@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from hypevo.files import write_atomically
+
 HERE = Path(__file__).parent
 
 
@@ -207,7 +209,7 @@ def stored_trials(study: str = "s"):
 @pytest.fixture
 def evolution(arena, monkeypatch) -> Evolution:
     """Studies without their picture, which takes longer than all the rest: one test of `driver` has it drawn."""
-    monkeypatch.setattr("hypevo.study.exports.plot_evolve", lambda path, *_: path.write_bytes(b""))
+    monkeypatch.setattr("hypevo.study.exports.plot_evolve", lambda path, *_: write_atomically(path, b""))
     return Evolution()
 
 
