@@ -16,9 +16,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from hypevo.messages import first_line
 from hypevo.problem.fitness import DEFAULT_FITNESS
-from hypevo.protocol import InputError, full_name
+from hypevo.protocol import InputError
 from hypevo.trainings.offer import fitness_of, metrics_of, space_of, weights_of
 from hypevo.trainings.resolve import resolve
 
@@ -39,7 +38,7 @@ _OFFERS = {
 def list_options(name: str) -> None:
     """Print the options of a trainer below a command's help; a trainer that cannot be imported is said."""
     try:
-        found = _found(name)
+        found = resolve(name)
     except InputError as error:
         print_panel(f"Options of the trainer {name}", Text(f"They cannot be listed: {error}"))
         return
@@ -56,7 +55,7 @@ def describe(name: str, given: Mapping[str, Any]) -> None:
     Raises:
         InputError: It cannot be imported, or has no such options.
     """
-    found = _found(name)
+    found = resolve(name)
     console = _console()
     console.print(found.name, style="bold")
     console.print((inspect.getdoc(found.function) or "It says nothing of itself.").partition("\n\n")[0])
@@ -95,15 +94,6 @@ def describe(name: str, given: Mapping[str, Any]) -> None:
 def print_panel(title: str, content: Table | Text) -> None:
     """Print a box in the look of a command's help."""
     _console().print(Panel(content, title=Text(title), title_align="left", border_style="dim"))
-
-
-def _found(name: str) -> Resolved:
-    try:
-        return resolve(name)
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"trainer {full_name(name)}: importing it failed: {first_line(error)}") from error
 
 
 def _table(options: list[Option]) -> Table | Text:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hypevo.messages import did_you_mean
+from hypevo.messages import did_you_mean, first_line
 from hypevo.problem.options import Option, option_name, options_of
 from hypevo.protocol import InputError, full_name
 
@@ -91,6 +91,8 @@ def resolve(name: str) -> Resolved:
                 f"trainer {name}: importing {module_name} failed: {error}. Install what it needs."
             ) from error
         raise InputError(_not_found(name, module_name, missing)) from error
+    except Exception as error:
+        raise InputError(f"trainer {name}: importing {module_name} failed: {first_line(error)}") from error
     function = getattr(module, function_name, None)
     if not callable(function):
         offers = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]

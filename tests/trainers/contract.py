@@ -1,21 +1,37 @@
-"""What every trainer promises, as tests to inherit.
+"""What every trainer promises, as tests to inherit. For a trainer of your own, copy this file beside these lines:
 
-from trainer_contract import Case, TrainerContract
+    import pytest
+    from contract import Case, TrainerContract
+    from mine import train
 
-class TestMyTrainer(TrainerContract):
-    @pytest.fixture(scope="class")
-    def case(self, tmp_path_factory):
-        return Case(train, hyp, METRICS, epochs=2, keywords={"settings": …})
+    class TestMine(TrainerContract):
+        @pytest.fixture(scope="class")
+        @classmethod
+        def case(cls):
+            return Case(train, {"lr": 0.01, "act": "relu"}, ["accuracy"], epochs=2)
+
+and run `pytest` in the folder, in an environment that has hypevo. A trainer with settings gets them through
+`keywords={"settings": Settings(…)}`.
 """
 
 from __future__ import annotations
 
+import inspect
+import json
+import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+
+from hypevo.problem.fitness import parse_fitness
+from hypevo.problem.hyp import check_hyp
+from hypevo.trainings.offer import fitness_of, metrics_of, space_of, weights_of
+from hypevo.trainings.resolve import Resolved
 
 
 @dataclass(frozen=True)
@@ -23,13 +39,23 @@ class Case:
     """A trainer with a hyp small enough to train in a second or two."""
 
     train: Callable[..., Mapping[str, float]]
-    hyp: Mapping[str, float]
+    hyp: Mapping[str, Any]  # a value for every gene
     metrics: Sequence[str]  # names that the training must return
     epochs: int
     keywords: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, out: Path, report: Callable[..., None], seed: int = 0) -> Mapping[str, float]:
         return self.train(self.hyp, out=out, seed=seed, device="cpu", report=report, **self.keywords)
+
+    @property
+    def trainer(self) -> Resolved:
+        """As hypevo finds it by name."""
+        module = sys.modules[self.train.__module__]
+        return Resolved(f"{module.__name__}:{self.train.__name__}", module, self.train)
+
+    @property
+    def settings(self) -> Any:
+        return self.keywords.get("settings")
 
 
 class Stop(Exception):  # noqa: N818  # it is no error: a report ends a training with it
@@ -83,3 +109,60 @@ class TrainerContract:
 
         with pytest.raises(Stop):
             case.run(tmp_path / "out", stop)
+
+    def test_an_exception_from_report_leaves_no_process_behind(self, case, tmp_path):
+        def stop(metrics, *, step):
+            raise Stop
+
+        before = set(psutil.Process().children(recursive=True))
+        with pytest.raises(Stop):
+            case.run(tmp_path / "out", stop)
+        _, alive = psutil.wait_procs(set(psutil.Process().children(recursive=True)) - before, timeout=10)
+        assert alive == []
+
+    def test_hyperparameters_stay_as_they_were(self, case, tmp_path):
+        before = dict(case.hyp)
+        case.run(tmp_path / "out", lambda metrics, *, step: None)
+        assert dict(case.hyp) == before
+
+    def test_genes_have_values_of_their_kind(self, case, tmp_path):
+        space = space_of(case.trainer, case.settings, tmp_path)
+        if space is None:
+            pytest.skip("it brings no genes: a user gives them in a space file")
+        hyp = check_hyp(case.hyp, space, searched=())
+        assert {name: type(hyp[name]) for name in case.hyp} == {
+            name: type(value) for name, value in case.hyp.items()
+        }
+
+    def test_what_it_declares_is_what_it_returns(self, case, trained, tmp_path):
+        declared = metrics_of(case.trainer, case.settings, tmp_path)
+        assert set(declared) <= set(trained[2])
+        named = fitness_of(case.trainer, case.settings, tmp_path)
+        if named:
+            assert math.isfinite(parse_fitness(named, declared)(trained[2]))
+        weights_of(case.trainer, case.settings, tmp_path)
+
+    def test_check_finds_nothing_wrong_and_writes_nothing_here(self, case, tmp_path, monkeypatch):
+        check = getattr(case.trainer.module, "check", None)
+        if check is None:
+            pytest.skip("it checks nothing")
+        (tmp_path / "here").mkdir()
+        (tmp_path / "cache").mkdir()
+        monkeypatch.chdir(tmp_path / "here")
+        space = space_of(case.trainer, case.settings, tmp_path / "cache")
+        entries = {} if space is None else space.to_dict()
+        cache = [tmp_path / "cache"] if "cache" in inspect.signature(check).parameters else []
+        found = check(case.settings, case.hyp, entries, *cache)
+        assert {level for level, _ in found} <= {"warning", "note"}, found
+        assert not tree(tmp_path / "here")
+
+    def test_settings_come_back_from_a_study_as_they_were(self, case):
+        if case.settings is None:
+            pytest.skip("it has no settings")
+        plain = json.loads(json.dumps(asdict(case.settings), default=str))
+        again = type(case.settings)(**{k: v for k, v in plain.items() if _is_given(case.settings, k)})
+        assert json.dumps(asdict(again), default=str) == json.dumps(asdict(case.settings), default=str)
+
+
+def _is_given(settings: Any, name: str) -> bool:
+    return type(settings).__dataclass_fields__[name].init

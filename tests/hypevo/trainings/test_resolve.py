@@ -42,11 +42,15 @@ def test_a_trainer_in_the_working_directory_is_found(module):
     ("name", "words"),
     [("mine_b:trian", "no function trian; did you mean «train»"), ("mine_b:limit", "no function limit"),
      ("nowhere.at.all:train", "no module «nowhere»; expected module:function"), ("yolov9", "not among .*yolov5"),
-     ("mine_c:train", "importing mine_c failed: No module named 'not_installed'")],
+     ("mine_c:train", "importing mine_c failed: No module named 'not_installed'"),
+     ("mine_d:train", "importing mine_d failed: SyntaxError: invalid syntax"),
+     ("mine_e:train", "importing mine_e failed: OSError: no licence")],
 )  # fmt: skip
 def test_a_trainer_that_is_not_there_is_explained(module, name, words):
     module("mine_b", "def train(): return 1\nlimit = 3\n")
     module("mine_c", "import not_installed\n")
+    module("mine_d", "def\n")
+    module("mine_e", "raise OSError('no licence')\n")
     with pytest.raises(InputError, match=words):
         resolve(name)
 

@@ -19,7 +19,7 @@ from trainers.external.yolov5_repo.training import device_option
 from trainers.yolov5.model import Detector
 from trainers.yolov5.weights import save_checkpoint
 
-HYP = {"lr0": 0.02, "copy_paste": 0.0, "anchors": 3}
+HYP = {"lr0": 0.02, "copy_paste": 0.0, "anchors": 3.0}
 
 
 def ignore(metrics, *, step):
