@@ -13,6 +13,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from hypevo.evolution.view import view_of
 from hypevo.files import write_atomically
 from hypevo.problem.metrics import column
 from hypevo.problem.plan import Plan
@@ -37,7 +38,6 @@ from hypevo.study.opening import TRIALS
 from hypevo.study.search import suggest
 from hypevo.study.storage import EXPERIMENT, METRICS, PARENT_RUN
 from hypevo.study.tally import ENDED, Tally
-from hypevo.tracking.charts import view_tag
 from hypevo.tracking.provenance import provenance
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings.child import Prepared
@@ -111,10 +111,8 @@ class Ledger:
         ):
             if self.study.user_attrs.get(key) != value:
                 self.study.set_user_attr(key, value)
-        losses = [f"train/{name}" for name in self._metrics if name.endswith("_loss")]
-        shown = ["fitness", *(column(name) for name in self._metrics), *losses]
-        genes = [gene.name for gene in plan.space.movable]
-        self.tracker.add_view(*view_tag(self.study.study_name, parent, genes, shown))
+        known = () if self.tally.best is None else metrics_of(self.tally.best)
+        self.tracker.add_view(*view_of(self.study, plan, self._metrics, known))
         settings.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(settings.folder / PLAN_FILE, plan.to_json(indent=1))
         self.tracker.attach([settings.folder / PLAN_FILE])
@@ -238,6 +236,8 @@ class Ledger:
         # The storage's own trial is kept: `tell` returns a copy, of some 20 kB.
         self.tally.add(self._trials()[trial.number])
         if result.failure is None:
+            if not self._metrics and before is None:  # only now it is known what there is to see
+                self.tracker.add_view(*view_of(self.study, self._plan, result.metrics))
             self._show_progress(*self.tally.best_after[-1])
         self._drop_weights(record, before)
         self.tracker.update(record)

@@ -107,7 +107,11 @@ def weighted(weights: Mapping[str, float]) -> str:
             raise ValueError(f"expected a number as the weight of {name}; got {weight!r:.100}")
     if not weights:
         raise ValueError("expected a metric with its weight; got none")
-    return " + ".join(f"{weight:g}*`{name}`" for name, weight in weights.items())
+    terms = [
+        f"{'-' if weight < 0 else '+'} {'' if abs(weight) == 1 else f'{abs(weight)!r}*'}`{name}`"
+        for name, weight in weights.items()
+    ]
+    return " ".join(terms).removeprefix("+ ")
 
 
 def fittest(candidates: Iterable[_T], of: Callable[[_T], tuple[float | None, int]]) -> _T | None:

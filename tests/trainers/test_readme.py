@@ -102,7 +102,7 @@ def test_the_second_finds_beforehand_what_is_wrong(tmp_path):
     _, printed = run("trainer", "mine:train")
     for words in (
         "metrics: error",
-        "fitness: -1*`error`",
+        "fitness: - `error`",
         "momentum",
         "on a logarithmic scale",
         "steps of gradient",

@@ -93,6 +93,13 @@ def test_a_negative_value_of_a_trainer_option_is_a_value(settings):
     assert settings("--offset", "-3").options == {"offset": "-3"}
 
 
+def test_a_value_with_a_blank_may_begin_with_dashes(settings):
+    words = ("--extra", "--workers 1", "--fitness", "-loss", "--note=--quiet")
+    asked = settings(*words)
+    assert asked.options == {"extra": "--workers 1", "note": "--quiet"}
+    assert asked.fitness == "-loss"
+
+
 def test_a_file_may_stand_before_or_behind_the_options(settings):
     for words in (
         ["x.csv", "--data", "d.yaml"],

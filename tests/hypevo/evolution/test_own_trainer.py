@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
+import re
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -51,6 +55,15 @@ def mine(arena, monkeypatch):
     return write
 
 
+def views(evolution):
+    """The chart views of the experiment, each as the state that MLflow's page reads."""
+    experiment = evolution.client.get_experiment(evolution.parent.info.experiment_id)
+    for name, tag in experiment.tags.items():
+        if name.startswith("mlflow.sharedViewState."):
+            packed = json.loads(tag)["state"].removeprefix("deflate;")
+            yield name, zlib.decompress(base64.b64decode(packed)).decode()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["adaptive", "classic", "tpe", "cmaes", "random"])
 def test_genes_of_every_kind_reach_the_trainer_and_all_files(evolution, arena, mine, sampler):
@@ -66,6 +79,8 @@ def test_genes_of_every_kind_reach_the_trainer_and_all_files(evolution, arena, m
     )
     assert (row.hyp["act"], row.hyp["ema"], row.hyp["batch"]) == (best["act"], best["ema"], best["batch"])
     assert row.metrics.keys() == {"loss", "accuracy", "val/odd_ name_B_"}
+    view = next(tag for name, tag in views(evolution) if name.startswith("mlflow.sharedViewState."))
+    assert {"metrics/accuracy", "metrics/loss"} <= set(re.findall(r"metrics/\w+", view))
     run = evolution.children[summary.best.number].data
     assert (
         run.params.items()

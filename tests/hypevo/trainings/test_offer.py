@@ -76,7 +76,7 @@ def WEIGHTS(settings): return ("run/*.pt",)
     assert (tmp_path / "asked").exists()
     plain, deep = inspected(trainer), inspected(trainer, {"deep": True})
     assert (plain.metrics, plain.fitness, plain.weights) == (("score",), "score", ("run/*.pt",))
-    assert (deep.metrics, deep.fitness) == (("deep", "score"), "1*`score` + -0.5*`deep`")
+    assert (deep.metrics, deep.fitness) == (("deep", "score"), "`score` - 0.5*`deep`")
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,23 @@ def test_a_trainer_that_is_not_there_is_explained(module, name, words):
         resolve(name)
 
 
+def test_an_option_that_was_meant_as_a_value_is_answered_with_how_to_write_it(module):
+    module(
+        "mine_f",
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Settings:\n    extra: str = ''\n"
+        "    how: Literal['a', 'b'] = 'a'\ndef train(): ...\n".replace(
+            "Literal", "__import__('typing').Literal"
+        ),
+    )
+    found = resolve("mine_f:train")
+    with pytest.raises(
+        InputError, match=r"no option --cache; .*; as the value of --extra it is written --extra=--cache"
+    ):
+        found.settings({"extra": "true", "cache": "true"})
+    with pytest.raises(InputError, match="--how: expected one of a, b, got «c»"):
+        found.settings({"how": "c"})
+
+
 @dataclass(frozen=True)
 class Settings:
     epochs: int = 3
