@@ -62,12 +62,12 @@ def probe(device: str) -> str:
         raise ValueError(
             f"device: {place} computes nonsense: a gradient of {result.max()} instead of {right.max()}"
         )
-    build = f"PyTorch {torch.__version__}"
+    build = f"PyTorch {torch.__version__} {_built_for()}"
     if place.type != "cuda":
         return f"{place}, {build}"
     free, total = (amount / 1024**3 for amount in torch.cuda.mem_get_info(place))
     name = torch.cuda.get_device_name(place)
-    return f"{name}, {total:.1f} GiB of which {free:.1f} free, {build} {_built_for()}"
+    return f"{name}, {total:.1f} GiB of which {free:.1f} free, {build}"
 
 
 def _gradient(place: torch.device) -> torch.Tensor:  # (16, 8, 3, 3)
@@ -99,4 +99,4 @@ def _built_for() -> str:
 
     if torch.version.hip is not None:
         return f"for ROCm {torch.version.hip}"
-    return f"for CUDA {torch.version.cuda}"
+    return "for CPUs" if torch.version.cuda is None else f"for CUDA {torch.version.cuda}"

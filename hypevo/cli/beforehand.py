@@ -13,7 +13,6 @@ from hypevo.messages import printable, refuse
 from hypevo.preflight import preflight
 from hypevo.trainings import make_backend
 from hypevo.trainings.fetch import fetch
-from hypevo.trainings.pytorch import build_finding, has_nvidia_driver, installed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,8 +31,7 @@ def look(settings: EvolveSettings, console: Console) -> bool:
     """
     backend = make_backend(settings.trainer, device=settings.device)
     checked = preflight(settings, backend)
-    said = build_finding(installed(), driver=has_nvidia_driver())
-    TerminalWatcher(console).found((*checked.findings, *([said] if said else [])))
+    TerminalWatcher(console).found(checked.findings)
     refuse(checked.errors)
     if any(finding.level == "absent" for finding in checked.findings):
         command = shlex.join(["hypevo", "fetch", *settings.trainer_words()])

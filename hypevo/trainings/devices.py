@@ -22,6 +22,7 @@ _OF_A_DEVICE = (Failure.DEVICE_FAILED, Failure.CRASHED, Failure.KILLED)  # that 
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _HIP = ("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+_WSL = "/usr/lib/wsl/lib"  # where Windows puts its tools for Linux; not on every path
 _UUID = re.compile(r"(?:GPU|MIG)-[0-9a-z/-]+", re.IGNORECASE)  # older MIG names hold slashes: MIG-GPU-…/1/0
 _LISTED = re.compile(r"^(\s*)(GPU|MIG)\b(.*?)\(UUID: ([^)]+)\)")
 _AMD = Path("/sys/class/kfd/kfd/topology/nodes")  # AMD's driver lists processors and GPUs here
@@ -117,7 +118,7 @@ def visible_gpus(environ: Mapping[str, str] = os.environ) -> list[Gpu]:
     Raises:
         InputError: `nvidia-smi` is there and does not answer.
     """
-    tool = shutil.which("nvidia-smi")
+    tool = shutil.which("nvidia-smi", path=os.pathsep.join([environ.get("PATH", os.defpath), _WSL]))
     if tool is not None and Path(tool).resolve().parent == Path.cwd():
         tool = None  # Windows looks into the working folder first, where a stranger's program may lie
     if _VISIBLE in environ:
