@@ -111,10 +111,11 @@ def tool(tmp_path, monkeypatch):
     def say(text="", error="", code=0):
         (tmp_path / "text").write_text(text)
         (tmp_path / "error").write_text(error)
-        script = tmp_path / "nvidia-smi"
+        script = tmp_path / "bin" / "nvidia-smi"
+        script.parent.mkdir(exist_ok=True)
         script.write_text(f"#!/bin/sh\ncat {tmp_path}/text; cat {tmp_path}/error >&2; exit {code}\n")
         script.chmod(0o755)
-        monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+        monkeypatch.setenv("PATH", str(script.parent), prepend=":")
         devices._list_gpus.cache_clear()
 
     return say
@@ -218,3 +219,10 @@ def test_a_gpu_that_was_chosen_for_the_user_gives_way_to_the_cpu(tool, bare_aren
     assert [slot.device for slot in backend.slots()] == ["cpu", "cpu"]
     (finding,) = probe("trainers.yolov5:train", {}, backend)
     assert finding.message.startswith("device cpu: cpu, PyTorch ")
+
+
+def test_a_tool_in_the_working_folder_is_not_run(tool, tmp_path, monkeypatch):
+    """Windows would look there first."""
+    tool(LISTING)
+    monkeypatch.chdir(tmp_path / "bin")
+    assert visible_gpus() == []
