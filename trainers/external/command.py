@@ -165,9 +165,11 @@ def train(
     """
     folder = out / _OUT
     folder.mkdir(parents=True, exist_ok=True)
+    words = words_of(settings.command)
+    file = folder / f"hyp.{settings.hyp_format}"
     places = {
         **hyp,
-        "hyp": write_hyp(hyp, folder / f"hyp.{settings.hyp_format}"),
+        "hyp": write_hyp(hyp, file) if "hyp" in places_of(words) else file,
         "out": folder,
         "seed": seed,
         "device": "0" if device.startswith("cuda") else device,  # the process sees one GPU only
@@ -182,7 +184,7 @@ def train(
             heard.append(row)
 
     from_output = settings.results in (STDOUT, "-")
-    command = filled(words_of(settings.command), places)
+    command = filled(words, places)
     epochs = follow(
         command,
         rows=lambda ended: (
