@@ -74,6 +74,8 @@ class Job:
     threads: int | None = None  # CPU threads the training may use; None leaves it to the trainer
     timeout: float | None = None  # seconds
     share: float = 1.0  # of the device's memory that the training may use
+    node: str = ""  # the machine that it is for, where there are several
+    weights: bool = True  # whether weights come back from another machine with the rest, unasked
 
 
 @dataclass(frozen=True)

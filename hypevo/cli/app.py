@@ -66,12 +66,19 @@ def check(settings: EvolveSettings) -> None:
     from hypevo.preflight import preflight
     from hypevo.trainings import make_backend
 
-    backend = make_backend(settings.trainer, device=settings.device)
-    checked = preflight(settings, backend)
-    TerminalWatcher(console).found(checked.findings)
+    watcher = TerminalWatcher(console)
+    backend = make_backend(
+        settings.trainer, device=settings.device, placed=settings, out=settings.out, tell=watcher.message
+    )
+    try:
+        checked = preflight(settings, backend)
+        slots = backend.slots()
+    finally:
+        backend.close()
+    watcher.found(checked.findings)
     refuse(checked.errors)
     genes = ", ".join(gene.name for gene in checked.plan.space.movable)
-    devices = ", ".join(slot.device for slot in backend.slots())
+    devices = ", ".join(slot.place for slot in slots)
     console.print(f"ready: {len(checked.plan.space.movable)} genes move ({genes}); device {devices}")
 
 

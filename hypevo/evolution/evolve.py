@@ -16,7 +16,7 @@ from hypevo.study.search import make_pruner, make_sampler
 from hypevo.study.storage import enqueue_default, settle_plan
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
-from hypevo.trainings import child, make_backend
+from hypevo.trainings import make_backend
 from hypevo.trainings.work import Watcher, Work
 
 TAKEN_OVER = "another driver took the study over; this one stops"
@@ -30,7 +30,12 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
         WorkError: the study's own records cannot be kept.
     """
     backend = make_backend(
-        settings.trainer, device=settings.device, slots_per_device=settings.slots_per_device
+        settings.trainer,
+        device=settings.device,
+        slots_per_device=settings.slots_per_device,
+        placed=settings,
+        out=settings.out,
+        tell=watcher.message,
     )
     driver: Driver | None = None
 
@@ -58,9 +63,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 str(settings.folder.resolve() / TRIALS)
             )  # of a driver that was killed with its trials
             study.sampler = make_sampler(settings.sampler, plan, len(study.get_trials(deepcopy=False)))
-            prepared: child.Prepared = backend.call(
-                child.prepare, plan.trainer, checked.inspection.settings, settings.cache.resolve()
-            )
+            prepared = backend.prepare(plan.trainer, checked.inspection.settings, settings.cache.resolve())
             for sentence in settle_plan(study, plan, prepared.fingerprint):
                 watcher.message(sentence)
             enqueue_default(study, plan)
@@ -75,6 +78,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 metrics=checked.inspection.metrics,
                 dataset=prepared.fingerprint,
                 still_ours=still_ours,
+                settle=backend.settle,
             )
             work = Work(
                 plan.trainer,
@@ -83,6 +87,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 retries=settings.retries,
                 timeout=settings.trial_timeout,
                 stagger=settings.stagger,
+                weights=settings.keep_weights == "all",
             )
             driver = Driver(settings, plan, ledger, backend, work, watcher)
             return driver.run()

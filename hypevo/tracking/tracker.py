@@ -278,7 +278,9 @@ class Tracker:
         if result is None:
             self._opened.reopen(record.number)
         else:
-            self._opened.finish(record.number, result, self._artifacts(record.folder))
+            self._opened.finish(
+                record.number, result, self._artifacts(record.folder), details.get("tags", {})
+            )
 
     def _send_curve(self) -> None:
         with self._lock:

@@ -79,7 +79,10 @@ class Work:
     fitness: Fitness
     retries: int = 2  # repeats of a lost training
     timeout: float | None = None  # seconds a training may take
-    stagger: float = 0.0  # seconds between the first starts of several slots
+    stagger: float = 0.0  # seconds between the first starts of several slots of a machine
+    weights: bool = (
+        True  # whether all weights are wanted from other machines, or only those that are asked for
+    )
 
 
 @dataclass(frozen=True)
