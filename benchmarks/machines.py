@@ -4,6 +4,7 @@ Each machine is a `ray start --block` of its own, with token authentication; one
 some folders (in a mount namespace of its own, which takes root).
 """
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -36,69 +37,82 @@ class Machines:
         self._started = {}
 
     def start(self, *names, gpus=1, hidden=None, environ=None):
-        """Start machines, the head first of all and alone; `hidden` is a folder that they do not see."""
+        """Start machines, the head first of all; `hidden` is a folder that they do not see."""
         for name in names:
-            command = [
-                shutil.which("ray", path=Path(sys.executable).parent),
-                "start",
-                "--block",
-                "--node-name",
-                name,
-            ]
-            if not self._started:
-                command += ["--head", "--port", str(self.port), "--include-dashboard", "false"]
-                command += ["--temp-dir", str(self.folder)]
-            else:
-                command += ["--address", self.address]
-            command += ["--num-gpus", str(gpus), "--num-cpus", "1", "--object-store-memory", "80000000"]
-            command += ["--disable-usage-stats"]
-            if hidden is not None:
-                quoted = " ".join(command)
-                command = ["unshare", "-m", "sh", "-c", f"mount -t tmpfs none {hidden} && exec {quoted}"]
-            kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "RAY_"))}
-            with (self.folder / f"{name}.log").open("w") as log:
-                self._started[name] = subprocess.Popen(
-                    command, cwd="/", stdout=log, stderr=log, start_new_session=True,
-                    env=kept | self.environ | {"OMP_NUM_THREADS": "1"} | (environ or {}),
-                )  # fmt: skip
-        for name in names:
-            self.wait(name)
+            for attempt in range(3):
+                self._started[name] = self._launch(name, gpus, hidden, environ or {}, head=not self._started)
+                if self._is_up(name):
+                    break
+                self.kill(name)
+                if attempt == 2:
+                    raise AssertionError(
+                        f"machine {name} does not start:\n{(self.folder / f'{name}.log').read_text()}"
+                    )
 
-    def wait(self, name):
-        """Wait until a machine has started."""
+    def _launch(self, name, gpus, hidden, environ, *, head):
+        command = [
+            shutil.which("ray", path=Path(sys.executable).parent),
+            "start",
+            "--block",
+            "--node-name",
+            name,
+        ]
+        command += ["--num-gpus", str(gpus), "--num-cpus", "1", "--object-store-memory", "80000000"]
+        command += ["--disable-usage-stats"]
+        if head:
+            command += ["--head", "--port", str(self.port), "--include-dashboard", "false"]
+            command += ["--temp-dir", str(self.folder)]
+        else:
+            command += ["--address", self.address]
+        if hidden is not None:
+            quoted = " ".join(command)
+            command = ["unshare", "-m", "sh", "-c", f"mount -t tmpfs none {hidden} && exec {quoted}"]
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "RAY_"))}
+        with (self.folder / f"{name}.log").open("w") as log:
+            return subprocess.Popen(
+                command, cwd="/", stdout=log, stderr=log, start_new_session=True,
+                env=kept | self.environ | {"OMP_NUM_THREADS": "1"} | environ,
+            )  # fmt: skip
+
+    def _is_up(self, name):
+        """Whether a machine has started: Ray gives its parts 30 s, which a busy machine may need longer than."""
         log, end = self.folder / f"{name}.log", time.monotonic() + PATIENCE
         while "Ray runtime started" not in log.read_text():
             if time.monotonic() > end or self._started[name].poll() is not None:
-                raise AssertionError(f"machine {name} does not start:\n{log.read_text()}")
+                return False
             time.sleep(0.1)
+        return True
 
     def kill(self, name):
         """Kill a machine's Ray; the processes of its trainings are left to notice it."""
         process = self._started.pop(name)
-        for child in psutil.Process(process.pid).children():
-            child.kill()
-        process.kill()
+        _kill([*_below(process.pid, deep=False), process])
         process.wait()
 
     def workers(self, name):
         """The processes of a machine that run tasks."""
-        found = psutil.Process(self._started[name].pid).children(recursive=True)
-        return [one for one in found if "ray::" in " ".join(_words(one))]
+        return [one for one in _below(self._started[name].pid) if "ray::" in " ".join(_words(one))]
 
     def stop(self):
         """Kill all machines and what runs on them."""
-        family = []
         for process in self._started.values():
-            family += [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-        for one in family:
-            try:
-                one.kill()
-            except psutil.Error:
-                continue
-        for process in self._started.values():
+            _kill([*_below(process.pid), process])
             process.wait()
         self._started = {}
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _below(pid, *, deep=True):
+    try:
+        return psutil.Process(pid).children(recursive=deep)
+    except psutil.Error:
+        return []
+
+
+def _kill(processes):
+    for one in processes:
+        with contextlib.suppress(psutil.Error):
+            one.kill()
 
 
 def _words(process):
