@@ -39,6 +39,7 @@ class Machine:
     cpus: int
     place: node.Place
     prepared: child.Prepared | None = None
+    suspected: bool = False  # whether it has to answer before it gets another training
 
 
 class Cluster:
@@ -208,7 +209,9 @@ class Cluster:
     def _renew(self) -> None:
         """Number the slots again: one for each device first, then the second ones."""
         ready = [
-            one for one in self._machines.values() if self._preparation is None or one.prepared is not None
+            one
+            for one in self._machines.values()
+            if not one.suspected and (self._preparation is None or one.prepared is not None)
         ]
         self.slots = [
             Slot(str(device) if self._gpu else "cpu", number, machine.name)
@@ -218,6 +221,26 @@ class Cluster:
             if device < (machine.gpus or 1)
         ]
         self._changed()
+
+    def suspect(self, machine: Machine) -> None:
+        """Give a machine no more trainings until it has answered."""
+        with self._lock:
+            if machine.suspected or self.closing:
+                return
+            machine.suspected = True
+            self._renew()
+
+        def ask() -> None:
+            while machine.id in self._machines and not self._over.is_set():
+                with suppress(WorkError, InputError):
+                    self.errand(machine, node.drop, machine.place, ())
+                    with self._lock:
+                        machine.suspected = False
+                        self._renew()
+                    return
+                self._over.wait(_PAUSE)
+
+        threading.Thread(target=ask, name=f"asking {machine.name}", daemon=True).start()
 
     def named(self, name: str) -> Machine | None:
         """The machine of that name."""

@@ -132,6 +132,8 @@ class RayBackend:
                         self._weights[job.out] = run.machine
                     return outcome  # type: ignore[no-any-return]
         except self._cluster.errors as error:
+            if run.failure is None and getattr(error, "cause", None) is None:
+                self._cluster.suspect(run.machine)  # Ray takes seconds to tell that a machine has died
             self._fetch(run.machine, job.out)
             seconds = 0.0 if math.isnan(run.began) else time.monotonic() - run.began
             if run.failure is not None:

@@ -113,6 +113,7 @@ class Slots:
         busy = {active.slot for active in self._active.values()}
         beside = {slot.place for slot in busy}
         taken = {active.slot.place for active in self._active.values() if active.training.alone}
+        wanted = True
         for index, slot in _ranked(slots):
             if slot in busy or slot.place in taken or slot.unit in self._health.aside:
                 continue
@@ -126,10 +127,13 @@ class Slots:
             training = alone or next((one for one in self._again if self._suits(one, slot)), None)
             if training is not None:
                 self._again.remove(training)
-            else:
-                training = self._source.next(len(self._active))
+            elif wanted:  # those that wait for another device are under way, too
+                training = self._source.next(len(self._active) + len(self._again))
+                wanted = training is not None
             if training is None:
-                return
+                if not self._again:
+                    return
+                continue
             self._start(training, slot)
             beside.add(slot.place)
             if training.alone:

@@ -280,6 +280,27 @@ def test_a_lost_training_goes_to_another_machine_where_there_is_one(tmp_path, lo
     assert [end[1] for end in source.ends] == [None] * 8
 
 
+def test_one_that_waits_for_another_device_counts_as_under_way(tmp_path, loop):
+    source, backend = (
+        Some(tmp_path, 9),
+        InThreads(Slot("0"), Slot("1"), outcomes={0: [KILLED, GOOD]}, hold={1}),
+    )
+    asked = []
+
+    def next_(active):  # as an evolution of two trials
+        asked.append(active)
+        return source.waiting.popleft() if len(source.ends) + active < 2 else None
+
+    def lost(training, outcome):
+        threading.Timer(0.2, lambda: backend.held[1].set_result(GOOD)).start()
+
+    source.next, source.lost = next_, lost
+    loop(source, backend)
+    assert sorted(source.ends) == [(0, None, 0.5), (1, None, 0.5)]
+    first, second = [job.device for job in backend.jobs if job.out.name == "0"]
+    assert first != second
+
+
 def test_one_that_shall_have_a_device_alone_is_not_lost_with_the_devices_machine(tmp_path, loop):
     slots = [Slot("0", 0, "a"), Slot("0", 1, "a")]
     backend = InThreads(*slots, outcomes={0: [FULL, GOOD]})
