@@ -4,6 +4,8 @@
     python benchmarks/soak.py kills          one of: kills, losses, thousand; disk, postgresql, mlflow, suspended
     python benchmarks/soak.py disk --small   a small variant of each
 
+`ray` is run when it is named, and not among all: a cluster of several machines on this one (`soak_ray.py`).
+
 The last four are in `soak_storage.py`: two studies on one journal with a disk that fills, a PostgreSQL server that is
 restarted, an MLflow that answers after seconds, a suspended driver.
 
@@ -29,6 +31,7 @@ STUDY, JOURNAL = "soak", "mlruns/optuna.journal"
 SMALL = {  # arguments of the parts
     "kills": (2, 6), "losses": (30,), "thousand": (300,),
     "disk": (3, 20), "postgresql": (3, 30), "mlflow": (3.0, 2), "suspended": (1,),
+    "ray": (15, 6),
 }  # fmt: skip
 
 
@@ -240,9 +243,12 @@ def start_afresh() -> None:
 
 def main() -> None:
     """Run the parts that were asked for."""
+    sys.modules["soak"] = sys.modules[__name__]  # the parts import this file
+    from soak_ray import PARTS as ON_RAY
     from soak_storage import PARTS
 
-    parts = {"kills": kills, "losses": losses, "thousand": thousand} | PARTS
+    usual = {"kills": kills, "losses": losses, "thousand": thousand} | PARTS
+    parts = usual | ON_RAY
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -251,7 +257,7 @@ def main() -> None:
         "--small", action="store_true", help="fewer kills and trials: seconds instead of minutes"
     )
     asked = parser.parse_args()
-    wanted = asked.parts or list(parts)
+    wanted = asked.parts or list(usual)
     if unknown := sorted(set(wanted) - set(parts)):
         parser.error(f"no part {', '.join(unknown)}; expected some of {', '.join(parts)}")
     import hypevo.evolution.evolve  # noqa: F401 - with all that a driver needs, so that each one forked from here starts at once

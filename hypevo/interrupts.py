@@ -58,6 +58,21 @@ def terminated_gently() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def signals_kept() -> Iterator[None]:
+    """Set the handlers again that are there now, after something that sets its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_TERMINATION)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            if old is not None:
+                signal.signal(number, old)
+
+
+@contextlib.contextmanager
 def _handled(handlers: dict[signal.Signals, Handler]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers

@@ -123,22 +123,22 @@ def probe(trainer: str, options: Mapping[str, Any], backend: Backend) -> list[Fi
     Raises:
         InputError: there is no such trainer, or it has no such option.
     """
-    slots = {slot.device: slot for slot in backend.slots()}
+    slots = {slot.place: slot for slot in backend.slots()}
     with ThreadPoolExecutor(len(slots)) as threads:
         answers = {
-            device: threads.submit(backend.call, child.probe, trainer, dict(options), device, slot=slot)
-            for device, slot in slots.items()
+            place: threads.submit(backend.call, child.probe, trainer, dict(options), slot.device, slot=slot)
+            for place, slot in slots.items()
         }
     findings = []
-    for device, answer in answers.items():
+    for place, answer in answers.items():
         try:
             line = answer.result()
         except (InputError, WorkError) as error:
-            instead = backend.instead_of(device)
+            instead = backend.instead_of(place)
             level, then = ("error", "") if instead is None else ("warning", f"; going on with {instead}")
-            findings.append(Finding(level, f"device {device} cannot be used: {error}{then}"))
+            findings.append(Finding(level, f"device {place} cannot be used: {error}{then}"))
         else:
-            findings += [Finding("note", f"device {device}: {line}")] if line else []
+            findings += [Finding("note", f"device {place}: {line}")] if line else []
     return findings
 
 

@@ -75,6 +75,8 @@ class Job:
     timeout: float | None = None  # seconds
     share: float = 1.0  # of the device's memory that the training may use
     fitness: str = ""  # what is maximised, for a trainer that asks
+    node: str = ""  # the machine that it is for, where there are several
+    weights: bool = True  # whether weights come back from another machine with the rest, unasked
 
 
 @dataclass(frozen=True)

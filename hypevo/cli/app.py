@@ -16,7 +16,7 @@ import typer
 
 from hypevo.cli import questions as ask
 from hypevo.cli.options import add_command
-from hypevo.cli.tables import print_metrics, print_status
+from hypevo.cli.tables import print_metrics, print_status, print_studies
 from hypevo.cli.terminal import keep_secrets, messages, open_streams
 from hypevo.interrupts import Interrupted, terminated_gently
 from hypevo.messages import printable, printable_lines
@@ -140,12 +140,18 @@ def val(asked: ask.Val) -> None:
 
 
 def status(asked: ask.Status) -> None:
-    """Say where a study stands: generations, best, failures by kind.
+    """Say where a study stands: generations, best, failures by kind. Of several studies without --study: list them.
 
     Example: hypevo status --study coco128
     """
-    from hypevo.study.status import study_status
+    from hypevo.study.status import all_studies, study_status
 
+    if asked.study is None and len(several := all_studies(asked.storage)) > 1:
+        if asked.json:
+            typer.echo(json.dumps(several))
+        else:
+            print_studies(several)
+        return
     found = study_status(asked.storage, asked.study)
     if asked.json:
         typer.echo(json.dumps(found))

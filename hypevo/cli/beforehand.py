@@ -29,9 +29,16 @@ def look(settings: EvolveSettings, console: Console) -> bool:
     Raises:
         InputError: Something is wrong.
     """
-    backend = make_backend(settings.trainer, device=settings.device)
-    checked = preflight(settings, backend)
-    TerminalWatcher(console).found(checked.findings)
+    watcher = TerminalWatcher(console)
+    backend = make_backend(
+        settings.trainer, device=settings.device, placed=settings, out=settings.out, tell=watcher.message
+    )
+    try:
+        checked = preflight(settings, backend)
+        slots = backend.slots()
+    finally:
+        backend.close()
+    watcher.found(checked.findings)
     refuse(checked.errors)
     if any(finding.level == "absent" for finding in checked.findings):
         command = shlex.join(["hypevo", "fetch", *settings.trainer_words()])
@@ -41,7 +48,7 @@ def look(settings: EvolveSettings, console: Console) -> bool:
         )
         return False
     genes = ", ".join(gene.name for gene in checked.plan.space.movable)
-    devices = ", ".join(slot.device for slot in backend.slots())
+    devices = ", ".join(slot.place for slot in slots)
     console.print(
         printable(f"ready: {len(checked.plan.space.movable)} genes move ({genes}); device {devices}")
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -20,6 +20,16 @@ def print_status(found: Mapping[str, Any]) -> None:
     output.print(table)
     if found["interrupted"]:
         output.print("no driver is running; the command that began the study continues it", style="yellow")
+
+
+def print_studies(found: Sequence[Mapping[str, Any]]) -> None:
+    """Print several studies, a line for each."""
+    table = Table(box=None)
+    for key in found[0]:
+        table.add_column(key.replace("_", " "))
+    for study in found:
+        table.add_row(*(_cell(value) for value in study.values()))
+    results().print(table)
 
 
 def print_metrics(metrics: Mapping[str, float]) -> None:

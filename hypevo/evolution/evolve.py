@@ -18,7 +18,7 @@ from hypevo.study.search import make_pruner, make_sampler
 from hypevo.study.storage import enqueue_default, remember_options, settle_plan
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
-from hypevo.trainings import child, make_backend
+from hypevo.trainings import make_backend
 from hypevo.trainings.work import Watcher, Work
 
 
@@ -30,7 +30,12 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
         WorkError: the study's own records cannot be kept.
     """
     backend = make_backend(
-        settings.trainer, device=settings.device, slots_per_device=settings.slots_per_device
+        settings.trainer,
+        device=settings.device,
+        slots_per_device=settings.slots_per_device,
+        placed=settings,
+        out=settings.out,
+        tell=watcher.message,
     )
     driver: Driver | None = None
 
@@ -58,9 +63,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 str(settings.folder.resolve() / TRIALS)
             )  # of a driver that was killed with its trials
             study.sampler = make_sampler(settings.sampler, plan, len(study.get_trials(deepcopy=False)))
-            prepared: child.Prepared = backend.call(
-                child.prepare, plan.trainer, checked.inspection.settings, settings.cache.resolve()
-            )
+            prepared = backend.prepare(plan.trainer, checked.inspection.settings, settings.cache.resolve())
             for sentence in settle_plan(study, plan, prepared.fingerprint):
                 watcher.message(sentence)
             remember_options(
@@ -82,6 +85,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 metrics=checked.inspection.metrics,
                 prepared=prepared,
                 still_ours=still_ours,
+                settle=backend.settle,
             )
             work = Work(
                 plan.trainer,
@@ -93,6 +97,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 declared=checked.inspection.metrics,
                 weights=checked.inspection.weights,
                 known=() if ledger.tally.best is None else tuple(metrics_of(ledger.tally.best)),
+                all_weights=settings.keep_weights == "all",
             )
             driver = Driver(settings, plan, ledger, backend, work, watcher)
             return driver.run()

@@ -60,6 +60,7 @@ class Ledger:
         metrics: Sequence[str],
         prepared: Prepared,
         still_ours: Callable[[], None] = lambda: None,
+        settle: Callable[..., None] = lambda folder, *, keep: None,  # noqa: ARG005 - the names of an argument
     ) -> None:
         """Keep the books of `study`.
 
@@ -71,7 +72,9 @@ class Ledger:
             metrics: Names that the trainer returns; empty when it does not say.
             prepared: What all trials share.
             still_ours: Called before anything is written; raises when another driver has taken the study over.
+            settle: The backend's: brings a trial's weights from where it ran, or gives them up.
         """
+        self._settle = settle
         self.study = study
         self.tracker = tracker
         self._settings = settings
@@ -282,7 +285,9 @@ class Ledger:
         policy, best = self._settings.keep_weights, self.tally.best
         if policy == "all":
             return
-        if policy == "best" and best is not None and best.number == record.number:
+        keep = policy == "best" and best is not None and best.number == record.number
+        self._settle(record.folder, keep=keep)  # before the older ones are deleted
+        if keep:
             if best_before is None:
                 return
             record = self.record(best_before.number)
@@ -292,7 +297,9 @@ class Ledger:
         """Delete the weights that the policy does not keep and a crash has left."""
         policy, best = self._settings.keep_weights, self.tally.best
         for trial in self.tally.finished if policy != "all" else ():
-            if policy == "none" or trial is not best:
+            keep = policy == "best" and trial is best
+            self._settle(self.record(trial.number).folder, keep=keep)  # of a driver that died before it asked
+            if not keep:
                 shutil.rmtree(self.record(trial.number).folder / WEIGHTS, ignore_errors=True)
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:

@@ -28,6 +28,21 @@ class OnDevice(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Placed(Checked):
+    """On which machines it trains."""
+
+    backend: str = option(
+        "local",
+        "local: on this machine; ray: on all machines of a Ray cluster (pip install hypevo[ray]).",
+        RUNNING,
+        choices=("local", "ray"),
+    )
+    address: str = option(
+        "auto", "Of the Ray cluster, host:port; auto: the one that this machine is part of.", RUNNING
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Retried(Checked):
     """What becomes of a training that is lost."""
 
@@ -36,7 +51,7 @@ class Retried(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class InSlots(OnDevice, Retried):
+class InSlots(OnDevice, Placed, Retried):
     """How many trainings run at once."""
 
     slots_per_device: int = option(1, "Trainings at once on each device.", RUNNING, least=1)
@@ -196,7 +211,7 @@ class EvolveSettings(StudySettings, InSlots):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(TrainingSettings, Retried):
+class TrainSettings(TrainingSettings, Placed, Retried):
     """The options of `hypevo train`: one training, without a search."""
 
     name: str | None = option(

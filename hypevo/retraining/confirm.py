@@ -116,14 +116,21 @@ def _confirm(
     home: Path,
     watcher: Watcher,
 ) -> Confirmation:
-    backend = make_backend(plan.trainer, device=settings.device, slots_per_device=settings.slots_per_device)
+    backend = make_backend(
+        plan.trainer,
+        device=settings.device,
+        slots_per_device=settings.slots_per_device,
+        placed=settings,
+        out=settings.out,
+        tell=watcher.message,
+    )
     try:
         wanted = {**plan.settings, **settings.options}
         cache = settings.cache.resolve()
         inspection = inspect(plan.trainer, wanted, plan.hyp, plan.space, cache, backend)
         watcher.found(inspection.findings)
         refuse([finding.message for finding in inspection.findings if finding.level == "error"])
-        prepared: child.Prepared = backend.call(child.prepare, plan.trainer, inspection.settings, cache)
+        prepared = backend.prepare(plan.trainer, inspection.settings, cache)
         fitness = parse_fitness(plan.fitness, inspection.metrics)
         identity = identity_of(
             {key: value for key, value in inspection.settings.items() if key not in inspection.neutral},

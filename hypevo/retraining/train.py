@@ -19,7 +19,7 @@ from hypevo.study.storage import METRICS, finished, load_plan, load_study, train
 from hypevo.tracking.provenance import provenance
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
-from hypevo.trainings import child, make_backend
+from hypevo.trainings import make_backend
 from hypevo.trainings.record import Record
 from hypevo.trainings.slots import Slots
 from hypevo.trainings.work import Training, Watcher, Work
@@ -83,7 +83,9 @@ def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | N
     Raises:
         InputError: before anything is trained.
     """
-    backend = make_backend(settings.trainer, device=settings.device)
+    backend = make_backend(
+        settings.trainer, device=settings.device, placed=settings, out=settings.out, tell=watcher.message
+    )
     try:
         space, hyp = chosen or individual(settings, backend)
         checked = preflight_training(settings, space, hyp, backend)
@@ -92,9 +94,7 @@ def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | N
         store = Store.default()
         store.check()
         inspection = checked.inspection
-        prepared: child.Prepared = backend.call(
-            child.prepare, inspection.trainer, inspection.settings, settings.cache.resolve()
-        )
+        prepared = backend.prepare(inspection.trainer, inspection.settings, settings.cache.resolve())
         folder = _new_folder(settings.out, settings.training_name, given=settings.name is not None)
         tracker = Tracker(folder.name, store, weights=True, tell=watcher.message)
         tracker.open_single(

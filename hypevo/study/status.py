@@ -5,12 +5,30 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import optuna
 from optuna.trial import TrialState
 
 from hypevo.study.attributes import FAILURE, REASON, metrics_of
 from hypevo.study.lease import driver_of
-from hypevo.study.storage import METRICS, PARENT_RUN, journal, load_plan, load_study
+from hypevo.study.storage import METRICS, PARENT_RUN, PLAN, journal, load_plan, load_study, studies
 from hypevo.study.tally import ENDED, Tally, in_order
+
+
+def all_studies(storage: str) -> list[dict[str, Any]]:
+    """Every study of a storage in a line: its name, who drives it, how far it is.
+
+    Raises:
+        InputError: no such storage.
+    """
+    keys = ("study", "driver", "generations", "running", "best_fitness", "best_trial")
+    opened, names = studies(storage)
+    found = []
+    for name in sorted(names):
+        study = optuna.load_study(study_name=name, storage=opened)
+        if PLAN in study.user_attrs:
+            state = _state(study, storage)
+            found.append({key: state[key] for key in keys})
+    return found
 
 
 def study_status(storage: str, name: str | None) -> dict[str, Any]:
@@ -19,7 +37,10 @@ def study_status(storage: str, name: str | None) -> dict[str, Any]:
     Raises:
         InputError: no such study.
     """
-    study = load_study(storage, name)
+    return _state(load_study(storage, name), storage)
+
+
+def _state(study: optuna.Study, storage: str) -> dict[str, Any]:
     plan = load_plan(study)
     trials = study.get_trials(deepcopy=False)
     tally = Tally(trial for trial in trials if trial.state in ENDED)

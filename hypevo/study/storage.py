@@ -176,13 +176,7 @@ def load_study(address: str, name: str | None) -> optuna.Study:
     Raises:
         InputError: no such storage or study.
     """
-    path = journal(address)
-    if path is not None and not path.exists():
-        raise InputError(f"--storage {address}: no such file; has a study been run from this folder?")
-    storage = open_storage(address)
-    names = [
-        summary.study_name for summary in optuna.get_all_study_summaries(storage, include_best_trial=False)
-    ]
+    storage, names = studies(address)
     if name is None and len(names) == 1:
         name = names[0]
     if name is None or name not in names:
@@ -191,6 +185,20 @@ def load_study(address: str, name: str | None) -> optuna.Study:
             f"{address}: {wanted}; there {'is' if len(names) == 1 else 'are'} {', '.join(names) or 'none'}"
         )
     return optuna.load_study(study_name=name, storage=storage)
+
+
+def studies(address: str) -> tuple[optuna.storages.BaseStorage, list[str]]:
+    """A storage that is there, and the names of its studies.
+
+    Raises:
+        InputError: it is not there.
+    """
+    path = journal(address)
+    if path is not None and not path.exists():
+        raise InputError(f"--storage {address}: no such file; has a study been run from this folder?")
+    storage = open_storage(address)
+    summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
+    return storage, [summary.study_name for summary in summaries]
 
 
 def load_plan(study: optuna.Study) -> Plan:

@@ -165,7 +165,13 @@ class Runs:
             self.log(self.trials[number], tags={STATE: "running"})
             self.open.add(number)
 
-    def finish(self, number: int, result: Result, files: Iterable[tuple[Path, PurePath]]) -> None:
+    def finish(
+        self,
+        number: int,
+        result: Result,
+        files: Iterable[tuple[Path, PurePath]],
+        tags: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write a trial's result into its run and end it.
 
         The final metrics belong to the last epoch. They are logged once more, at a step of their own, only where the
@@ -176,6 +182,7 @@ class Runs:
             number: The trial.
             result: How it ended.
             files: What to store with the run, each with its path there.
+            tags: The last attempt's: where it ran.
         """
         if number not in self.open:
             return
@@ -189,11 +196,13 @@ class Runs:
             self._log_metrics(run, [Metric(key, value, result.time_ms, step) for key, value in final.items()])
         for path, inside in files:
             self.log_file(run, path, inside)
-        tags = {
+        end = {
             STATE: "complete" if result.failure is None else result.failure.value,
             "hypevo.seconds": f"{result.seconds:.1f}",
         }
-        self.log(run, tags=tags | ({"hypevo.reason": result.reason} if result.reason else {}))
+        self.log(
+            run, tags={**(tags or {}), **end} | ({"hypevo.reason": result.reason} if result.reason else {})
+        )
         self.client.set_terminated(run, status_of(result.failure), end_time=result.time_ms)
         self.open.discard(number)
         self._held.pop(run, None)  # a study has thousands of them

@@ -287,7 +287,8 @@ class Tracker:
         if result is None:
             self._opened.reopen(record.number)
         else:
-            self._opened.finish(record.number, result, artifacts(record.folder, weights=self._weights))
+            files = artifacts(record.folder, weights=self._weights)
+            self._opened.finish(record.number, result, files, details.get("tags", {}))
 
     def _send_curve(self) -> None:
         with self._lock:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from hypevo.protocol import Failure, Job, Outcome
+from hypevo.trainings.child import Prepared
 
 
 @dataclass(frozen=True)
@@ -15,12 +17,24 @@ class Slot:
     """A place for one training at a time.
 
     Attributes:
-        device: «cpu», «mps», or the index of a GPU.
+        device: «cpu», «mps», or the index of a GPU; of one in a cluster only a number, since the cluster assigns them.
         number: Tells the slots of one device apart, counted from 0.
+        node: The machine, where there are several.
     """
 
     device: str
     number: int = 0
+    node: str = ""
+
+    @property
+    def place(self) -> str:
+        """The device, and its machine if there are several."""
+        return f"{self.node}:{self.device}" if self.node else self.device
+
+    @property
+    def unit(self) -> str:
+        """What is set aside if it breaks: the device, or the machine where a cluster assigns the devices."""
+        return self.node or self.device
 
 
 class Events(Protocol):
@@ -39,7 +53,10 @@ class Backend(Protocol):
     def slots(self) -> Sequence[Slot]:
         """The slots there are now; they may change while trainings run."""
 
-    def instead_of(self, device: str) -> str | None:
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Have `changed` called, from any thread, when slots have come or gone."""
+
+    def instead_of(self, place: str) -> str | None:
         """Give up a device that cannot be used for one that was not asked for by name; None if there is none."""
 
     def submit(self, job: Job, events: Events) -> Future[Outcome]:
@@ -55,6 +72,16 @@ class Backend(Protocol):
             InputError: as the function raised it.
             WorkError: the function failed otherwise, or its process died.
         """
+
+    def prepare(self, trainer: str, settings: Mapping[str, Any], cache: Path) -> Prepared:
+        """Have every machine build what its trainings share.
+
+        Raises:
+            InputError: the data cannot be used.
+        """
+
+    def settle(self, folder: Path, *, keep: bool) -> None:
+        """Bring a training's weights into its folder from where it ran, or give them up."""
 
     def sweep(self, mark: str) -> None:
         """End what the trainings of an earlier driver have left; `mark` is the folder that holds theirs."""

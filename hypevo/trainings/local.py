@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hypevo.protocol import Failure, InputError, Job, Outcome, WorkError
+from hypevo.trainings import child
 from hypevo.trainings.backend import Events, Slot
 from hypevo.trainings.descendants import MARK, kill_family, kill_marked
 from hypevo.trainings.devices import environment
@@ -77,9 +78,12 @@ class LocalBackend:
     def _of(self, devices: Sequence[str]) -> list[Slot]:
         return [Slot(device, number) for number in range(self._slots_per_device) for device in devices]
 
-    def instead_of(self, device: str) -> str | None:
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Nothing changes."""
+
+    def instead_of(self, place: str) -> str | None:
         """The CPU, where no device was asked for by name."""
-        if not self._chosen or device == "cpu":
+        if not self._chosen or place == "cpu":
             return None
         self._slots = self._of(["cpu"])
         return "cpu"
@@ -137,6 +141,18 @@ class LocalBackend:
             process.join(FAREWELL)
         raise WorkError(f"{function.__name__} ended without an answer: {process.death()[1]}")
 
+    def prepare(self, trainer: str, settings: Mapping[str, Any], cache: Path) -> child.Prepared:
+        """Build what all trainings share, in a child process.
+
+        Raises:
+            InputError: the data cannot be used.
+        """
+        found: child.Prepared = self.call(child.prepare, trainer, settings, cache)
+        return found
+
+    def settle(self, folder: Path, *, keep: bool) -> None:
+        """Everything is in the folder already."""
+
     def sweep(self, mark: str) -> None:
         """End what the trainings of an earlier driver have left below a folder."""
         kill_marked(mark)
@@ -161,7 +177,8 @@ class _Process:
         log: Path | None,
     ) -> None:
         self.connection, theirs = context.Pipe(duplex=False)
-        self._mark = str(log.parent) if log is not None else f"call-{uuid.uuid4().hex}"
+        # One for each process: another attempt at the same training must not be taken for what this one has left.
+        self._mark = f"call-{uuid.uuid4().hex}" if log is None else str(log.parent / uuid.uuid4().hex)
         self.process = context.Process(
             target=enter, args=(theirs, {**variables, MARK: self._mark}, log, target, args), daemon=False
         )

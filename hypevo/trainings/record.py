@@ -93,6 +93,14 @@ class Record:
         }
         self._restore()
 
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Add to the tags that `start` was given what is known only now."""
+        details = json.loads(self._written[START])
+        details["tags"] = {**details.get("tags", {}), **tags}
+        self._written[START] = json.dumps(details, indent=1)
+        self._restore()
+        write_atomically(self.folder / START, self._written[START])
+
     @property
     def details(self) -> dict[str, Any]:
         """What `start` was given; empty before it."""

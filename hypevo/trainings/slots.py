@@ -10,6 +10,8 @@ import contextlib
 import math
 import queue
 import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
@@ -66,7 +68,8 @@ class Slots:
         self._failed: BaseException | None = None  # why the loop must end at once
         self._unscored, self._in_vain = "", False  # what cannot be scored; whether what runs cannot be either
         self._awaited = Awaited(work.fitness, work.declared, work.known)
-        self._began = math.nan  # when the first training was started, by the monotonic clock
+        self._began: dict[str, float] = {}  # when each machine had its first training, by the monotonic clock
+        self._told_of_waiting = False
 
     def run(self) -> End:
         """Work until the source has no more trainings, or the user interrupts.
@@ -79,13 +82,19 @@ class Slots:
                 for training, outcome in self._source.unscored():
                     self._score(training, outcome)
                 self._source.catch_up()
+                self._backend.on_change(lambda: self._events.put(None))
                 self._fill()
-                while self._active and not self._interrupted and not self._in_vain:
+                while self._goes_on():
                     self._handle(*self._next_event())
                     self._source.catch_up()
             finally:
                 self._backend.close()
         return End(self._interrupted, self._unscored)
+
+    def _goes_on(self) -> bool:
+        if self._interrupted or self._in_vain:
+            return False
+        return bool(self._active) or self._waits_for_a_machine()
 
     def fail(self, error: Exception) -> None:
         """Have the loop end at once with an error; may be called from any thread."""
@@ -100,46 +109,84 @@ class Slots:
 
     def _fill(self) -> None:
         """Give a training to every free slot whose time has come."""
-        for index, slot in enumerate(self._backend.slots()):
-            if slot.device in self._health.aside or self._wait_for(index) > 0:
+        slots = self._backend.slots()
+        places = {slot.place for slot in slots}
+        for lost in self._again:
+            if lost.alone not in places:  # its machine has left
+                lost.alone = ""
+        busy = {active.slot for active in self._active.values()}
+        beside = {slot.place for slot in busy}
+        taken = {active.slot.place for active in self._active.values() if active.training.alone}
+        wanted = True
+        for index, slot in _ranked(slots):
+            if slot in busy or slot.place in taken or slot.unit in self._health.aside:
                 continue
-            beside = [active for active in self._active.values() if active.slot.device == slot.device]
-            if any(active.slot == slot or active.training.alone for active in beside):
+            if self._wait_for(slot.node, index) > 0:
                 continue
             if self._unscored or self._source.stopped():
                 return
-            alone = next((one for one in self._again if one.alone == slot.device), None)
-            if alone is not None and beside:
+            alone = next((one for one in self._again if one.alone == slot.place), None)
+            if alone is not None and slot.place in beside:
                 continue  # the device empties for it
             training = alone or next((one for one in self._again if self._suits(one, slot)), None)
             if training is not None:
                 self._again.remove(training)
-            else:
-                training = self._source.next(len(self._active))
+            elif wanted:  # those that wait for another device are under way, too
+                training = self._source.next(len(self._active) + len(self._again))
+                wanted = training is not None
             if training is None:
-                return
+                if not self._again:
+                    return
+                continue
             self._start(training, slot)
+            beside.add(slot.place)
+            if training.alone:
+                taken.add(slot.place)
 
     def _suits(self, training: Training, slot: Slot) -> bool:
         """Whether a repeat may take a slot: the device that failed it comes last."""
-        others = {one.device for one in self._backend.slots()} - self._health.aside.keys() - {training.avoid}
-        return not training.alone and (slot.device != training.avoid or not others)
+        others = {one.unit for one in self._backend.slots()} - self._health.aside.keys() - {training.avoid}
+        return not training.alone and (slot.unit != training.avoid or not others)
 
-    def _wait_for(self, index: int) -> float:
-        """Seconds until a slot may have its first training, counted from the first training of all."""
+    def _wait_for(self, node: str, index: int) -> float:
+        """Seconds until a slot may have its first training, counted from the first training of its machine."""
         now = time.monotonic()
-        return (now if math.isnan(self._began) else self._began) + index * self._work.stagger - now
+        return self._began.get(node, now) + index * self._work.stagger - now
+
+    def _waits_for_a_machine(self) -> bool:
+        """Whether nothing runs because all machines have left; others may join.
+
+        Raises:
+            WorkError: there are some, and all are set aside.
+        """
+        slots = self._backend.slots()
+        if any(slot.unit not in self._health.aside for slot in slots):
+            return False
+        if self._unscored or self._source.stopped():
+            return False
+        if slots:
+            raise _none_left(*next(iter(self._health.aside.items())))
+        if not self._told_of_waiting:
+            self._watcher.message("no machine is left; waiting for one to join (Ctrl-C to stop)")
+            self._told_of_waiting = True
+        return True
 
     def _start(self, training: Training, slot: Slot) -> None:
         training.attempt += 1
-        tags = {"hypevo.seed": str(training.seed), "hypevo.device": slot.device, **training.tags}
+        tags = {
+            "hypevo.seed": str(training.seed),
+            "hypevo.attempt": str(training.attempt),
+            "hypevo.device": slot.device,
+            **({"hypevo.node": slot.node} if slot.node else {}),
+            **training.tags,
+        }
         training.record.start(
             training.hyp,
             {
                 "name": training.name,
                 "attempt": training.attempt,
                 "seed": training.seed,
-                "device": slot.device,
+                "device": slot.place,
                 "params": dict(training.params),
                 "tags": tags,
             },
@@ -155,10 +202,12 @@ class Slots:
             settings=self._work.settings,
             threads=max(1, cpus() // slots) if slots > 1 else None,
             timeout=self._work.timeout,
-            share=1.0 if training.alone else 1.0 / self._slots_of(slot.device),
+            share=1.0 if training.alone else 1.0 / self._slots_at(slot.place),
             fitness=self._work.fitness.text,
+            node=slot.node,
+            weights=self._work.all_weights,
         )
-        self._began = time.monotonic() if math.isnan(self._began) else self._began
+        self._began.setdefault(slot.node, time.monotonic())
         reports = _Reports(self._events, training.number)
         future = self._backend.submit(job, reports)
         self._active[training.number] = _Active(training, slot, future)
@@ -169,9 +218,10 @@ class Slots:
     def _next_event(self) -> Any:
         """The next thing that happened; slots whose first start comes due meanwhile are filled."""
         while True:
-            waits = [
-                wait for index in range(len(self._backend.slots())) if (wait := self._wait_for(index)) > 0
-            ]
+            waits = []
+            if self._work.stagger > 0:
+                ranked = _ranked(self._backend.slots())
+                waits = [wait for index, slot in ranked if (wait := self._wait_for(slot.node, index)) > 0]
             with contextlib.suppress(queue.Empty):
                 event = self._events.get(timeout=min(*waits, _DAY) if waits else None)
                 return event or (None, None)
@@ -180,7 +230,9 @@ class Slots:
     def _handle(self, number: int | None, event: Any) -> None:
         if self._failed is not None:
             raise self._failed
-        if number is None:  # woken up by an interruption
+        if number is None:  # woken up by an interruption, or by machines that have joined or left
+            if not self._interrupted:
+                self._fill()
             return
         if isinstance(event, Future):
             self._end(self._active.pop(number), event.result())
@@ -188,6 +240,8 @@ class Slots:
         active = self._active[number]
         training = active.training
         if isinstance(event, str):
+            if active.slot.node:  # its cluster has chosen the device
+                training.record.tag({"hypevo.device": event.removeprefix(f"{active.slot.node}:")})
             self._watcher.started(number, name=training.name, where=event, attempt=training.attempt)
             return
         step, metrics = event
@@ -203,19 +257,19 @@ class Slots:
             self._backend.cancel(active.future, Failure.PRUNED)
 
     def _end(self, active: _Active, outcome: Outcome) -> None:
-        training, device = active.training, active.slot.device
+        training, unit, place = active.training, active.slot.unit, active.slot.place
         training.record.gather(self._work.weights)
         again = outcome.failure is not None and outcome.failure.lost
         if again:
             training.losses += 1
-            training.avoid = device
+            training.avoid = unit
             self._source.lost(training, outcome)
             again = training.losses <= self._work.retries
-        if self._health.count(device, outcome, slots=self._slots_of(device)):
-            self._set_aside(device)
-            again, training.avoid = True, device
-        if outcome.failure is Failure.OUT_OF_MEMORY and not training.alone and self._slots_of(device) > 1:
-            again, training.alone = True, device
+        if self._health.count(unit, outcome, slots=self._slots_of(unit)):
+            self._set_aside(unit)
+            again, training.avoid = True, unit
+        if outcome.failure is Failure.OUT_OF_MEMORY and not training.alone and self._slots_at(place) > 1:
+            again, training.alone = True, place
         elif again:
             training.alone = ""
         if again:
@@ -225,25 +279,27 @@ class Slots:
             self._score(training, outcome)
         self._fill()
 
-    def _set_aside(self, device: str) -> None:
-        """Go on without a device, if there is another.
+    def _set_aside(self, unit: str) -> None:
+        """Go on without a device, or a machine, if there is another.
 
         Raises:
             WorkError: there is none.
         """
-        why = self._health.aside[device]
+        why = self._health.aside[unit]
+        slots = self._backend.slots()
+        gone = {slot.place for slot in slots if slot.unit == unit}
         for training in self._again:
-            if training.alone == device:
+            if training.alone in gone:
                 training.alone = ""
-        if {slot.device for slot in self._backend.slots()} <= self._health.aside.keys():
-            raise WorkError(
-                f"no device is left: {device} {why}. Look at the device (nvidia-smi); the same command goes on where "
-                f"this one stopped"
-            )
-        self._watcher.message(f"device {device} is set aside: it {why}; the others go on without it")
+        if slots and {slot.unit for slot in slots} <= self._health.aside.keys():
+            raise _none_left(unit, why)
+        self._watcher.message(f"device {unit} is set aside: it {why}; the others go on without it")
 
-    def _slots_of(self, device: str) -> int:
-        return sum(slot.device == device for slot in self._backend.slots()) or 1
+    def _slots_of(self, unit: str) -> int:
+        return sum(slot.unit == unit for slot in self._backend.slots()) or 1
+
+    def _slots_at(self, place: str) -> int:
+        return sum(slot.place == place for slot in self._backend.slots()) or 1
 
     def _score(self, training: Training, outcome: Outcome) -> None:
         """Give a training that will not be repeated its fitness, and end it."""
@@ -273,3 +329,18 @@ class Slots:
     ) -> None:
         name = training.name
         self._watcher.ended(training.number, name=name, fitness=fitness, outcome=outcome, again=again)
+
+
+def _ranked(slots: Sequence[Slot]) -> Iterator[tuple[int, Slot]]:
+    """Slots, each with its number among those of its machine."""
+    counts: Counter[str] = Counter()
+    for slot in slots:
+        yield counts[slot.node], slot
+        counts[slot.node] += 1
+
+
+def _none_left(unit: str, why: str) -> WorkError:
+    return WorkError(
+        f"no device is left: {unit} {why}. Look at the device (nvidia-smi); the same command goes on where "
+        f"this one stopped"
+    )

@@ -79,10 +79,11 @@ class Work:
     fitness: Fitness
     retries: int = 2  # repeats of a lost training
     timeout: float | None = None  # seconds a training may take
-    stagger: float = 0.0  # seconds between the first starts of several slots
+    stagger: float = 0.0  # seconds between the first starts of several slots of a machine
     declared: Collection[str] = ()  # metrics that the trainer says it returns
     known: Collection[str] = ()  # metrics that earlier trainings of it have returned
     weights: Sequence[str] = ()  # patterns of files that hold weights, below a training's folder
+    all_weights: bool = True  # whether weights come from other machines unasked, with the rest
 
 
 @dataclass(frozen=True)

@@ -216,7 +216,9 @@ def evolution(arena, monkeypatch) -> Evolution:
 class Driver:
     """A `hypevo evolve` in a process of its own."""
 
-    def __init__(self, zygote, folder: Path, *options: str, study: str = "s", picture: bool = False) -> None:
+    def __init__(
+        self, zygote, folder: Path, *options: str, study: str = "s", picture: bool = False, environ=None
+    ) -> None:
         self.folder = folder
         self.log = folder.parent / f"{folder.name}.log"
         self._zygote = zygote
@@ -233,7 +235,13 @@ class Driver:
         ]
         fixed += ["--sampler", "classic", "--seed", "2"]
         self.pid = self._ask(
-            {"argv": [*fixed, *options], "cwd": str(folder), "log": str(self.log), "picture": picture}
+            {
+                "argv": [*fixed, *options],
+                "cwd": str(folder),
+                "log": str(self.log),
+                "picture": picture,
+                "environ": environ or {},
+            }
         )
 
     def wait(self) -> int:

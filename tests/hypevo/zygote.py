@@ -24,8 +24,9 @@ def main() -> None:
         print(answer, flush=True)
 
 
-def drive(command, argv, cwd, log, picture) -> None:
+def drive(command, argv, cwd, log, picture, environ) -> None:
     os.setsid()
+    os.environ.update(environ)
     os.chdir(cwd)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):

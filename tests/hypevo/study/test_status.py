@@ -1,5 +1,7 @@
 """Where a study stands, from its storage alone."""
 
+import json
+
 import pytest
 from optuna.trial import TrialState
 from typer.testing import CliRunner
@@ -52,3 +54,17 @@ def test_no_study_is_an_input_error(bare_arena):
     with pytest.raises(InputError, match="no such file"):
         study_status("mlruns/optuna.journal", None)
     assert not (bare_arena / "mlruns").exists()
+
+
+def test_several_studies_are_listed_with_who_drives_them(evolution):
+    evolution(2)
+    evolution(1, study="t")
+    listed = CliRunner().invoke(app, ["status", "--json"])
+    assert listed.exit_code == 0, listed.output
+    found = json.loads(listed.stdout)
+    assert [(study["study"], study["generations"], study["driver"]) for study in found] == [
+        ("s", 2, None),
+        ("t", 1, None),
+    ]
+    table = CliRunner().invoke(app, ["status"])
+    assert [line.split()[0] for line in table.stdout.splitlines()] == ["study", "s", "t"]

@@ -72,6 +72,15 @@ class InThreads:
     def call(self, function, *args, slot=None):
         return function(*args)
 
+    def prepare(self, trainer, settings, cache):
+        raise NotImplementedError
+
+    def on_change(self, changed):
+        self.changed = changed
+
+    def settle(self, folder, *, keep):
+        pass
+
     def sweep(self, mark):
         pass
 
@@ -237,6 +246,73 @@ def test_slots_that_join_later_are_used(tmp_path, loop):
     source.on_report = lambda training: backend._slots.append(Slot("1")) if len(backend._slots) == 1 else None
     loop(source, backend)
     assert {job.device for job in backend.jobs} == {"0", "1"}
+
+
+def test_machines_that_leave_are_waited_for_and_the_next_one_goes_on(tmp_path, loop):
+    source, backend = Some(tmp_path, 4), InThreads(Slot("0", node="a"), outcomes={0: [KILLED, GOOD]})
+
+    def leave(training):
+        if backend._slots == [Slot("0", node="a")]:  # with the first training
+            backend._slots = []
+            threading.Timer(0.3, join).start()
+
+    def join():
+        backend._slots = [Slot("0", node="b")]
+        backend.changed()
+
+    source.on_report = leave
+    end = loop(source, backend)
+    assert not end.interrupted
+    assert sorted(source.ends) == [(n, None, 0.5) for n in range(4)]
+    assert [job.node for job in backend.jobs] == ["a", "b", "b", "b", "b"]
+    assert "no machine is left; waiting for one to join (Ctrl-C to stop)" in source.watcher.messages
+    tags = source.trainings[0].record.details["tags"]
+    assert (tags["hypevo.node"], tags["hypevo.attempt"]) == ("b", "2")
+
+
+def test_a_lost_training_goes_to_another_machine_where_there_is_one(tmp_path, loop):
+    slots = [Slot("0", node="a"), Slot("1", node="a"), Slot("0", node="b")]
+    backend = InThreads(*slots, outcomes={0: [KILLED, GOOD]})
+    source = Some(tmp_path, 8)
+    loop(source, backend)
+    first, second = [job.node for job in backend.jobs if job.out.name == "0"]
+    assert {first, second} == {"a", "b"}
+    assert [end[1] for end in source.ends] == [None] * 8
+
+
+def test_one_that_waits_for_another_device_counts_as_under_way(tmp_path, loop):
+    source, backend = (
+        Some(tmp_path, 9),
+        InThreads(Slot("0"), Slot("1"), outcomes={0: [KILLED, GOOD]}, hold={1}),
+    )
+    asked = []
+
+    def next_(active):  # as an evolution of two trials
+        asked.append(active)
+        return source.waiting.popleft() if len(source.ends) + active < 2 else None
+
+    def lost(training, outcome):
+        threading.Timer(0.2, lambda: backend.held[1].set_result(GOOD)).start()
+
+    source.next, source.lost = next_, lost
+    loop(source, backend)
+    assert sorted(source.ends) == [(0, None, 0.5), (1, None, 0.5)]
+    first, second = [job.device for job in backend.jobs if job.out.name == "0"]
+    assert first != second
+
+
+def test_one_that_shall_have_a_device_alone_is_not_lost_with_the_devices_machine(tmp_path, loop):
+    slots = [Slot("0", 0, "a"), Slot("0", 1, "a")]
+    backend = InThreads(*slots, outcomes={0: [FULL, GOOD]})
+    source = Some(tmp_path, 3)
+
+    def leave(training):
+        if training.number == 1:
+            backend._slots = [Slot("0", 0, "b"), Slot("0", 1, "b")]
+
+    source.on_report = leave
+    loop(source, backend)
+    assert sorted(source.ends) == [(n, None, 0.5) for n in range(3)]
 
 
 def test_threads_are_shared_among_slots_only(tmp_path, loop):

@@ -1,0 +1,1 @@
+CREATE DATABASE mlflow OWNER hypevo; -- beside Optuna's, which compose.yaml makes
