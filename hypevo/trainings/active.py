@@ -31,12 +31,15 @@ class Reports:
         self._number = number
 
     def started(self, where: str) -> None:
+        """Put where it runs."""
         self._events.put((self._number, where))
 
     def report(self, step: int, metrics: dict[str, float]) -> None:
+        """Put an epoch."""
         self._events.put((self._number, (step, metrics)))
 
     def ended(self, future: Future[Outcome]) -> None:
+        """Put its end."""
         self._events.put((self._number, future))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -49,7 +50,7 @@ class Tasks:
         try:
             with signals_kept():  # Ray sets handlers of its own
                 ray.init(
-                    address=address, log_to_driver=False, logging_level="error",
+                    address=address, log_to_driver=False, logging_level=logging.ERROR,
                     runtime_env={"working_dir": str(working_dir)},
                 )  # fmt: skip
         except (ConnectionError, RuntimeError, ValueError, OSError, *self.errors) as error:

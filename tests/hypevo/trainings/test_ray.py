@@ -220,8 +220,8 @@ def test_a_machine_with_other_data_says_so_by_name_and_gets_no_trial(evolution, 
     evolution(3, options={"data": str(arena / "data.bin"), "sleep": 0.3}, **ray)
     (said,) = [line for line in evolution.watcher.messages if stranger.name in line]
     assert said == (
-        f"machine {stranger.name} gets no trainings: its data have the fingerprint 5eed0f1a7d5ca9e, expected the right data "
-        "as elsewhere"
+        f"machine {stranger.name} gets no trainings: its data have the fingerprint 5eed0f1a7d5ca9e, expected the right "
+        "data as elsewhere"
     )
     assert {start["tags"]["hypevo.node"] for start in starts().values()} <= {"left", "right"}
 
