@@ -1,7 +1,6 @@
-"""The machines of a Ray cluster: which there are, which may train, and how something is run on one of them.
+"""The machines of a Ray cluster: which there are, and which may train.
 
-A machine gets trainings once it has shown that its Python, its hypevo, its trainer and its data are the driver's. This
-is the only file that imports Ray.
+A machine gets trainings once it has shown that its Python, its hypevo, its trainer and its data are the driver's.
 """
 
 from __future__ import annotations
@@ -11,35 +10,22 @@ import secrets
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hypevo.interrupts import signals_kept
 from hypevo.messages import first_line
-from hypevo.protocol import Failure, InputError, Job, Outcome, WorkError
+from hypevo.protocol import InputError, WorkError
 from hypevo.trainings import child, node
 from hypevo.trainings.backend import Slot
 from hypevo.trainings.luggage import pack
+from hypevo.trainings.tasks import Machine, Tasks
 
 _PAUSE = 1.0  # seconds between two looks at the list of machines
 _PATIENCE = 10.0  # seconds for the last errands
-
-
-@dataclass(eq=False)
-class Machine:
-    """A machine that may train."""
-
-    id: str
-    name: str
-    gpus: int  # 0 where processors train
-    cpus: int
-    place: node.Place
-    prepared: child.Prepared | None = None
-    suspected: bool = False  # whether it has to answer before it gets another training
 
 
 class Cluster:
@@ -48,7 +34,7 @@ class Cluster:
     Attributes:
         slots: Of the machines that are ready.
         closing: Whether the driver is about to leave, so that nothing is fetched any more.
-        errors: What Ray raises when a task is lost.
+        tasks: Runs things on the machines.
     """
 
     def __init__(
@@ -72,12 +58,6 @@ class Cluster:
             raise InputError(
                 f"--address {address}: expected host:port or auto; start the command on a machine of the cluster"
             )
-        try:
-            import ray
-        except ImportError as error:
-            raise InputError("--backend ray needs Ray: pip install 'hypevo[ray]'") from error
-        self._ray = ray
-        self.errors = (ray.exceptions.RayError,)
         self._trainer, self._per_device, self._out = trainer, slots_per_device, out
         self._tell, self._changed = tell, changed
         self._lock = threading.RLock()
@@ -88,9 +68,11 @@ class Cluster:
         self.slots: Sequence[Slot] = ()
         self.closing = False
         self._over = threading.Event()
-        self._join(address)
+        with tempfile.TemporaryDirectory(prefix="hypevo-") as folder:
+            pack(Path.cwd(), Path(folder))
+            self.tasks = Tasks(address, Path(folder), slots_per_device)
         self._versions = node.versions(trainer)
-        found = self._alive()
+        found = self.tasks.machines()
         self._gpu = device == "auto" and any(one["Resources"].get("GPU", 0) >= 1 for one in found)
         self._secret = secrets.token_hex()
         self._token = out / f".hypevo-{secrets.token_hex(4)}"
@@ -109,38 +91,11 @@ class Cluster:
             tell(line)
         threading.Thread(target=self._watch, name="machines", daemon=True).start()
 
-    def _join(self, address: str) -> None:
-        ray = self._ray
-        with tempfile.TemporaryDirectory(prefix="hypevo-") as folder:
-            pack(Path.cwd(), Path(folder))
-            try:
-                with signals_kept():  # Ray sets handlers of its own
-                    ray.init(
-                        address=address, log_to_driver=False, logging_level="error",
-                        runtime_env={"working_dir": folder},
-                    )  # fmt: skip
-            except (ConnectionError, RuntimeError, ValueError, OSError, *self.errors) as error:
-                raise InputError(
-                    f"--address {address}: no Ray cluster there ({first_line(error)}). Start one with "
-                    f"`ray start --head`, with the same Ray, Python and token (RAY_AUTH_TOKEN) everywhere"
-                ) from error
-        options = {"max_retries": 0, "num_cpus": 0}
-        self._errand = ray.remote(**options)(node.errand)
-        self._collect = ray.remote(**options, num_returns="streaming")(node.collect)
-        # With its own process for every call: `max_calls` counts only in the decorator.
-        self._training = ray.remote(**options, num_returns="streaming", max_calls=1)(_training)
-
-    # -- which machines there are --------------------------------------------------------------------------
-
-    def _alive(self) -> list[Mapping[str, Any]]:
-        nodes: Callable[[], list[Mapping[str, Any]]] = self._ray.nodes
-        return [one for one in nodes() if one["Alive"]]
-
     def _watch(self) -> None:
         """Follow the machines until the driver leaves."""
         while not self._over.wait(_PAUSE):
             try:
-                alive = {one["NodeID"]: one for one in self._alive()}
+                alive = {one["NodeID"]: one for one in self.tasks.machines()}
             except Exception as error:  # noqa: BLE001 - whatever Ray raises: the next look may succeed
                 self._tell(f"Ray does not tell its machines: {first_line(error)}")
                 self._over.wait(10 * _PAUSE)
@@ -159,7 +114,7 @@ class Cluster:
         if machine is None:
             return
         try:
-            seen: node.Seen = self.errand(
+            seen: node.Seen = self.tasks.errand(
                 machine, node.look, machine.place, self._trainer, self._token, self._secret
             )
             for what, mine in self._versions.items():
@@ -233,7 +188,7 @@ class Cluster:
         def ask() -> None:
             while machine.id in self._machines and not self._over.is_set():
                 with suppress(WorkError, InputError):
-                    self.errand(machine, node.drop, machine.place, ())
+                    self.tasks.errand(machine, node.drop, machine.place, ())
                     with self._lock:
                         machine.suspected = False
                         self._renew()
@@ -294,7 +249,7 @@ class Cluster:
         return next(one.prepared for one in machines if one.prepared is not None and one not in refused)
 
     def _prepare(self, machine: Machine, preparation: tuple[str, Mapping[str, Any], Path]) -> None:
-        prepared: child.Prepared = self.errand(machine, node.prepare, machine.place, *preparation)
+        prepared: child.Prepared = self.tasks.errand(machine, node.prepare, machine.place, *preparation)
         if self._fingerprint is not None and prepared.fingerprint != self._fingerprint:
             raise InputError(self._differs(prepared))
         machine.prepared = prepared
@@ -304,25 +259,6 @@ class Cluster:
             f"its data have the fingerprint {prepared.fingerprint}, expected {self._fingerprint} as elsewhere"
         )
 
-    def errand(self, machine: Machine, function: Callable[..., Any], *args: Any, gpu: bool = False) -> Any:
-        """What a function returns on a machine.
-
-        Raises:
-            InputError: as the function raised it.
-            WorkError: it failed otherwise, or the machine left.
-        """
-        options = {"num_gpus": 1 / self._per_device} if gpu else {}
-        task = self._errand.options(**self._on(machine), **options).remote(function, *args)
-        try:
-            kind, answer = self._ray.get(task)
-        except self.errors as error:
-            raise WorkError(f"{function.__name__}: {explained(error, machine.name).reason}") from error
-        if kind == "input":
-            raise InputError(answer)
-        if kind == "work":
-            raise WorkError(answer)
-        return answer
-
     def everywhere(self, function: Callable[..., Any], *args: Any) -> dict[Machine, Any]:
         """What a function of a place returns on every machine that answers."""
         with self._lock:
@@ -330,39 +266,11 @@ class Cluster:
 
         def one(machine: Machine) -> Any:
             with suppress(WorkError):
-                return self.errand(machine, function, machine.place, *args)
+                return self.tasks.errand(machine, function, machine.place, *args)
 
         with ThreadPoolExecutor(min(64, len(machines))) as threads:
             answers = dict(zip(machines, threads.map(one, machines), strict=True))
         return {machine: answer for machine, answer in answers.items() if answer is not None}
-
-    def start_training(self, machine: Machine, job: Job, stale: Sequence[Path]) -> Any:
-        """Ray's generator of a training; one that is alone gets a whole device."""
-        share = 1.0 if self._per_device == 1 or job.share == 1 else 1 / self._per_device
-        devices = {"num_gpus": share} if machine.gpus else {"num_cpus": max(1, int(machine.cpus * share))}
-        job = replace(job, share=share)
-        slots = (machine.gpus or 1) * self._per_device
-        options = {**self._on(machine), **devices}
-        return self._training.options(**options).remote(machine.place, job, slots, stale)
-
-    def start_collecting(self, machine: Machine, folder: Path, only: str) -> Any:
-        """Ray's generator of the files of a training that has ended."""
-        return self._collect.options(**self._on(machine)).remote(machine.place, folder, only)
-
-    def told(self, task: Any) -> Iterator[Any]:
-        """What a generator tells, in order; raises one of `errors` when its task is lost."""
-        for reference in task:
-            yield self._ray.get(reference)
-
-    def cancel(self, task: Any) -> None:
-        """End a task with its process."""
-        with suppress(*self.errors, ValueError, TypeError):
-            self._ray.cancel(task, force=True)
-
-    def _on(self, machine: Machine) -> dict[str, Any]:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        return {"scheduling_strategy": NodeAffinitySchedulingStrategy(machine.id, soft=False)}
 
     def close(self, stale: Mapping[str, Sequence[Path]]) -> None:
         """Have machines remove what nobody wants, and leave the cluster."""
@@ -372,38 +280,5 @@ class Cluster:
         with suppress(OSError):
             self._token.unlink()
         with self._lock:
-            machines = [one for one in self._machines.values() if stale.get(one.id)]
-        tasks = [
-            self._errand.options(**self._on(one)).remote(node.drop, one.place, stale[one.id])
-            for one in machines
-        ]
-        if tasks:
-            self._ray.wait(tasks, num_returns=len(tasks), timeout=_PATIENCE)
-        with signals_kept():
-            self._ray.shutdown()
-
-
-def _training(place: node.Place, job: Job, slots: int, stale: Sequence[Path]) -> Iterator[Any]:
-    """A task: the training, and the device that Ray has assigned."""
-    import ray
-
-    gpus = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
-    yield from node.training(place, job, slots, gpus[0] if gpus else "cpu", stale)
-
-
-def explained(error: BaseException, name: str) -> Outcome:
-    """What became of a training whose task Ray has lost, or whose task failed by itself."""
-    kind = type(error).__name__
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, Exception):  # raised on the machine
-        failure, reason = child.failure_of(cause)
-        return Outcome(failure=failure, reason=f"on machine {name}: {reason}")
-    words = {
-        "NodeDiedError": f"machine {name} has left or died",
-        "TaskUnschedulableError": f"machine {name} has left before it began",
-        "WorkerCrashedError": f"its process on machine {name} was killed",
-        "OutOfMemoryError": f"machine {name} ran out of memory, and Ray ended its process",
-    }
-    return Outcome(
-        failure=Failure.KILLED, reason=words.get(kind) or f"machine {name}: {kind} {first_line(error)}"
-    )
+            paths = {one: stale[one.id] for one in self._machines.values() if one.id in stale}
+        self.tasks.leave(paths, _PATIENCE)

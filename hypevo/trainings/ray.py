@@ -20,7 +20,8 @@ from typing import Any
 from hypevo.protocol import Failure, InputError, Job, Outcome, WorkError
 from hypevo.trainings import child, node
 from hypevo.trainings.backend import Events, Slot
-from hypevo.trainings.cluster import Cluster, Machine, explained
+from hypevo.trainings.cluster import Cluster
+from hypevo.trainings.tasks import Machine, explained
 
 _FAREWELL = 30.0  # seconds that machines may take to end their trainings
 
@@ -101,14 +102,14 @@ class RayBackend:
         inside = replace(job, device="0" if machine.gpus else "cpu", settings=settings)
         run = _Run(machine, job.out)
         stale = self._stale.pop(machine.id, [])
-        run.task = self._cluster.start_training(machine, inside, stale)
+        run.task = self._cluster.tasks.start_training(machine, inside, stale)
         self._running[future] = run
 
         def follow() -> None:
             try:
                 future.set_result(self._follow(run, job, events))
             except BaseException as error:  # noqa: BLE001 - the future carries it to the driver
-                self._cluster.cancel(run.task)
+                self._cluster.tasks.cancel(run.task)
                 future.set_exception(error)
 
         future.add_done_callback(lambda done: self._running.pop(done, None))
@@ -118,7 +119,7 @@ class RayBackend:
     def _follow(self, run: _Run, job: Job, events: Events) -> Outcome:
         """Pass on what a training tells, and store its files, until it has ended."""
         try:
-            for kind, *content in self._cluster.told(run.task):
+            for kind, *content in self._cluster.tasks.told(run.task):
                 if kind == "started":
                     run.began = time.monotonic()
                     events.started(f"{run.machine.name}:{content[0]}")
@@ -131,7 +132,7 @@ class RayBackend:
                     if left:
                         self._weights[job.out] = run.machine
                     return outcome  # type: ignore[no-any-return]
-        except self._cluster.errors as error:
+        except self._cluster.tasks.errors as error:
             if run.failure is None and getattr(error, "cause", None) is None:
                 self._cluster.suspect(run.machine)  # Ray takes seconds to tell that a machine has died
             self._fetch(run.machine, job.out)
@@ -146,9 +147,11 @@ class RayBackend:
         if machine.place.shared or self._cluster.closing:
             return machine.place.shared
         try:
-            for _, *content in self._cluster.told(self._cluster.start_collecting(machine, folder, only)):
+            for _, *content in self._cluster.tasks.told(
+                self._cluster.tasks.start_collecting(machine, folder, only)
+            ):
                 _store(folder, *content)
-        except self._cluster.errors:
+        except self._cluster.tasks.errors:
             return False
         return True
 
@@ -157,7 +160,7 @@ class RayBackend:
         run = self._running.get(future)
         if run is not None:
             run.failure = run.failure or failure
-            self._cluster.cancel(run.task)
+            self._cluster.tasks.cancel(run.task)
 
     def call(self, function: Callable[..., Any], *args: Any, slot: Slot | None = None) -> Any:
         """The result of `function(*args)` in a child process on a slot's machine, else on any.
@@ -170,7 +173,7 @@ class RayBackend:
         if machine is None:
             raise WorkError(f"{function.__name__}: machine {slot.node if slot else ''} has left")
         gpu = slot is not None and machine.gpus > 0
-        return self._cluster.errand(machine, node.call, machine.place, gpu, function, *args, gpu=gpu)
+        return self._cluster.tasks.errand(machine, node.call, machine.place, gpu, function, *args, gpu=gpu)
 
     def prepare(self, trainer: str, settings: Mapping[str, Any], cache: Path) -> child.Prepared:
         """Have every machine build what its trainings share; those that come later do it before their first one.
@@ -206,7 +209,7 @@ class RayBackend:
         for machine in {run.machine.id: run.machine for run in running.values()}.values():
             outs = [run.out for run in running.values() if run.machine is machine]
             with suppress(WorkError, InputError):
-                self._cluster.errand(machine, node.end, machine.place, outs)
+                self._cluster.tasks.errand(machine, node.end, machine.place, outs)
         self._cluster.close(self._stale)
         self._stale = {}
 

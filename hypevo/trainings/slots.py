@@ -10,46 +10,19 @@ import contextlib
 import math
 import queue
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from hypevo.interrupts import asked_first
 from hypevo.protocol import Failure, Job, Outcome, WorkError
+from hypevo.trainings.active import Active, Reports, none_left, ranked
 from hypevo.trainings.awaited import Awaited
 from hypevo.trainings.backend import Backend, Slot
 from hypevo.trainings.devices import Health, cpus
 from hypevo.trainings.work import End, Source, Training, Watcher, Work
 
 _DAY = 86400.0  # seconds: the system takes no longer waits than some weeks
-
-
-@dataclass(frozen=True)
-class _Active:
-    """A training that occupies a slot."""
-
-    training: Training
-    slot: Slot
-    future: Future[Outcome]
-
-
-class _Reports:
-    """Puts what a backend tells of one training into the loop's queue."""
-
-    def __init__(self, events: queue.SimpleQueue[Any], number: int) -> None:
-        self._events = events
-        self._number = number
-
-    def started(self, where: str) -> None:
-        self._events.put((self._number, where))
-
-    def report(self, step: int, metrics: dict[str, float]) -> None:
-        self._events.put((self._number, (step, metrics)))
-
-    def ended(self, future: Future[Outcome]) -> None:
-        self._events.put((self._number, future))
 
 
 class Slots:
@@ -60,7 +33,7 @@ class Slots:
         self._source = source
         self._work = work
         self._watcher = watcher
-        self._active: dict[int, _Active] = {}  # by training number
+        self._active: dict[int, Active] = {}  # by training number
         self._again: list[Training] = []  # lost, to be done once more
         self._health = Health()
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -118,7 +91,7 @@ class Slots:
         beside = {slot.place for slot in busy}
         taken = {active.slot.place for active in self._active.values() if active.training.alone}
         wanted = True
-        for index, slot in _ranked(slots):
+        for index, slot in ranked(slots):
             if slot in busy or slot.place in taken or slot.unit in self._health.aside:
                 continue
             if self._wait_for(slot.node, index) > 0:
@@ -142,6 +115,11 @@ class Slots:
             beside.add(slot.place)
             if training.alone:
                 taken.add(slot.place)
+            if (
+                not self._events.empty()
+            ):  # to fill a thousand slots takes minutes: what has happened comes first
+                self._events.put(None)
+                return
 
     def _suits(self, training: Training, slot: Slot) -> bool:
         """Whether a repeat may take a slot: the device that failed it comes last."""
@@ -165,7 +143,7 @@ class Slots:
         if self._unscored or self._source.stopped():
             return False
         if slots:
-            raise _none_left(*next(iter(self._health.aside.items())))
+            raise none_left(*next(iter(self._health.aside.items())))
         if not self._told_of_waiting:
             self._watcher.message("no machine is left; waiting for one to join (Ctrl-C to stop)")
             self._told_of_waiting = True
@@ -208,9 +186,9 @@ class Slots:
             weights=self._work.all_weights,
         )
         self._began.setdefault(slot.node, time.monotonic())
-        reports = _Reports(self._events, training.number)
+        reports = Reports(self._events, training.number)
         future = self._backend.submit(job, reports)
-        self._active[training.number] = _Active(training, slot, future)
+        self._active[training.number] = Active(training, slot, future)
         future.add_done_callback(reports.ended)
 
     # -- what comes back -----------------------------------------------------------------------------------
@@ -220,8 +198,8 @@ class Slots:
         while True:
             waits = []
             if self._work.stagger > 0:
-                ranked = _ranked(self._backend.slots())
-                waits = [wait for index, slot in ranked if (wait := self._wait_for(slot.node, index)) > 0]
+                order = ranked(self._backend.slots())
+                waits = [wait for index, slot in order if (wait := self._wait_for(slot.node, index)) > 0]
             with contextlib.suppress(queue.Empty):
                 event = self._events.get(timeout=min(*waits, _DAY) if waits else None)
                 return event or (None, None)
@@ -256,7 +234,7 @@ class Slots:
         if self._source.reported(training, step, metrics, fitness):
             self._backend.cancel(active.future, Failure.PRUNED)
 
-    def _end(self, active: _Active, outcome: Outcome) -> None:
+    def _end(self, active: Active, outcome: Outcome) -> None:
         training, unit, place = active.training, active.slot.unit, active.slot.place
         training.record.gather(self._work.weights)
         again = outcome.failure is not None and outcome.failure.lost
@@ -292,7 +270,7 @@ class Slots:
             if training.alone in gone:
                 training.alone = ""
         if slots and {slot.unit for slot in slots} <= self._health.aside.keys():
-            raise _none_left(unit, why)
+            raise none_left(unit, why)
         self._watcher.message(f"device {unit} is set aside: it {why}; the others go on without it")
 
     def _slots_of(self, unit: str) -> int:
@@ -329,18 +307,3 @@ class Slots:
     ) -> None:
         name = training.name
         self._watcher.ended(training.number, name=name, fitness=fitness, outcome=outcome, again=again)
-
-
-def _ranked(slots: Sequence[Slot]) -> Iterator[tuple[int, Slot]]:
-    """Slots, each with its number among those of its machine."""
-    counts: Counter[str] = Counter()
-    for slot in slots:
-        yield counts[slot.node], slot
-        counts[slot.node] += 1
-
-
-def _none_left(unit: str, why: str) -> WorkError:
-    return WorkError(
-        f"no device is left: {unit} {why}. Look at the device (nvidia-smi); the same command goes on where "
-        f"this one stopped"
-    )

@@ -156,10 +156,10 @@ def test_a_machine_that_dies_costs_its_trial_only_and_one_that_joins_is_used(evo
 
     thread = threading.Thread(target=kill)
     thread.start()
-    evolution(14, options={"epochs": 3, "sleep": 1.5}, seed=3, **ray)
+    evolution(12, options={"epochs": 3, "sleep": 1.5}, seed=3, **ray)
     thread.join()
     (lost,) = [number for number, failure, again in evolution.watcher.ends if again]
-    assert len(evolution.csv) == 14
+    assert len(evolution.csv) == 12
     assert evolution.trials[lost].user_attrs["attempts"] == 2
     assert evolution.children[lost].data.tags["hypevo.node"] != "frail"
     assert "machine frail has left the cluster" in evolution.watcher.messages
@@ -190,14 +190,14 @@ def stranger(machines, arena, tmp_path_factory):
     if os.geteuid() or subprocess.run(["unshare", "-m", "true"], check=False).returncode:
         pytest.skip("needs mount namespaces, which take root")
     home = tmp_path_factory.mktemp("stranger")
-    machines.start("stranger", hidden=arena, environ={"HYPEVO_NODE_FOLDER": str(home)})
+    machines.start(home.name, hidden=arena, environ={"HYPEVO_NODE_FOLDER": str(home)})
     yield home
-    machines.kill("stranger")
+    machines.kill(home.name)
 
 
 def test_without_a_shared_folder_files_travel_and_only_the_best_weights(evolution, ray, stranger):
     evolution(8, options={"sleep": 0.3}, **ray)
-    strange = [n for n, start in starts().items() if start["tags"]["hypevo.node"] == "stranger"]
+    strange = [n for n, start in starts().items() if start["tags"]["hypevo.node"] == stranger.name]
     assert strange
     for number in range(8):
         folder = Path(f"runs/evolve/s/trials/{number:04d}")
@@ -218,10 +218,10 @@ def test_without_a_shared_folder_files_travel_and_only_the_best_weights(evolutio
 def test_a_machine_with_other_data_says_so_by_name_and_gets_no_trial(evolution, ray, stranger, arena):
     (arena / "data.bin").write_text("the right data")  # too binary to travel
     evolution(3, options={"data": str(arena / "data.bin"), "sleep": 0.3}, **ray)
-    (said,) = [line for line in evolution.watcher.messages if "stranger" in line]
+    (said,) = [line for line in evolution.watcher.messages if stranger.name in line]
     assert said == (
-        "machine stranger gets no trainings: its data have the fingerprint 5eed0f1a7d5ca9e, expected the right data "
-        "as elsewhere"
+        f"machine {stranger.name} gets no trainings: its data have the fingerprint 5eed0f1a7d5ca9e, expected the right "
+        "data as elsewhere"
     )
     assert {start["tags"]["hypevo.node"] for start in starts().values()} <= {"left", "right"}
 
