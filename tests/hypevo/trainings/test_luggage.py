@@ -34,11 +34,13 @@ def test_a_folder_that_holds_too_much_is_refused(tmp_path, monkeypatch):
 
 
 def test_other_code_has_other_versions(bare_arena):
-    before = node.versions("landscape:train")
-    assert before == node.versions("landscape:train")
-    with (bare_arena / "landscape.py").open("a") as file:
+    mine = bare_arena / "of_luggage.py"  # a name that no other test has imported
+    mine.write_text((bare_arena / "landscape.py").read_text())
+    before = node.versions("of_luggage:train")
+    assert before == node.versions("of_luggage:train")
+    with mine.open("a") as file:
         file.write("\n")
-    after = node.versions("landscape:train")
-    assert {name for name in before if before[name] != after[name]} == {"trainer landscape"}
+    after = node.versions("of_luggage:train")
+    assert {name for name in before if before[name] != after[name]} == {"trainer of_luggage"}
     with pytest.raises(InputError, match="no module «nowhere»"):
         node.versions("nowhere:train")
