@@ -143,7 +143,7 @@ def test_what_a_server_that_stayed_away_did_not_get_it_gets_at_the_next_start(ev
 
 TALKS = """
 import os
-METRICS = ("a",)
+SPACE, METRICS = "yolov5", ("a",)
 def train(hyp, *, out, seed, device, report):
     if (out.parent.parent / "once").exists():
         raise RuntimeError(f"no answer from {os.environ['MLFLOW_TRACKING_URI']}")
