@@ -54,7 +54,7 @@ class Timers:
         self.begun.append(now)
         if place in self._free_since:
             self.idle.append(now - self._free_since.pop(place))
-        future, length = Future(), self._seconds * self._chance.lognormvariate(-0.125, 0.5)
+        future, length = Future(), self._seconds * self._chance.lognormvariate(-0.045, 0.3)
         quality = math.exp(-((math.log10(job.hyp["lr0"]) + 1.5) ** 2)) * (1 - abs(job.hyp["momentum"] - 0.9))
         events.started(f"{job.node}:{job.device}")
         with self._there:

@@ -65,7 +65,8 @@ def disturbed(machines: Machines, total: int, restart) -> str:
     reach(total * 7 // 10, pid)
     pid = kill(pid, options)
     say(began, "killed the driver again, and started it")
-    must(wait(pid) == 0, f"the last driver ends well; it says\n{Path('soak.log').read_text()[-3000:]}")
+    code = wait(pid)
+    must(code == 0, f"the last driver ends well; it says\n{log()}")
     expect_whole(total)
     attempts = Counter(trial.user_attrs["attempts"] for trial in soak.stored())
     must(max(attempts) > 1, "some trial ran again")
@@ -103,10 +104,16 @@ def reach(count: int, pid: int) -> None:
     folder = Path("runs/evolve/soak/trials")
 
     def there() -> bool:
-        must(alive(pid), f"the driver lives; it says\n{Path('soak.log').read_text()[-3000:]}")
+        must(alive(pid), f"the driver lives; it says\n{log()}")
         return len(list(folder.glob("*/result.json"))) >= count
 
     until(there, f"{count} trials finished", 900)
+
+
+def log() -> str:
+    """The last of what the drivers have said."""
+    path = Path("soak.log")
+    return path.read_text()[-3000:] if path.exists() else "nothing"
 
 
 def busy_worker(machines: Machines, name: str):

@@ -9,6 +9,7 @@ import platform
 import secrets
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from hypevo.trainings.backend import Slot
 from hypevo.trainings.luggage import pack
 from hypevo.trainings.tasks import Machine, Tasks
 
+_OLD = 86400.0  # seconds: a driver that still runs writes its token again
 _PAUSE = 1.0  # seconds between two looks at the list of machines
 _PATIENCE = 10.0  # seconds for the last errands
 
@@ -68,16 +70,16 @@ class Cluster:
         self.slots: Sequence[Slot] = ()
         self.closing = False
         self._over = threading.Event()
+        self._versions = node.versions(
+            trainer
+        )  # before Ray is asked: a trainer that is not there is said at once
         with tempfile.TemporaryDirectory(prefix="hypevo-") as folder:
             pack(Path.cwd(), Path(folder))
             self.tasks = Tasks(address, Path(folder), slots_per_device)
-        self._versions = node.versions(trainer)
         found = self.tasks.machines()
         self._gpu = device == "auto" and any(one["Resources"].get("GPU", 0) >= 1 for one in found)
         self._secret = secrets.token_hex()
         self._token = out / f".hypevo-{secrets.token_hex(4)}"
-        out.mkdir(parents=True, exist_ok=True)
-        self._token.write_text(self._secret, encoding="ascii")
         refused: list[str] = []
         with ThreadPoolExecutor(min(64, len(found) or 1)) as threads:
             list(threads.map(lambda one: self._admit(one, refused.append), found))
@@ -114,6 +116,7 @@ class Cluster:
         if machine is None:
             return
         try:
+            self._show_token()
             seen: node.Seen = self.tasks.errand(
                 machine, node.look, machine.place, self._trainer, self._token, self._secret
             )
@@ -135,6 +138,16 @@ class Cluster:
             self._renew()
         if self._preparation is not None:
             self._tell(f"machine {machine.name} has joined")
+
+    def _show_token(self) -> None:
+        """Have the token in the driver's folder, and remove those of drivers that were killed long ago."""
+        self._out.mkdir(parents=True, exist_ok=True)
+        for token in self._out.glob(".hypevo-*"):
+            with suppress(OSError):  # another driver is as quick
+                if time.time() - token.stat().st_mtime > _OLD:
+                    token.unlink()
+        if not self._token.exists():
+            self._token.write_text(self._secret, encoding="ascii")
 
     def _machine(self, found: Mapping[str, Any]) -> Machine | None:
         """A machine with a name that no other has; None without a device to train on."""
