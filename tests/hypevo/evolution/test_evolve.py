@@ -249,7 +249,7 @@ def test_another_plan_is_refused_and_every_difference_named(evolution, arena):
         ({"space": Path("nowhere.yaml")}, "nowhere.yaml"),
         ({"freeze": ("lr9",)}, "lr9"),
         ({"fitness": "mAP_0.6"}, "mAP_0.6"),
-        ({"device": "7"}, "no CUDA device"),
+        ({"device": "7"}, "no GPU"),
         ({"device": "tpu"}, "expected auto, cpu"),
         ({"out": Path("landscape.py")}, "--out"),
         ({"cache": Path("landscape.py")}, "--cache-dir"),
