@@ -228,6 +228,8 @@ def main():
         else:
             found = run(options.slots, seconds, 1 + options.history + options.trials)
         _, backend, watcher, (wall, cpu), summary = found
+        if summary.interrupted or summary.stopped:
+            sys.exit(f"ended early, after {watcher.done} trials: {summary.stopped or 'by a signal'}")
         full = options.minutes * 60
         count = options.trials
         idle = backend.idle or [math.nan]

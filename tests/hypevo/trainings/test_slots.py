@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections import deque
 from concurrent.futures import Future
 
@@ -281,24 +282,33 @@ def test_a_lost_training_goes_to_another_machine_where_there_is_one(tmp_path, lo
 
 
 def test_one_that_waits_for_another_device_counts_as_under_way(tmp_path, loop):
-    source, backend = (
-        Some(tmp_path, 9),
-        InThreads(Slot("0"), Slot("1"), outcomes={0: [KILLED, GOOD]}, hold={1}),
-    )
-    asked = []
+    source, backend = Some(tmp_path, 9), InThreads(Slot("0"), Slot("1"), hold={0, 1})
 
     def next_(active):  # as an evolution of two trials
-        asked.append(active)
         return source.waiting.popleft() if len(source.ends) + active < 2 else None
 
-    def lost(training, outcome):
-        threading.Timer(0.2, lambda: backend.held[1].set_result(GOOD)).start()
+    def end_soon(number, outcome):
+        def end():
+            while number not in backend.held:
+                time.sleep(0.01)
+            backend.held[number].set_result(outcome)
 
-    source.next, source.lost = next_, lost
+        threading.Thread(target=end).start()
+
+    def reported(training):
+        if (
+            training.number == 1
+        ):  # both run: the first one is lost, and the device of the second is better for it
+            backend.hold.discard(0)
+            end_soon(0, KILLED)
+
+    def lost(training, outcome):
+        end_soon(1, GOOD)
+
+    source.next, source.on_report, source.lost = next_, reported, lost
     loop(source, backend)
     assert sorted(source.ends) == [(0, None, 0.5), (1, None, 0.5)]
-    first, second = [job.device for job in backend.jobs if job.out.name == "0"]
-    assert first != second
+    assert [job.device for job in backend.jobs if job.out.name == "0"] == ["0", "1"]
 
 
 def test_one_that_shall_have_a_device_alone_is_not_lost_with_the_devices_machine(tmp_path, loop):
