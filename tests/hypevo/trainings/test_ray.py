@@ -82,6 +82,7 @@ def test_a_study_uses_all_machines_and_says_where_each_trial_ran(evolution, ray,
     nobody_left(arena)
 
 
+@pytest.mark.heavy  # minutes
 def test_what_a_backend_tells_arrives_in_order_and_queueing_takes_no_time_of_the_training(
     bare_arena, machines, ray
 ):
@@ -144,6 +145,7 @@ def test_a_killed_task_runs_again_under_its_number_and_a_trainings_own_error_doe
     assert evolution.watcher.ends == [(0, Failure.CRASHED, False)]
 
 
+@pytest.mark.heavy  # minutes
 def test_a_machine_that_dies_costs_its_trial_only_and_one_that_joins_is_used(evolution, ray, machines, arena):
     machines.start("frail")
 
