@@ -157,6 +157,7 @@ def individual(settings: TrainingSettings, backend: Backend) -> tuple[Space, dic
         settings.trainer,
         dict(settings.options),
         settings.cache.resolve(),
+        settings.space is None,
         slot=backend.slots()[0],
     )
     brought = None if entries is None else Space.from_dict(entries)

@@ -17,9 +17,10 @@ from typing import Any
 
 from hypevo.messages import first_line, place
 from hypevo.problem.fitness import parse_fitness
+from hypevo.problem.space import yolov5_space
 from hypevo.protocol import Failure, Finding, Hyp, InputError, Job, Report
 from hypevo.trainings.devices import device_name
-from hypevo.trainings.offer import fitness_of, metrics_of, weights_of
+from hypevo.trainings.offer import assumed, fitness_of, metrics_of, weights_of
 from hypevo.trainings.resolve import resolve
 
 _OUT_OF_MEMORY = re.compile(
@@ -119,6 +120,14 @@ def inspect(
     found = resolve(trainer)
     settings = found.settings(raw)
     findings: list[Finding] = []
+    if assumed(found) and set(space) == set(yolov5_space()):
+        findings.append(
+            Finding(
+                "warning",
+                f"trainer {found.name} brings no genes; as it declares YOLOv5's metrics, YOLOv5's {len(space)} genes "
+                f'are taken. SPACE = "yolov5" in its module says so itself; SPACE or --space names others',
+            )
+        )
     if check and hasattr(found.module, "check"):
         wanted = {"cache": cache, "device": None if device is None else device_name(device)}
         taken = {name: wanted[name] for name in signature(found.module.check).parameters if name in wanted}

@@ -191,3 +191,15 @@ def test_a_result_that_lacks_the_metric_is_scored_when_the_fitness_is_right(evol
     evolution(1, trainer=trainer, fitness="accuracy")
     assert [trial.value for trial in evolution.trials] == [0.5]
     assert (arena / "trained").read_text() == "x"  # once
+
+
+def test_a_trainer_for_yolov5s_metrics_has_yolov5s_genes_and_that_is_said(evolution, arena):
+    """As those of version 0.1, which brought no genes."""
+    (arena / "older.py").write_text(
+        "METRICS = ('precision', 'recall', 'mAP_0.5', 'mAP_0.5:0.95')\n\n\n"
+        "def train(hyp, *, out, seed, device, report):\n    return dict.fromkeys(METRICS, hyp['lr0'])\n"
+    )
+    assert evolution(2, trainer="older:train").done == 2
+    (said,) = [one for one in evolution.watcher.findings if "brings no genes" in one.message]
+    assert said.level == "warning"
+    assert "YOLOv5's 29 genes are taken" in said.message
