@@ -122,6 +122,7 @@ def test_what_a_backend_tells_arrives_in_order_and_queueing_takes_no_time_of_the
     assert told["first"][:3] == ["left:0", 0, 1]
 
 
+@pytest.mark.heavy
 def test_a_killed_task_runs_again_under_its_number_and_a_trainings_own_error_does_not(
     evolution, ray, machines
 ):
@@ -217,6 +218,7 @@ def test_without_a_shared_folder_files_travel_and_only_the_best_weights(evolutio
     assert left == [], "close has the machine remove what nobody wants"
 
 
+@pytest.mark.heavy
 def test_a_machine_with_other_data_says_so_by_name_and_gets_no_trial(evolution, ray, stranger, arena):
     (arena / "data.bin").write_text("the right data")  # too binary to travel
     evolution(3, options={"data": str(arena / "data.bin"), "sleep": 0.3}, **ray)
