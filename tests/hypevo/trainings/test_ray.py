@@ -198,6 +198,7 @@ def stranger(machines, arena, tmp_path_factory):
     machines.kill(home.name)
 
 
+@pytest.mark.heavy
 def test_without_a_shared_folder_files_travel_and_only_the_best_weights(evolution, ray, stranger):
     evolution(8, options={"sleep": 0.3}, **ray)
     strange = [n for n, start in starts().items() if start["tags"]["hypevo.node"] == stranger.name]
@@ -230,6 +231,7 @@ def test_a_machine_with_other_data_says_so_by_name_and_gets_no_trial(evolution, 
     assert {start["tags"]["hypevo.node"] for start in starts().values()} <= {"left", "right"}
 
 
+@pytest.mark.heavy
 def test_the_winner_is_confirmed_and_trained_on_the_cluster(evolution, ray, machines):
     from hypevo.problem.settings import ConfirmSettings, TrainSettings
     from hypevo.retraining.confirm import confirm
