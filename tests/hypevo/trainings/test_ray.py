@@ -21,6 +21,7 @@ from tests.hypevo.conftest import living
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.slow,
+    pytest.mark.xdist_group("ray"),
     pytest.mark.skipif(  # not imported here: Ray looks for its token when it is loaded
         importlib.util.find_spec("ray") is None, reason="the extra hypevo[ray] is not installed"
     ),
