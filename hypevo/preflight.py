@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hypevo.problem.fitness import DEFAULT_FITNESS, Fitness, parse_fitness
+from hypevo.problem.fitness import Fitness, parse_fitness, usual_fitness
 from hypevo.problem.hyp import check_hyp, is_preset, load_hyp
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import StudySettings, TrainingSettings
@@ -90,6 +90,8 @@ def preflight_training(
     """
     findings = _check_places(settings)
     inspection = inspect(settings.trainer, settings.options, hyp, space, settings.cache, backend)
+    if settings.space is None and space and not inspection.brings_genes:
+        findings.append(Finding("warning", _ASSUMED.format(trainer=inspection.trainer, count=len(space))))
     fitness = _fitness(settings.fitness, inspection)
     return Preflight(inspection, fitness, (*findings, *inspection.findings))
 
@@ -152,12 +154,15 @@ def individual(settings: TrainingSettings, backend: Backend) -> tuple[Space, dic
     Raises:
         InputError: a file is missing or wrong, or nobody says what the genes are.
     """
+    nobody_names_them = settings.space is None and (
+        isinstance(settings, StudySettings) or settings.hyp is None
+    )
     entries = backend.call(
         offer.genes_of,
         settings.trainer,
         dict(settings.options),
         settings.cache.resolve(),
-        settings.space is None,
+        nobody_names_them,
         slot=backend.slots()[0],
     )
     brought = None if entries is None else Space.from_dict(entries)
@@ -185,6 +190,9 @@ def individual(settings: TrainingSettings, backend: Backend) -> tuple[Space, dic
         raise InputError(str(error)) from error
 
 
+_ASSUMED = """\
+{trainer} brings no genes. It returns the metrics of detectors, so YOLOv5's {count} genes are taken. To say so \
+yourself, write SPACE = "yolov5" in its module; other genes go into SPACE, or into a --space file"""
 _NO_GENES = """\
 {trainer} brings no hyperparameters of its own. Expected a file that names them, --space my_space.yaml, such as
   lr: {{low: 1e-5, high: 0.1, log: true, default: 0.01}}     # a float
@@ -216,8 +224,7 @@ def _fitness(asked: str | None, inspection: Inspection) -> Fitness:
     whose, text = "--fitness", asked or ""
     if not text and inspection.fitness:
         whose, text = f"FITNESS of {inspection.trainer}", inspection.fitness
-    elif not text and set(parse_fitness(DEFAULT_FITNESS, ()).names) <= set(metrics):
-        text = DEFAULT_FITNESS
+    text = text or usual_fitness(metrics)
     if not text:
         example = metrics[0] if metrics else "accuracy"
         raise InputError(

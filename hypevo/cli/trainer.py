@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from hypevo.problem.fitness import DEFAULT_FITNESS
+from hypevo.problem.fitness import usual_fitness
 from hypevo.protocol import InputError
 from hypevo.trainings.offer import fitness_of, metrics_of, space_of, weights_of
 from hypevo.trainings.resolve import resolve
@@ -77,16 +77,17 @@ def describe(name: str, given: Mapping[str, Any]) -> None:
 
     metrics = says(metrics_of, "it does not say which")
     console.print(f"metrics: {metrics if isinstance(metrics, str) else ', '.join(metrics)}")
-    usual = "give one with --fitness"
-    if isinstance(metrics, tuple) and {"mAP_0.5", "mAP_0.5:0.95"} <= set(metrics):
-        usual = DEFAULT_FITNESS
-    console.print(f"fitness: {says(fitness_of, usual)}")
+    usual = usual_fitness(metrics) if isinstance(metrics, tuple) else ""
+    console.print(f"fitness: {says(fitness_of, usual or 'give one with --fitness')}")
     weights = says(weights_of, "weights/*")
     console.print(f"weights: {weights if isinstance(weights, str) else ', '.join(weights)}")
     for offer, does in _OFFERS.items():
         if hasattr(found.module, offer):
             console.print(f"{offer}: {does}")
-    genes = says(space_of, "It brings none: give them in a --space file.")
+    nothing = "It brings none: give them in a --space file."
+    if usual:
+        nothing += " A search without one takes YOLOv5's, as it returns the metrics of detectors."
+    genes = says(space_of, nothing)
     print_panel("Genes", Text(genes) if isinstance(genes, str) else _genes(genes))
     print_panel("Options", _table(found.options))
 

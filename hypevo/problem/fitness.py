@@ -11,7 +11,7 @@ import logging
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -131,6 +131,11 @@ def fittest(candidates: Iterable[_T], of: Callable[[_T], tuple[float | None, int
         if fitness is not None and math.isfinite(fitness) and (best is None or (fitness, -number) > best):
             best, found = (fitness, -number), candidate
     return found
+
+
+def usual_fitness(metrics: Collection[str]) -> str:
+    """The fitness of detectors for a trainer that returns their metrics; empty for any other."""
+    return DEFAULT_FITNESS if set(parse_fitness(DEFAULT_FITNESS, ()).names) <= set(metrics) else ""
 
 
 def parse_fitness(text: str, metrics: Sequence[str]) -> Fitness:

@@ -17,10 +17,9 @@ from typing import Any
 
 from hypevo.messages import first_line, place
 from hypevo.problem.fitness import parse_fitness
-from hypevo.problem.space import yolov5_space
 from hypevo.protocol import Failure, Finding, Hyp, InputError, Job, Report
 from hypevo.trainings.devices import device_name
-from hypevo.trainings.offer import assumed, fitness_of, metrics_of, weights_of
+from hypevo.trainings.offer import SPACE, fitness_of, metrics_of, weights_of
 from hypevo.trainings.resolve import resolve
 
 _OUT_OF_MEMORY = re.compile(
@@ -48,6 +47,7 @@ class Inspection:
     metrics: tuple[str, ...]  # the names it returns; empty when it does not say
     fitness: str  # that it names; empty when it names none
     weights: tuple[str, ...]  # patterns of files that hold weights, below a training's folder
+    brings_genes: bool
     findings: tuple[Finding, ...]
 
 
@@ -120,14 +120,6 @@ def inspect(
     found = resolve(trainer)
     settings = found.settings(raw)
     findings: list[Finding] = []
-    if assumed(found) and set(space) == set(yolov5_space()):
-        findings.append(
-            Finding(
-                "warning",
-                f"trainer {found.name} brings no genes; as it declares YOLOv5's metrics, YOLOv5's {len(space)} genes "
-                f'are taken. SPACE = "yolov5" in its module says so itself; SPACE or --space names others',
-            )
-        )
     if check and hasattr(found.module, "check"):
         wanted = {"cache": cache, "device": None if device is None else device_name(device)}
         taken = {name: wanted[name] for name in signature(found.module.check).parameters if name in wanted}
@@ -140,6 +132,7 @@ def inspect(
         metrics=metrics_of(found, settings, cache),
         fitness=fitness_of(found, settings, cache),
         weights=weights_of(found, settings, cache),
+        brings_genes=getattr(found.module, SPACE, None) is not None,
         findings=tuple(findings),
     )
 

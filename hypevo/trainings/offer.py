@@ -12,18 +12,17 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from hypevo.messages import first_line
-from hypevo.problem.fitness import weighted
+from hypevo.problem.fitness import usual_fitness, weighted
 from hypevo.problem.space import Space, read_space, yolov5_space
 from hypevo.protocol import InputError
 from hypevo.trainings.resolve import Resolved, resolve
 
 SPACE, METRICS, FITNESS, WEIGHTS = "SPACE", "METRICS", "FITNESS", "WEIGHTS"
-_MAP = ("mAP_0.5", "mAP_0.5:0.95")
 YOLOV5 = "yolov5"  # the name of a space that hypevo has
 
 
 def genes_of(
-    trainer: str, raw: Mapping[str, Any], cache: Path | None = None, whole: bool = False
+    trainer: str, raw: Mapping[str, Any], cache: Path | None = None, assume: bool = False
 ) -> dict[str, Any] | None:
     """The genes that a trainer brings, as `Space.to_dict` has them; None when it brings none.
 
@@ -31,22 +30,18 @@ def genes_of(
         trainer: Its name.
         raw: Its settings, as plain values.
         cache: Folder in which it may keep what it finds out.
-        whole: Whether nobody else names genes: then a trainer for YOLOv5's metrics has YOLOv5's, see `assumed`.
+        assume: Whether nobody else names genes. A trainer that brings none and returns the metrics of detectors then
+            has YOLOv5's, as those of version 0.1 had.
 
     Raises:
         InputError: There is no such trainer, its settings refuse a value, or its SPACE is wrong.
     """
     found = resolve(trainer)
-    space = space_of(found, found.settings(raw), cache)
-    if space is None and whole and assumed(found):
+    settings = found.settings(raw)
+    space = space_of(found, settings, cache)
+    if space is None and assume and usual_fitness(metrics_of(found, settings, cache)):
         space = yolov5_space()
     return None if space is None else space.to_dict()
-
-
-def assumed(found: Resolved) -> bool:
-    """Whether a trainer that brings no genes has declared YOLOv5's metrics, as those of version 0.1 did."""
-    declared = getattr(found.module, METRICS, ())
-    return not hasattr(found.module, SPACE) and not callable(declared) and {*_MAP} <= {*declared}
 
 
 def space_of(found: Resolved, settings: Any, cache: Path | None = None) -> Space | None:

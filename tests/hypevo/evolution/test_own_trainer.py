@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 import re
+import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -193,13 +194,57 @@ def test_a_result_that_lacks_the_metric_is_scored_when_the_fitness_is_right(evol
     assert (arena / "trained").read_text() == "x"  # once
 
 
-def test_a_trainer_for_yolov5s_metrics_has_yolov5s_genes_and_that_is_said(evolution, arena):
+OLDER = """
+METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95")
+
+
+def check(settings, hyp, space):
+    return [("note", f"{len(space)} genes")]
+
+
+def train(hyp, *, out, seed, device, report):
+    return dict.fromkeys(METRICS, hyp["lr0"])
+"""
+
+
+def warnings(evolution):
+    return [finding.message for finding in evolution.watcher.findings if finding.level == "warning"]
+
+
+def test_a_trainer_with_the_metrics_of_detectors_has_yolov5s_genes_and_that_is_said(evolution, arena):
     """As those of version 0.1, which brought no genes."""
-    (arena / "older.py").write_text(
-        "METRICS = ('precision', 'recall', 'mAP_0.5', 'mAP_0.5:0.95')\n\n\n"
-        "def train(hyp, *, out, seed, device, report):\n    return dict.fromkeys(METRICS, hyp['lr0'])\n"
-    )
+    (arena / "older.py").write_text(OLDER)
     assert evolution(2, trainer="older:train").done == 2
-    (said,) = [one for one in evolution.watcher.findings if "brings no genes" in one.message]
-    assert said.level == "warning"
-    assert "YOLOv5's 29 genes are taken" in said.message
+    (said,) = warnings(evolution)
+    assert "older:train brings no genes" in said
+    assert "YOLOv5's 29 genes are taken" in said
+
+
+@pytest.mark.parametrize(
+    "text", ["inherit: true\nmosaic: {gain: 0}\n", "lr0: {low: 1e-4, high: 0.1, default: 0.01}\n"]
+)
+def test_a_space_file_says_itself_which_genes_there_are(evolution, arena, text):
+    (arena / "older.py").write_text(OLDER)
+    (arena / "space.yaml").write_text(text)
+    assert evolution(1, trainer="older:train", space=arena / "space.yaml").done == 1
+    assert warnings(evolution) == []
+
+
+def test_its_values_are_trained_with_as_they_are_given(arena):
+    (arena / "older.py").write_text(OLDER)
+    (arena / "hyp.yaml").write_text("lr0: 0.5\ndropout: 0.1\n")
+    command = [
+        sys.executable,
+        "-m",
+        "hypevo",
+        "train",
+        "--trainer",
+        "older:train",
+        "--hyp",
+        "hyp.yaml",
+        "--device",
+        "cpu",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "brings no genes" not in done.stderr
