@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...interpreter import ask
+from ..found import SAID, Found, here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,26 +22,16 @@ QUIET = {"YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true"}  # nothing is inst
 
 
 @dataclass(frozen=True)
-class Installed:
-    """What was answered.
+class Installed(Found):
+    """What was answered, of the version too.
 
     Attributes:
         version: Of ultralytics.
         defaults: Its own configuration.
-        data: The data.yaml with absolute paths; empty where the task takes a folder, or when it cannot be used.
-        data_problem: Why the data cannot be used; empty when they can.
-        downloads: Whether the data.yaml says where its images could be fetched.
-        start: The weights as a file; empty when they are not here.
-        network_problem: Why the network or the weights cannot be used; empty when they can, or are not here.
     """
 
     version: str
     defaults: Mapping[str, Any]
-    data: Mapping[str, Any]
-    data_problem: str
-    downloads: bool
-    start: str
-    network_problem: str
 
 
 def look(settings: Settings, data: str, *, fetch: bool = False) -> Installed:
@@ -65,9 +55,9 @@ def look(settings: Settings, data: str, *, fetch: bool = False) -> Installed:
 def _look(python: str, task: str, model: str, weights: str, data: str, fetch: bool) -> Installed:
     question = {
         "task": task,
-        "model": _here(model),
-        "weights": _here(weights),
-        "data": _here(data),
+        "model": here(model),
+        "weights": here(weights),
+        "data": here(data),
         "fetch": fetch,
     }
     try:
@@ -78,21 +68,13 @@ def _look(python: str, task: str, model: str, weights: str, data: str, fetch: bo
         raise ValueError(f"ultralytics: {error}") from None
 
 
-def _here(name: str) -> str:
-    """A path that exists here as an absolute one; other names are for Ultralytics to find."""
-    path = Path(name).expanduser()
-    return str(path.absolute()) if name and path.exists() else name
-
-
 _FETCHING = {"YOLO_AUTOINSTALL": "false"}
-_QUESTIONS = """
+_QUESTIONS = (
+    SAID
+    + """
 import pathlib
 import ultralytics
 from ultralytics.utils import DEFAULT_CFG_DICT, SETTINGS
-
-def said(error):
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines)[:500] or type(error).__name__
 
 found = {
     "version": ultralytics.__version__,
@@ -133,3 +115,4 @@ except (Exception, SystemExit) as error:
     found["data_problem"] = said(error)
 answer(found)
 """
+)

@@ -15,11 +15,10 @@ from .settings import EMBEDDED
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ..found import Finding
     from .settings import Settings
 
 _AFTER_MOSAIC = ("mosaic", "mixup", "cutmix", "copy_paste")  # what close_mosaic turns off
-
-Finding = tuple[str, str]  # "error" | "warning" | "note", message
 
 
 def space(settings: Settings, cache: Path) -> dict[str, dict[str, Any]]:
@@ -43,8 +42,7 @@ def check(
         return [("error", str(error))]
     return [
         ("note", f"ultralytics {found.version} of {settings.interpreter}"),
-        *_network(settings, found),
-        *_data(settings, found),
+        *found.findings(weights=settings.weights, data=settings.data, program="Ultralytics"),
         *_hyp(settings, hyp, space, found),
     ]
 
@@ -59,11 +57,10 @@ def prepare(settings: Settings, cache: Path) -> Settings:
         raise ValueError(settings.lacks)
     data = data_of(settings, cache)
     found = look(settings, data)
-    if found.downloads or (settings.weights and not found.start and not found.network_problem):
+    if found.worth_fetching(settings.weights):
         found = look(settings, data, fetch=True)
-    problem = found.network_problem or (f"data: {found.data_problem}" if found.data_problem else "")
-    if problem or (settings.weights and not found.start):
-        raise ValueError(problem or f"weights: {settings.weights} is not here and could not be fetched")
+    if problem := found.problem(settings.weights):
+        raise ValueError(problem)
     source = str(Path(data).absolute()) if settings.task == "classify" else write_resolved(found.data, cache)
     return replace(settings, python=settings.interpreter, source=source, start=found.start)
 
@@ -73,32 +70,6 @@ def data_of(settings: Settings, cache: Path | None) -> str:
     if settings.data != EMBEDDED:
         return settings.data
     return str(write_digits((cache or Path("runs/cache")).absolute() / EMBEDDED))
-
-
-def _network(settings: Settings, found: Installed) -> Iterator[Finding]:
-    if found.network_problem:
-        yield "error", f"{'weights' if settings.weights else 'model'}: {found.network_problem}"
-    elif settings.weights and not found.start:
-        if Path(settings.weights).name != settings.weights:
-            yield "error", f"weights: {settings.weights} does not exist"
-        else:
-            yield (
-                "warning",
-                f"weights: {settings.weights} is not here yet, and so not checked: a study would begin by having "
-                "Ultralytics fetch it",
-            )
-
-
-def _data(settings: Settings, found: Installed) -> Iterator[Finding]:
-    if not found.data_problem:
-        return
-    if found.downloads:
-        yield (
-            "warning",
-            f"data: {found.data_problem}; a study would begin by having Ultralytics fetch what {settings.data} names",
-        )
-    else:
-        yield "error", f"data: {found.data_problem}"
 
 
 def _hyp(

@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...checkout import ask_checkout, commit
 from ...digits import write_digits
 from ...interpreter import PATIENCE, versions
+from ..found import SAID, Found, here
 from .settings import EMBEDDED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from .settings import Settings
 
 
-@dataclass(frozen=True)
-class Installed:
-    """What was answered.
-
-    Attributes:
-        data: The data.yaml with absolute paths; empty when it cannot be used.
-        data_problem: Why the data cannot be used; empty when they can.
-        downloads: Whether the data.yaml says where its images could be fetched.
-        start: The weights as a file; empty when they are not here.
-        network_problem: Why the network or the weights cannot be used; empty when they can, or are not here.
-    """
-
-    data: Mapping[str, Any]
-    data_problem: str
-    downloads: bool
-    start: str
-    network_problem: str
-
-
-def look(settings: Settings, cache: Path | None, *, fetch: bool = False) -> Installed:
+def look(settings: Settings, cache: Path | None, *, fetch: bool = False) -> Found:
     """Ask the checkout about these settings.
 
     Args:
@@ -53,9 +32,9 @@ def look(settings: Settings, cache: Path | None, *, fetch: bool = False) -> Inst
     if data == EMBEDDED:
         data = _rooted(write_digits((cache or Path("runs/cache")).absolute() / EMBEDDED))
     question = {
-        "data": _here(data),
-        "weights": _here(settings.weights),
-        "model": _here(settings.model),
+        "data": here(data),
+        "weights": here(settings.weights),
+        "model": here(settings.model),
         "fetch": fetch,
     }
     if fetch:
@@ -72,16 +51,10 @@ def versions_of(settings: Settings) -> dict[str, str]:
 
 
 @lru_cache(maxsize=4)  # check and prepare may ask the same
-def _look(folder: Path, python: str, question: tuple[tuple[str, object], ...]) -> Installed:
+def _look(folder: Path, python: str, question: tuple[tuple[str, object], ...]) -> Found:
     asked = dict(question)
     patience = None if asked["fetch"] else PATIENCE
-    return Installed(**ask_checkout(folder, python, _QUESTIONS, asked, patience=patience))
-
-
-def _here(name: str) -> str:
-    """A path that exists here as an absolute one; other names are for the checkout to find."""
-    path = Path(name).expanduser()
-    return str(path.absolute()) if name and path.exists() else name
+    return Found(**ask_checkout(folder, python, _QUESTIONS, asked, patience=patience))
 
 
 def _rooted(data: Path) -> str:
@@ -93,15 +66,13 @@ def _rooted(data: Path) -> str:
     return str(path)
 
 
-_QUESTIONS = """
+_QUESTIONS = (
+    SAID
+    + """
 import pathlib
 import yaml
 import train
 from utils.general import check_dataset, check_file, check_yaml
-
-def said(error):
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines)[:500] or type(error).__name__
 
 found = {
     "data": {}, "data_problem": "", "downloads": False, "start": "", "network_problem": "",
@@ -143,3 +114,4 @@ except (Exception, SystemExit) as error:
     found["data_problem"] = said(error)
 answer(found)
 """
+)
