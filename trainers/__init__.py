@@ -6,7 +6,7 @@ To add one, write a function with the signature of `Trainer` in any importable m
     SPACE      its genes, in the form of a space file: {"lr": {"low": 1e-5, "high": 0.1, "default": 0.01, "log": True},
                "depth": {"low": 2, "high": 8, "type": "int", "default": 4}, "act": {"choices": ["relu", "tanh"],
                "default": "relu"}}. The text "yolov5" means YOLOv5's genes, bounds and defaults. Without SPACE a user
-               has to give a --space file; but where METRICS are YOLOv5's, YOLOv5's genes are taken, with a warning
+               has to give a --space file; a trainer whose METRICS are those of detectors gets YOLOv5's, with a warning
     METRICS    tuple of the names that `train` returns. Without it every metric that comes is taken; a fitness may then
                read only what the reports hold from the first one on
     FITNESS    what is maximised unless --fitness says otherwise: an expression of metrics, "accuracy - 0.1*loss", or
