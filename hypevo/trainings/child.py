@@ -23,8 +23,8 @@ from hypevo.trainings.offer import SPACE, fitness_of, metrics_of, weights_of
 from hypevo.trainings.resolve import resolve
 
 _OUT_OF_MEMORY = re.compile(
-    r"out of memory|can't allocate memory|unable to allocate pinned memory|unable to find an engine|OutOfMemory|"
-    r"OUT_OF_MEMORY|(CUBLAS|CUDNN)_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)",
+    r"out of memory|can.?t allocate memory|cannot allocate memory|unable to allocate pinned memory|bad_alloc|"
+    r"unable to find an engine|OutOfMemory|OUT_OF_MEMORY|(CUBLAS|CUDNN)_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)",
     re.IGNORECASE,
 )
 _DEVICE_FAILED = re.compile(

@@ -5,7 +5,8 @@
 
 Both raise `ProgramError` for any other end. Its text is the program's last error line with its exit code or signal;
 its attribute `failure` says how the training failed: «killed» (a signal; hypevo tries again), «out of memory», «disk
-full», «diverged», else «crashed».
+full», «diverged», «device failed» (hypevo tries again, elsewhere if it can), else «crashed». hypevo judges a training
+in Python by the same words; a test holds the two together, as neither may import the other.
 """
 
 from __future__ import annotations
@@ -41,7 +42,17 @@ _WINDOWS_FAULT = 0xC0000000  # exit codes of Windows from which the system ended
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _ERROR = re.compile(r"\b(\w*error|\w*exception|fatal|abort\w*|failed|killed)\b", re.IGNORECASE)
 _OUT_OF_MEMORY = re.compile(
-    r"out of memory|can.?t allocate memory|cannot allocate memory|^MemoryError|CUBLAS_STATUS_ALLOC_FAILED|bad_alloc",
+    r"out of memory|can.?t allocate memory|cannot allocate memory|unable to allocate pinned memory|bad_alloc|"
+    r"unable to find an engine|^MemoryError|OutOfMemory|OUT_OF_MEMORY|"
+    r"(CUBLAS|CUDNN)_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)",
+    re.IGNORECASE,
+)
+_DEVICE_FAILED = re.compile(
+    r"uncorrectable|GPU is lost|fallen off the bus|no CUDA-capable device|"
+    r"device(s|\(s\))? (is/)?are busy or unavailable|"
+    r"(CUDA|HIP) error: (unspecified launch failure|an illegal memory access|unknown error|initialization error|"
+    r"hardware stack error|the launch timed out|misaligned address)|CUDA (unknown error|driver initialization failed)|"
+    r"No (CUDA|HIP) GPUs are available|(CUBLAS|CUDNN)_STATUS_(EXECUTION_FAILED|MAPPING_ERROR|INTERNAL_ERROR)",
     re.IGNORECASE,
 )
 _DISK_FULL = re.compile(r"no space left on device|not enough space on the disk", re.IGNORECASE)
@@ -52,7 +63,8 @@ class ProgramError(RuntimeError):
     """A program ended otherwise than well.
 
     Attributes:
-        failure: How, in hypevo's words: «killed», «out of memory», «disk full», «diverged» or «crashed».
+        failure: How, in hypevo's words: «killed», «out of memory», «disk full», «diverged», «device failed» or
+            «crashed».
     """
 
     def __init__(self, reason: str, failure: str = "crashed") -> None:
@@ -161,6 +173,7 @@ def judged(command: Sequence[str], code: int, tail: Sequence[str]) -> ProgramErr
         (_OUT_OF_MEMORY, "out of memory"),
         (_DISK_FULL, "disk full"),
         (_DIVERGED, "diverged"),
+        (_DEVICE_FAILED, "device failed"),
     ):
         found = [line for line in lines if words.search(line)]
         if found:

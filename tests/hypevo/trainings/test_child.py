@@ -6,6 +6,31 @@ import pytest
 
 from hypevo.protocol import Failure
 from hypevo.trainings.child import failure_of, numbers
+from trainers.external.program import judged
+
+MEMORY = (
+    "CUDA out of memory. Tried to allocate 2 GiB",
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling",
+    "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling",
+    "cuDNN error: CUDNN_STATUS_NOT_INITIALIZED",
+    "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    "GET was unable to find an engine to execute this computation",
+    "CUDA error: unable to allocate pinned memory",
+    "DefaultCPUAllocator: can't allocate memory: you tried",
+    "[Errno 12] Cannot allocate memory",
+    "std::bad_alloc",
+    "hipErrorOutOfMemory",
+)
+DEVICE = (
+    "CUDA error: uncorrectable ECC error encountered",
+    "CUDA error: unspecified launch failure",
+    "CUDA error: an illegal memory access was encountered",
+    "CUDA error: all CUDA-capable devices are busy or unavailable",
+    "CUDA-capable device(s) is/are busy or unavailable",
+    "No CUDA GPUs are available",
+    "CUDA unknown error - this may be due to an incorrectly set up environment",
+    "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+)
 
 
 class OutOfMemoryError(RuntimeError):
@@ -46,6 +71,22 @@ def test_failures_are_told_apart(error, failure):
     kind, reason = failure_of(error)
     assert kind is failure
     assert type(error).__name__ in reason
+
+
+@pytest.mark.parametrize(
+    ("words", "failure"),
+    [
+        *((words, Failure.OUT_OF_MEMORY) for words in MEMORY),
+        *((words, Failure.DEVICE_FAILED) for words in DEVICE),
+        ("No space left on device", Failure.DISK_FULL),
+        ("CUDA error: device-side assert triggered", Failure.CRASHED),
+    ],
+)
+def test_a_program_and_a_training_in_python_are_judged_alike(words, failure):
+    assert failure_of(RuntimeError(words))[0] is failure
+    line = f"RuntimeError: {words}"
+    assert judged(["python", "train.py"], 1, ["Traceback", line]).failure == failure
+    assert failure_of(judged(["python", "train.py"], 1, ["Traceback", line]))[0] is failure
 
 
 def test_the_cause_of_an_error_counts():
