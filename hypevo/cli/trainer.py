@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _OFFERS = {
     "check": "looks at the data beforehand",
+    "probe": "tries the device out beforehand",
+    "fetch": "brings what is not here (`hypevo fetch`)",
     "prepare": "prepares what all trainings share",
     "fingerprint": "tells when the data have changed",
     "versions": "tells MLflow the versions of what it runs",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-Finding = tuple[str, str]  # "error" | "warning" | "note", message
+    from ..findings import Finding
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..findings import HIGHEST_FOR_ADAM, NO_POLYGONS, rate_for_sgd
 from ..printable import printable
 from .data import at_hand, cache_names, missing_bytes, prepare_data, scan_parts, warnings_of
 from .data_yaml import DataConfig, load_data
@@ -23,12 +24,11 @@ from .weights import Checkpoint, load_checkpoint, transferable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ..findings import Finding
     from .settings import Settings
     from .split import Split
 
 _OUTPUT_LAYER = 7  # tensors: weights and biases of three levels, and the anchors
-
-Finding = tuple[str, str]  # "error" | "warning" | "absent" | "note", message
 
 
 def check(
@@ -120,12 +120,8 @@ def _evolves(gene: str, space: Mapping[str, Mapping[str, object]]) -> bool:
 
 
 def _optimizer(settings: Settings, hyp: Mapping[str, float]) -> Iterator[Finding]:
-    if settings.optimizer != "SGD" and hyp.get("lr0", 0) >= 0.01:
-        yield (
-            "warning",
-            f"lr0: {hyp['lr0']} is a rate for SGD; {settings.optimizer} usually starts at 0.001, "
-            "higher ones tend to diverge",
-        )
+    if settings.optimizer != "SGD" and hyp.get("lr0", 0) >= HIGHEST_FOR_ADAM:
+        yield rate_for_sgd(settings.optimizer, hyp["lr0"])
 
 
 def _images(train: Split, val: Split) -> Iterator[Finding]:
@@ -181,10 +177,7 @@ def _outlines(
 ) -> Iterator[Finding]:
     used = hyp.get("copy_paste", 0) > 0 or _evolves("copy_paste", space)
     if used and not any(polygon is not None for image in train.polygons for polygon in image):
-        yield (
-            "warning",
-            "copy_paste: has no effect, the labels are boxes and it needs polygons; freeze it at 0",
-        )
+        yield "warning", f"{NO_POLYGONS}; freeze it at 0"
 
 
 def _warmup(settings: Settings, hyp: Mapping[str, float], images: int) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...digits import write_digits
+from ...findings import HIGHEST_FOR_ADAM, NO_POLYGONS, rate_for_sgd
 from ..dataset import have_outlines, parts, write_resolved
 from .genes import genes, lacking
 from .installed import Installed, look
@@ -15,14 +16,14 @@ from .settings import EMBEDDED
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ..found import Finding
+    from ...findings import Finding
     from .settings import Settings
 
 _AFTER_MOSAIC = ("mosaic", "mixup", "cutmix", "copy_paste")  # what close_mosaic turns off
 
 
 def space(settings: Settings, cache: Path) -> dict[str, dict[str, Any]]:
-    """The genes of the installed version; without outlines in the labels, copy_paste is frozen."""
+    """The genes of the installed version; without polygons in the labels, copy_paste is frozen."""
     found = look(settings, data_of(settings, cache))
     return genes(found.defaults, masks=_outlines(found))
 
@@ -89,12 +90,9 @@ def _hyp(
         yield "note", f"not searched, as ultralytics {found.version} has no such option: {', '.join(dropped)}"
     if not _outlines(found):
         if space.get("copy_paste", {}).get("gain"):
-            yield (
-                "warning",
-                "copy_paste: has no effect, the labels are boxes and it needs outlines; freeze it",
-            )
+            yield "warning", f"{NO_POLYGONS}; freeze it"
         elif "copy_paste" in space:
-            yield "note", "copy_paste: not searched, the labels are boxes and it needs outlines"
+            yield "note", "copy_paste: not searched, the labels are boxes and it needs polygons"
     closed = hyp.get("close_mosaic", 0)
     if isinstance(closed, int | float) and closed >= settings.epochs:
         acting = [name for name in _AFTER_MOSAIC if name in hyp]
@@ -104,11 +102,8 @@ def _hyp(
             f"train longer, or start from a hyp file with close_mosaic below {settings.epochs}",
         )
     lr0 = hyp.get("lr0", 0)
-    if settings.optimizer.startswith("Adam") and isinstance(lr0, int | float) and lr0 >= 0.01:
-        yield (
-            "warning",
-            f"lr0: {lr0} is a rate for SGD; {settings.optimizer} usually starts at 0.001, higher ones tend to diverge",
-        )
+    if settings.optimizer.startswith("Adam") and isinstance(lr0, int | float) and lr0 >= HIGHEST_FOR_ADAM:
+        yield rate_for_sgd(settings.optimizer, lr0)
 
 
 def _outlines(found: Installed) -> bool:

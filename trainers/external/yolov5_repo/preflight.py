@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ...findings import HIGHEST_FOR_ADAM, NO_POLYGONS, rate_for_sgd
 from ..dataset import have_outlines, parts, write_resolved
 from .installed import look
 
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from ..found import Finding, Found
+    from ...findings import Finding
+    from ..found import Found
     from .settings import Settings
 
 
@@ -54,10 +56,6 @@ def _hyp(
     settings: Settings, hyp: Mapping[str, Any], space: Mapping[str, Mapping[str, Any]], found: Found
 ) -> Iterator[Finding]:
     if space.get("copy_paste", {}).get("gain") and found.data and not have_outlines(parts(found.data)):
-        yield "warning", "copy_paste: has no effect, the labels are boxes and it needs outlines; freeze it"
-    if settings.optimizer != "SGD" and hyp.get("lr0", 0) >= 0.01:
-        yield (
-            "warning",
-            f"lr0: {hyp['lr0']} is a rate for SGD; {settings.optimizer} usually starts at 0.001, higher ones tend to "
-            "diverge",
-        )
+        yield "warning", f"{NO_POLYGONS}; freeze it"
+    if settings.optimizer != "SGD" and hyp.get("lr0", 0) >= HIGHEST_FOR_ADAM:
+        yield rate_for_sgd(settings.optimizer, hyp["lr0"])
