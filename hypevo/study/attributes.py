@@ -27,7 +27,13 @@ ENDED_AS = "ended_as"  # how many trials had ended before it: clocks may be set 
 OWN = "trained_with"  # values of an imported trial that are not those of its parameters or of the plan
 RUN, LINEAGE = "mlflow_run_id", "lineage"
 
-SEED_NOISE = "seed_noise"  # of a study: standard deviation of the default's fitness over fresh seeds
+# Of a study. What was measured outside of its trials is {"metrics": {name: value}, "fitness": value or None, …}.
+UNTOUCHED = "untouched"  # the weights that it starts from, before any training; also "data"
+NOISE = "noise"  # a list, of the default's trainings with other seeds; each also "seed", and "failure" if it failed
+SEED_NOISE = (
+    "seed_noise"  # standard deviation of the default's fitness over the fresh seeds of a confirmation
+)
+VERDICT = "verdict"  # what the last confirmation said
 
 _METRIC = "metrics/"
 _LONGEST = 200  # characters of a metric's name that any database takes
