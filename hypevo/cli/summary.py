@@ -41,7 +41,7 @@ def show(summary: Summary, console: Console) -> None:
             f"MLflow did not answer: {summary.undelivered} trials will be delivered at the next start",
             "yellow",
         )
-    path = view_path(summary.experiment_id, summary.study)
+    path = view_path(summary.experiment_id, summary.parent_run)
     if summary.tracking_uri.startswith("http"):
         line(f"MLflow           {hidden(summary.tracking_uri).rstrip('/')}{path}")
     else:

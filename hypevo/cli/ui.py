@@ -77,9 +77,5 @@ def _path(storage: str) -> str:
         study = load_study(storage, None)
     except InputError:
         return "/"
-    experiment = study.user_attrs.get(EXPERIMENT)
-    return (
-        view_path(str(experiment), study.study_name)
-        if experiment and study.user_attrs.get(PARENT_RUN)
-        else "/"
-    )
+    experiment, run = (study.user_attrs.get(name) for name in (EXPERIMENT, PARENT_RUN))
+    return view_path(str(experiment), str(run)) if experiment and run else "/"

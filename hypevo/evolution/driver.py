@@ -39,6 +39,7 @@ class Summary:
     failed: bool  # too many trials failed in a row
     tracking_uri: str
     experiment_id: str
+    parent_run: str
     undelivered: int  # trials that MLflow has not got yet; the next start delivers them
 
 
@@ -195,6 +196,7 @@ class Driver:
             failed=failed,
             tracking_uri=self._ledger.tracker.store.uri,
             experiment_id=self._ledger.tracker.experiment_id,
+            parent_run=self._ledger.tracker.parent,
             undelivered=undelivered,
         )
 

@@ -29,9 +29,9 @@ _TELLING = (
 LONGEST = 20_000  # characters MLflow accepts for a view
 
 
-def view_key(study: str) -> str:
-    """The key of a study's view: stable, so that a resumed study replaces its own view."""
-    return hashlib.sha256(f"hypevo:{study}".encode()).hexdigest()[:16]
+def view_key(parent_run: str) -> str:
+    """The key of a study's view: a resumed study replaces its own, and no other person's study of the same name."""
+    return hashlib.sha256(f"hypevo:{parent_run}".encode()).hexdigest()[:16]
 
 
 def view_tag(study: str, parent_run: str, genes: Sequence[str], metrics: Sequence[str]) -> tuple[str, str]:
@@ -53,13 +53,13 @@ def view_tag(study: str, parent_run: str, genes: Sequence[str], metrics: Sequenc
         raise ValueError(f"the chart view takes {len(packed)} characters, MLflow accepts {LONGEST}")
     now = round(time.time() * 1000)
     view = {"name": f"hypevo: {study}", "createdAt": now, "updatedAt": now, "state": packed}
-    return f"mlflow.sharedViewState.{view_key(study)}", json.dumps(view)
+    return f"mlflow.sharedViewState.{view_key(parent_run)}", json.dumps(view)
 
 
-def view_path(experiment: str, study: str) -> str:
-    """The part of the address after the server: the experiment's charts in the view of `study`."""
+def view_path(experiment: str, parent_run: str) -> str:
+    """The part of the address after the server: the experiment's charts in the view of a study, known by its run."""
     mode = "workflowType=machine_learning&compareRunsMode=CHART"
-    return f"/#/experiments/{experiment}/runs?{mode}&viewStateShareKey={view_key(study)}"
+    return f"/#/experiments/{experiment}/runs?{mode}&viewStateShareKey={view_key(parent_run)}"
 
 
 def _state(parent_run: str, genes: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:

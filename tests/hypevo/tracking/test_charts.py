@@ -89,7 +89,7 @@ def test_a_view_longer_than_mlflow_accepts_is_refused():
 
 
 def test_the_link_names_the_view_that_was_saved():
-    name, _ = view_tag("my study", "p", ["lr0"], ["fitness"])
-    assert name == f"mlflow.sharedViewState.{view_key('my study')}"
-    assert f"viewStateShareKey={view_key('my study')}" in view_path("7", "my study")
-    assert view_path("7", "my study").startswith("/#/experiments/7/runs?")
+    name, _ = view_tag("my study", "run7", ["lr0"], ["fitness"])
+    assert name == f"mlflow.sharedViewState.{view_key('run7')}"
+    assert f"viewStateShareKey={view_key('run7')}" in view_path("7", "run7")
+    assert view_path("7", "run7").startswith("/#/experiments/7/runs?")

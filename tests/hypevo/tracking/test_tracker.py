@@ -83,7 +83,7 @@ def test_all_that_is_needed_to_repeat_it_is_in_the_parent_run(evolution):
 def test_a_chart_view_of_the_study_is_saved_with_the_experiment(evolution):
     summary = evolution(1)
     tags = evolution.client.get_experiment(summary.experiment_id).tags
-    view = json.loads(tags[f"mlflow.sharedViewState.{view_key('s')}"])
+    view = json.loads(tags[f"mlflow.sharedViewState.{view_key(summary.parent_run)}"])
     assert view["name"] == "hypevo: s"
     assert view["state"].startswith("deflate;")
 

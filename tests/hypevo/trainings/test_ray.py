@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from hypevo.protocol import Failure, InputError, Job
-from tests.hypevo.conftest import living
+from tests.hypevo.conftest import Driver, living
 
 pytestmark = [
     pytest.mark.ray,
@@ -186,6 +187,39 @@ def test_a_driver_that_is_killed_leaves_no_process_and_the_next_one_goes_on(
     assert sorted(starts()) == [0, 1, 2, 3]
     assert starts()[0]["attempt"] == starts()[1]["attempt"] == 2
     nobody_left(arena)
+
+
+@pytest.mark.heavy
+def test_two_people_with_studies_of_one_name_share_a_cluster_and_an_mlflow(
+    zygote, ray, arena, machines, nobody_left
+):
+    from mlflow import MlflowClient
+
+    address = f"sqlite:///{arena / 'mlflow.db'}"
+    options = ["--generations", "5", "--backend", "ray", "--address", machines.address, "--device", "auto"]
+    environ = {**machines.environ, "MLFLOW_TRACKING_URI": address}
+    folders = [arena / name for name in ("anna", "bert")]
+    drivers = []
+    for seed, folder in enumerate(folders):
+        folder.mkdir()
+        shutil.copy(arena / "landscape.py", folder)
+        drivers.append(
+            Driver(zygote, folder, *options, "--seed", str(seed), "--sleep", ".3", environ=environ)
+        )
+    assert [driver.wait() for driver in drivers] == [0, 0], [driver.log.read_text() for driver in drivers]
+    client = MlflowClient(address)
+    (experiment,) = [one for one in client.search_experiments() if one.name == "hypevo"]
+    runs = client.search_runs([experiment.experiment_id])
+    parents = [run.info.run_id for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert len(parents) == 2
+    for parent in parents:
+        children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent]
+        assert sorted(run.data.tags["hypevo.trial"] for run in children) == list("01234")
+    views = [key for key in experiment.tags if key.startswith("mlflow.sharedViewState.")]
+    assert len(views) == 2
+    for folder in folders:
+        assert len(starts(folder / "runs/evolve/s/trials")) == 5
+        nobody_left(folder)
 
 
 @pytest.fixture
