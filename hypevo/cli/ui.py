@@ -30,9 +30,8 @@ def serve(storage: str, mlflow_port: int, dashboard_port: int, console: Console)
             f"{storage}: no such file; run `hypevo evolve` here first, or name another with --storage"
         )
     for port, option in ((mlflow_port, "--mlflow-port"), (dashboard_port, "--dashboard-port")):
-        with socket.socket() as probe:
-            if probe.connect_ex((HOST, port)) == 0:
-                raise InputError(f"port {port} is taken; choose another with {option}")
+        if _answers(port):
+            raise InputError(f"port {port} is taken; choose another with {option}")
     store = default_address()
     servers = {
         f"optuna-dashboard  http://{HOST}:{dashboard_port}/": ("dashboard", dashboard_port, storage),
@@ -45,18 +44,28 @@ def serve(storage: str, mlflow_port: int, dashboard_port: int, console: Console)
     stop = threading.Event()
     try:
         with asked_first(stop.set):
-            for address in servers:
-                console.print(address, markup=False, highlight=False)
-            console.print("Ctrl-C stops both", style="dim")
+            console.print("starting the servers …", style="dim")
+            waiting = {address: port for address, (_, port, _) in servers.items()}
             while not stop.wait(0.5):
                 if any(process.poll() is not None for process in processes):
                     raise WorkError("a server ended by itself; its message is above")
+                for address in [address for address, port in waiting.items() if _answers(port)]:
+                    del waiting[address]
+                    console.print(address, markup=False, highlight=False)
+                    if not waiting:
+                        console.print("Ctrl-C stops both", style="dim")
     finally:
         for process in processes:
             if process.stdin is not None:
                 process.stdin.close()  # with which it ends
         for process in processes:
             process.wait()
+
+
+def _answers(port: int) -> bool:
+    """Whether a server of this machine listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
 
 
 def _start(what: str, port: int, address: str) -> subprocess.Popen[bytes]:
