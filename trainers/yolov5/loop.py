@@ -214,7 +214,7 @@ def start_descent(
 ) -> Descent:
     """Optimizer and schedule of a training with so many batches in an epoch."""
     schedule = Schedule(
-        epochs=settings.epochs,
+        epochs=settings.schedule_length,
         batches=batches,
         batch=settings.batch,
         lr0=hyp["lr0"],

@@ -27,7 +27,7 @@ def warmup_iterations(epochs: float, batches: int, floor: int) -> int:
 class Schedule:
     """Warm-up per iteration, then a learning rate that falls per epoch."""
 
-    epochs: int
+    epochs: int  # that it is made for; a training may end before
     batches: int  # iterations of an epoch
     batch: int  # images of an iteration
     lr0: float = 0.01

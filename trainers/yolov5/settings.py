@@ -55,6 +55,11 @@ class Settings:
     weights: str = _option("", "checkpoint to fine-tune: yolov5*.pt or our own (embedded dataset: its own)")
     model: str = _option("", f"model size, {' '.join(SIZES)} (default: that of the weights)")
     epochs: int = _option(0, "epochs of a training (default 10; embedded dataset 6)")
+    schedule_epochs: int = _option(
+        0,
+        "epochs that the learning rate's schedule is made for, of which a training runs the first `epochs`; "
+        "0: as many as it runs",
+    )
     img: int = _option(0, "longest image side in pixels, multiple of 32 (default 640; embedded dataset 160)")
     batch: int = _option(0, "images of a training batch (default 16)")
     val_batch: int = _option(0, "images of a validation batch (default 2 × batch; `val`: batch, at least 32)")
@@ -123,6 +128,16 @@ class Settings:
             raise ValueError(f"img: expected a multiple of 32, got {self.img}; use {lower} or {upper}")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing: expected 0 to below 1, got {self.label_smoothing}")
+        if self.schedule_epochs and self.schedule_epochs < self.epochs:
+            raise ValueError(
+                f"schedule_epochs: expected {self.epochs} (epochs) or more, or 0 for a schedule of just these, "
+                f"got {self.schedule_epochs}"
+            )
+
+    @property
+    def schedule_length(self) -> int:
+        """Epochs at whose end the learning rate would have fallen to its last value."""
+        return self.schedule_epochs or self.epochs
 
     def validates(self, epoch: int) -> bool:
         """Whether the 0-based epoch ends with a validation; the last one always does."""

@@ -135,6 +135,28 @@ def test_reports_training_losses_and_learning_rate(settings, tmp_path):
     assert all(math.isfinite(value) for metrics in reports for value in metrics.values())
 
 
+def test_a_short_training_is_the_start_of_the_long_one_whose_schedule_it_has(settings, trained, tmp_path):
+    def measured(name, **options):
+        epochs = []
+        train(
+            HYP,
+            out=tmp_path / name,
+            seed=0,
+            device="cpu",
+            report=lambda metrics, *, step: epochs.append(metrics),
+            settings=replace(settings, pictures=False, **options),
+        )
+        return epochs
+
+    long = measured("long", epochs=3)
+    assert measured("short", epochs=2, schedule_epochs=3) == long[:2]
+    own = measured("own", epochs=2)
+    assert own[0] == long[0]  # the learning rate of the first epoch is that of any schedule
+    assert own[1]["lr"] < long[1]["lr"]
+    assert own[1] != long[1]
+    assert {name: own[-1][name] for name in trained[1]} == trained[1]
+
+
 def test_another_seed_trains_another_model(trained, settings, tmp_path):
     other = train(HYP, out=tmp_path, seed=1, device="cpu", report=ignore, settings=settings)
     assert other != trained[1]

@@ -43,12 +43,24 @@ def test_every_option_has_a_help_text():
         ({"report_epoch": "first"}, "report_epoch: expected one of last, best"),
         ({"label_smoothing": 1.0}, "label_smoothing: expected 0 to below 1"),
         ({"data": ""}, "data: expected"),
+        (
+            {"epochs": 5, "schedule_epochs": 4},
+            r"schedule_epochs: expected 5 \(epochs\) or more, or 0 .*, got 4",
+        ),
+        ({"epochs": 5, "schedule_epochs": -1}, "schedule_epochs: expected 5 .*, got -1"),
         ({"cache": "runs/cache"}, "cache: expected one of auto, disk, ram, none, got 'runs/cache'"),
     ],
 )
 def test_impossible_options_say_what_to_change(options, message):
     with pytest.raises(ValueError, match=message):
         Settings(**options)
+
+
+def test_the_schedule_is_as_long_as_the_training_unless_told():
+    """Also where another number of epochs takes the place of a study's, as in a confirmation at full length."""
+    assert replace(Settings(epochs=3), epochs=100).schedule_length == 100
+    assert Settings(epochs=3, schedule_epochs=100).schedule_length == 100
+    assert Settings(epochs=3, schedule_epochs=3).schedule_length == 3
 
 
 @pytest.mark.parametrize(
