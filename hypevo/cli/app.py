@@ -146,13 +146,14 @@ def status(asked: ask.Status) -> None:
     """
     from hypevo.study.status import all_studies, study_status
 
-    if asked.study is None and len(several := all_studies(asked.storage)) > 1:
+    if asked.study is None and asked.fitness is None and len(several := all_studies(asked.storage)) > 1:
         if asked.json:
             typer.echo(json.dumps(several))
         else:
             print_studies(several)
         return
-    found = study_status(asked.storage, asked.study)
+    tell = lambda text: console.print(printable(text), style="yellow")  # noqa: E731
+    found = study_status(asked.storage, asked.study, asked.fitness, tell)
     if asked.json:
         typer.echo(json.dumps(found))
         return

@@ -25,7 +25,8 @@ def write(asked: Export, console: Console) -> list[Path]:
     if asked.format == "ultralytics":
         return [export_ultralytics(asked.storage, asked.study, asked.out)]
     if asked.format == "hypevo":
-        return export_study(asked.storage, asked.study, asked.out)
+        tell = lambda text: console.print(printable(text), style="yellow")  # noqa: E731
+        return export_study(asked.storage, asked.study, asked.out, asked.fitness, tell)
     backend = make_backend("trainers.yolov5:train", device="cpu")
     try:
         path, said = export_yolov5(

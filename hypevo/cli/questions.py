@@ -21,6 +21,7 @@ from hypevo.problem.settings import (
 from hypevo.protocol import InputError
 
 _ONLY = "Name of the study; the only one in --storage by default."
+_RANK = "Rank by another expression of the recorded metrics, without training; the study's own by default."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +68,14 @@ class Fetch(Trained):
 class Status(OfStudy, Answer):
     """The options of `hypevo status`."""
 
+    fitness: str | None = option(None, _RANK, SEARCH)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Export(OfStudy):
     """The options of `hypevo export`."""
+
+    fitness: str | None = option(None, _RANK, SEARCH)
 
     out: Path | None = option(None, "Folder to write into; runs/evolve/STUDY by default.", PLACES)
     format: str = option(
@@ -87,6 +92,8 @@ class Export(OfStudy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.fitness is not None and self.format != "hypevo":
+            raise InputError(f"--fitness: expected --format hypevo with it, got --format {self.format}")
         if self.format == "yolov5" and not self.repo:
             raise InputError(
                 "--format yolov5: expected --repo with it, the YOLOv5 checkout that writes the file"

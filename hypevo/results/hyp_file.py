@@ -13,7 +13,7 @@ from hypevo.protocol import Value
 from hypevo.results.evolve_csv import WIDTH, Row, cell, shown_metrics
 
 
-def write_hyp_evolved(path: Path, best: Row, *, generation: int, last: int) -> None:
+def write_hyp_evolved(path: Path, best: Row, *, generation: int, last: int, ranked_by: str = "") -> None:
     """Write the best individual as a hyp file, its metrics in comments above. Values keep their full precision.
 
     Args:
@@ -21,11 +21,14 @@ def write_hyp_evolved(path: Path, best: Row, *, generation: int, last: int) -> N
         best: The individual.
         generation: Its line in evolve.csv, counted from 0.
         last: The last line there.
+        ranked_by: A fitness that is not the study's own, to be named in the file.
 
     Raises:
         OSError: The file cannot be written; an older one is as it was.
     """
     title = ["hypevo: evolved hyperparameters", f"Best generation: {generation}", f"Last generation: {last}"]
+    if ranked_by:
+        title.append(f"Ranked by another fitness than the study's: {ranked_by}")
     _write(path, best, title)
 
 

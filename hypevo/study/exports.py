@@ -39,7 +39,10 @@ class Exports:
         plan: Plan,
         metrics: Sequence[str],
         still_ours: Callable[[], None] = lambda: None,
+        *,
+        ranked_by: str = "",
     ) -> None:
+        self._ranked_by = ranked_by  # a fitness that is not the study's own: the yaml names it
         self._folder = folder
         self._still_ours = still_ours  # raises when the study is another driver's now
         self._plan = plan
@@ -75,7 +78,12 @@ class Exports:
         csv, (best, position), last_one = self._csv, self._best, self._count - 1
         there = [
             self._put(CSV, csv.write),
-            self._put(HYP, lambda path: write_hyp_evolved(path, best, generation=position, last=last_one)),
+            self._put(
+                HYP,
+                lambda path: write_hyp_evolved(
+                    path, best, generation=position, last=last_one, ranked_by=self._ranked_by
+                ),
+            ),
         ]
         began = time.monotonic()
         if last or began - self._drawn_at > 10 * self._drawing_took:
@@ -135,27 +143,48 @@ def trained_with(trial: FrozenTrial, plan: Plan) -> dict[str, Value]:
     return {name: plan.space[name].read(value) for name, value in values.items()}
 
 
-def export_study(storage: str, study: str | None, folder: Path | None) -> list[Path]:
+def export_study(
+    storage: str,
+    study: str | None,
+    folder: Path | None,
+    fitness: str | None = None,
+    tell: Callable[[str], None] = _log.warning,
+) -> list[Path]:
     """Write the exports of a stored study, and what its sampler recommends; by default into `runs/evolve/STUDY`.
 
+    Args:
+        storage: Where the study is.
+        study: Its name; the only one when left out.
+        folder: Where to write. Files under another fitness get a folder of their own inside the study's.
+        fitness: What to rank by; the study's own unless given.
+        tell: Told what a user should know of a ranking by another fitness.
+
     Raises:
-        InputError: no such study, or nothing has finished in it.
+        InputError: no such study, nothing has finished in it, or it has not recorded what the fitness reads.
     """
-    from hypevo.study.opening import study_folder
-    from hypevo.study.storage import METRICS, finished, load_plan, load_study
+    from hypevo.study.rescore import load_ranked
+    from hypevo.study.storage import METRICS, finished, load_plan
     from samplers import recommend
 
-    found = load_study(storage, study)
+    ranked = load_ranked(storage, study, fitness)
+    for note in ranked.notes:
+        tell(note)
+    found = ranked.study
     plan = load_plan(found)
     trials = finished(found)
     if not trials:
         raise InputError(f"study «{found.study_name}» has no finished trial yet")
-    folder = folder or study_folder(found, Path("runs/evolve"))
-    paths = Exports(folder, plan, found.user_attrs.get(METRICS, ())).write(trials, last=True)
+    folder = ranked.place(folder)
+    exports = Exports(folder, plan, found.user_attrs.get(METRICS, ()), ranked_by=ranked.other_fitness)
+    paths = exports.write(trials, last=True)
     recommended = {**plan.hyp, **recommend(found)}
     lines = [
         f"# hypevo: recommended by {len(trials)} trials of the study «{found.study_name}»: the mean of its elite",
-        "# not trained yet; `hypevo confirm --recommended` measures it",
+        *(
+            [f"# ranked by another fitness than the study's: {ranked.other_fitness}", "# not trained yet"]
+            if ranked.other_fitness
+            else ["# not trained yet; `hypevo confirm --recommended` measures it"]
+        ),
         "",
         *(f"{gene}: {yaml_value(plan.space[gene].read(value))}" for gene, value in recommended.items()),
     ]

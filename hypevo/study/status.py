@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import optuna
@@ -10,6 +11,7 @@ from optuna.trial import TrialState
 
 from hypevo.study.attributes import FAILURE, REASON, metrics_of
 from hypevo.study.lease import driver_of
+from hypevo.study.rescore import load_ranked
 from hypevo.study.storage import METRICS, PARENT_RUN, PLAN, journal, load_plan, load_study, studies
 from hypevo.study.tally import ENDED, Tally, in_order
 
@@ -26,28 +28,42 @@ def all_studies(storage: str) -> list[dict[str, Any]]:
     for name in sorted(names):
         study = optuna.load_study(study_name=name, storage=opened)
         if PLAN in study.user_attrs:
-            state = _state(study, storage)
+            state = _state(study, driver_of(study, journal(storage)))
             found.append({key: state[key] for key in keys})
     return found
 
 
-def study_status(storage: str, name: str | None) -> dict[str, Any]:
+def study_status(
+    storage: str,
+    name: str | None,
+    fitness: str | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
     """The study's state as plain values, ready for JSON; what is not there is None.
 
+    Args:
+        storage: Where the study is.
+        name: Its name; the only one when left out.
+        fitness: What to rank by; the study's own unless given.
+        tell: Told what a user should know of a ranking by another fitness.
+
     Raises:
-        InputError: no such study.
+        InputError: no such study, or it has not recorded what the fitness reads.
     """
-    return _state(load_study(storage, name), storage)
+    ranked = load_ranked(storage, name, fitness)
+    for note in ranked.notes:
+        tell(note)
+    stored = load_study(storage, ranked.study.study_name) if ranked.other_fitness else ranked.study
+    return _state(ranked.study, driver_of(stored, journal(storage)))
 
 
-def _state(study: optuna.Study, storage: str) -> dict[str, Any]:
+def _state(study: optuna.Study, driver: str | None) -> dict[str, Any]:
     plan = load_plan(study)
     trials = study.get_trials(deepcopy=False)
     tally = Tally(trial for trial in trials if trial.state in ENDED)
     best = tally.best
     failed = [trial for trial in trials if trial.state is TrialState.FAIL]
     begun = [trial.number for trial in trials if trial.state is TrialState.RUNNING]
-    driver = driver_of(study, journal(storage))
     last = [str(trial.user_attrs.get(REASON, "")) for trial in in_order(failed)][-1:]
     return {
         "study": study.study_name,
