@@ -50,7 +50,7 @@ def recommend(study: Study, *, n_best: int = _N_BEST) -> dict[str, Any]:
     """
     if n_best < 1:
         raise ValueError(f"`n_best` must be at least 1, got {n_best}.")
-    view = _view(study, n_best)
+    view = view_of(study, n_best)
     if view is None:
         raise ValueError(
             f"study {study.study_name!r} has no finished trial with parameters to recommend from."
@@ -91,23 +91,15 @@ def noise(study: Study) -> float:
     Raises:
         ValueError: If the study has several objectives.
     """
-    view = _view(study, _N_BEST)
-    if view is None or view.history.best(1)[0].violation > 0:
+    view = view_of(study, _N_BEST)
+    model = None if view is None else model_of(view)
+    if model is None:
         return math.nan
-    evidence = view.evidence
-    sound = evidence.eligible[_not_far_below(evidence.fitness[evidence.eligible])]
-    if len(sound) < _N_BEFORE_MODEL:
-        return math.nan
-    unit = divisor(evidence.fitness[sound])  # of huge values, whose squares are infinite
-    fitness = evidence.fitness[sound] / unit
-    spread = fitness.std()
-    if np.ptp(fitness) == 0 or spread == 0:
+    if model.unit == 0:
         return 0.0
-    y, features = (fitness - fitness.mean()) / spread, view.cube.features(evidence.points[sound])
-    kernel = fit(Hyperparameters.prior(view.cube.n_features), features, y, steps=_FIT_STEPS)
-    fitted = GaussianProcess(kernel, features, y).fitted
-    best = np.argsort(-fitted, kind="stable")[: max(_N_BEST, len(y) // 3)]
-    return float(_NORMAL_PER_MEDIAN * np.median(np.abs(y - fitted)[best]) * spread * unit)
+    fitted = model.process.fitted
+    best = np.argsort(-fitted, kind="stable")[: max(_N_BEST, len(fitted) // 3)]
+    return float(_NORMAL_PER_MEDIAN * np.median(np.abs(model.y - fitted)[best]) * model.unit)
 
 
 def _not_far_below(fitness: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -119,7 +111,7 @@ def _not_far_below(fitness: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.asarray(finite & (fitness >= quartile - _FAR_BELOW * (best - quartile)))
 
 
-class _View(NamedTuple):
+class View(NamedTuple):
     """A study seen as a whole."""
 
     history: History
@@ -127,7 +119,7 @@ class _View(NamedTuple):
     evidence: Evidence
 
 
-def _view(study: Study, n_best: int) -> _View | None:
+def view_of(study: Study, n_best: int = _N_BEST) -> View | None:
     """Look at the parameters that most of the ``n_best`` best trials have; None where no such trial has finished."""
     if len(study.directions) > 1:
         raise ValueError(f"expected a study with one objective, got {len(study.directions)}.")
@@ -139,4 +131,30 @@ def _view(study: Study, n_best: int) -> _View | None:
     usual, _ = Counter(frozenset(trial.params) for trial in leaders).most_common(1)[0]
     model = next(trial for trial in leaders if trial.params.keys() == usual)
     cube = Cube.of(Genes.of({name: history.ranges.get(name, d) for name, d in model.distributions.items()}))
-    return _View(history, cube, Evidence.of(history, cube, asking=-1))
+    return View(history, cube, Evidence.of(history, cube, asking=-1))
+
+
+class Model(NamedTuple):
+    """A smooth model of a study's values, and what is needed to read it in their unit."""
+
+    process: GaussianProcess
+    y: NDArray[np.float64]  # (n,) the values that it explains, standardised
+    unit: float  # of a standardised value, in units of the study's; 0 where all values are equal
+
+
+def model_of(view: View) -> Model | None:
+    """Fit a model to the trials that are no crashes; None while fewer than 12 such trials are complete."""
+    evidence = view.evidence
+    if view.history.best(1)[0].violation > 0:
+        return None
+    sound = evidence.eligible[_not_far_below(evidence.fitness[evidence.eligible])]
+    if len(sound) < _N_BEFORE_MODEL:
+        return None
+    unit = divisor(evidence.fitness[sound])  # of huge values, whose squares are infinite
+    fitness = evidence.fitness[sound] / unit
+    spread = 0.0 if np.ptp(fitness) == 0 else float(fitness.std())
+    y = (fitness - fitness.mean()) / (spread or 1.0)
+    features = view.cube.features(evidence.points[sound])
+    start = Hyperparameters.prior(view.cube.n_features)
+    kernel = fit(start, features, y, steps=_FIT_STEPS) if spread else start
+    return Model(GaussianProcess(kernel, features, y), y, spread * unit)

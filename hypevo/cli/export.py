@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hypevo.messages import printable
 from hypevo.study.exports import export_study
 from hypevo.study.interchange import export_ultralytics, export_yolov5
+from hypevo.study.minimal import export_minimal
 from hypevo.trainings import make_backend
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def write(asked: Export, console: Console) -> list[Path]:
         return [export_ultralytics(asked.storage, asked.study, asked.out)]
     if asked.format == "hypevo":
         tell = lambda text: console.print(printable(text), style="yellow")  # noqa: E731
+        if asked.minimal:
+            return [export_minimal(asked.storage, asked.study, asked.out, asked.fitness, tell)]
         return export_study(asked.storage, asked.study, asked.out, asked.fitness, tell)
     backend = make_backend("trainers.yolov5:train", device="cpu")
     try:

@@ -77,6 +77,11 @@ class Export(OfStudy):
 
     fitness: str | None = option(None, _RANK, SEARCH)
 
+    minimal: bool = option(
+        False,
+        "Write hyp_minimal.yaml instead: the winner with every gene back at its default that is expected to cost less "
+        "than the noise.",
+    )
     out: Path | None = option(None, "Folder to write into; runs/evolve/STUDY by default.", PLACES)
     format: str = option(
         "hypevo",
@@ -92,8 +97,9 @@ class Export(OfStudy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.fitness is not None and self.format != "hypevo":
-            raise InputError(f"--fitness: expected --format hypevo with it, got --format {self.format}")
+        for name in ("fitness", "minimal"):
+            if getattr(self, name) and self.format != "hypevo":
+                raise InputError(f"--{name}: expected --format hypevo with it, got --format {self.format}")
         if self.format == "yolov5" and not self.repo:
             raise InputError(
                 "--format yolov5: expected --repo with it, the YOLOv5 checkout that writes the file"
