@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+import textwrap
 import traceback
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
@@ -156,3 +157,13 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             merged.append((begin, end))
     return merged
+
+
+def literal(text: str) -> str:
+    """Text as Markdown shows it letter for letter: it may be a program's, or a stranger's."""
+    return textwrap.indent(text, "    ", lambda _: True)
+
+
+def inline(text: str) -> str:
+    """Text for the middle of a sentence in Markdown, with nothing in it that Markdown reads as its own."""
+    return re.sub(r"([\\`*_{}\[\]<>#|!~&])", r"\\\1", text)

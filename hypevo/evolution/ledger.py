@@ -13,9 +13,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from hypevo.evolution.view import view_of
+from hypevo.evolution.shown import Shown
 from hypevo.files import write_atomically
-from hypevo.problem.metrics import column
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import EvolveSettings
 from hypevo.protocol import Failure, Outcome
@@ -31,14 +30,15 @@ from hypevo.study.attributes import (
     RUN,
     SECONDS,
     metric_attributes,
-    metrics_of,
 )
 from hypevo.study.exports import Exports
+from hypevo.study.notes import trial_note
 from hypevo.study.opening import TRIALS
 from hypevo.study.search import suggest
 from hypevo.study.storage import EXPERIMENT, METRICS, PARENT_RUN
 from hypevo.study.tally import ENDED, Tally
 from hypevo.tracking.provenance import provenance
+from hypevo.tracking.titles import NOTE
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings.child import Prepared
 from hypevo.trainings.record import WEIGHTS, Record, Result
@@ -84,6 +84,7 @@ class Ledger:
         self.still_ours = still_ours
         self._exports = Exports(settings.folder, plan, metrics, still_ours)
         self._reported: dict[int, set[int]] = {}  # of repeated trials: the epochs the study has already
+        self._shown = Shown(settings, plan, study, tracker, metrics)
         self.tally = Tally(self._trials(*ENDED))
 
     # -- before the work -----------------------------------------------------------------------------------
@@ -114,13 +115,10 @@ class Ledger:
         ):
             if self.study.user_attrs.get(key) != value:
                 self.study.set_user_attr(key, value)
-        known = () if self.tally.best is None else metrics_of(self.tally.best)
-        self.tracker.add_view(*view_of(self.study, plan, self._metrics, known))
         settings.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(settings.folder / PLAN_FILE, plan.to_json(indent=1))
         self.tracker.attach([settings.folder / PLAN_FILE])
-        for generation, best in self.tally.best_after:  # some may not have reached MLflow
-            self._show_progress(generation, best)
+        self._shown.opened(self.tally)
         self._sweep_weights()
 
     def unfinished(self) -> tuple[list[Trial], list[tuple[Trial, Outcome]]]:
@@ -166,6 +164,8 @@ class Ledger:
             for key in (ORIGIN, LINEAGE)
             if key in trial.user_attrs
         }
+        if note := trial_note(trial.user_attrs.get(ORIGIN), trial.user_attrs.get(LINEAGE)):
+            origin[NOTE] = note
         return Training(
             number=trial.number,
             name=f"trial {trial.number}",
@@ -239,9 +239,7 @@ class Ledger:
         # The storage's own trial is kept: `tell` returns a copy, of some 20 kB.
         self.tally.add(self._trials()[trial.number])
         if result.failure is None:
-            if not self._metrics and before is None:  # only now it is known what there is to see
-                self.tracker.add_view(*view_of(self.study, self._plan, result.metrics))
-            self._show_progress(*self.tally.best_after[-1])
+            self._shown.finished(self.tally)
         self._drop_weights(record, before)
         self.tracker.update(record)
 
@@ -260,6 +258,7 @@ class Ledger:
     def close(self, *, state: str, status: str) -> int:
         """End the parent run; returns how many trials MLflow has not got yet."""
         best = self.tally.best
+        self._shown.closing()
         if best is not None and state != "interrupted":
             self.tracker.attach(sorted((self.record(best.number).folder / WEIGHTS).glob("*")), WEIGHTS)
         return self.tracker.close(status, state)
@@ -267,13 +266,6 @@ class Ledger:
     def record(self, number: int) -> Record:
         """The folder of a trial."""
         return Record(self._settings.folder / TRIALS / f"{number:04d}", number, self.still_ours)
-
-    def _show_progress(self, generation: int, best: FrozenTrial) -> None:
-        """Log the study's own curve: the best so far."""
-        if best.value is not None:
-            metrics = {column(name): value for name, value in metrics_of(best, self._metrics).items()}
-            mine = {"fitness": best.value, "best_trial": float(best.number)}
-            self.tracker.progress(generation, mine | metrics)
 
     def _cost(self, trial: Trial, seconds: float) -> float:
         """Device time of a trial with its earlier attempts; one that shares its device counts in part."""

@@ -62,6 +62,11 @@ def view_path(experiment: str, parent_run: str) -> str:
     return f"/#/experiments/{experiment}/runs?{mode}&viewStateShareKey={view_key(parent_run)}"
 
 
+def run_path(experiment: str, run: str) -> str:
+    """The part of the address after the server: one run, on the pages for trainings (MLflow has others for GenAI)."""
+    return f"/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
+
+
 def _state(parent_run: str, genes: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
     shown = [gene for gene in _TELLING if gene in genes] or list(genes)
     first = shown[0] if shown else "lr0"

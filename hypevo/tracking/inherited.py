@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlflow.entities import Run
 
+from hypevo.messages import inline
 from hypevo.tracking.runs import PARENT, STUDY, Runs
+from hypevo.tracking.titles import NOTE
 
 PIPELINE = "hypevo.pipeline"  # tag: the run of somebody else's that this one was started in
-_CONTINUES, _NOTE = "hypevo.continues", "mlflow.note.content"
+_CONTINUES = "hypevo.continues"
 _ENTRY_POINT = "mlflow.project.entryPoint"
 # Parameters that only runs of this project's own entry points have, as MLproject declares them: MLflow logs them all.
 SIGNATURES: Mapping[str, frozenset[str]] = {
@@ -45,11 +46,8 @@ class Inherited:
     def continued(self, runs: Runs) -> None:
         """Say in a run that `mlflow run` made where the study is that was continued instead."""
         if self.own is not None and self.own.info.run_id != runs.parent:
-            name = re.sub(
-                r"([^\w\s])", r"\\\1", runs.study
-            )  # the note is markdown, the name perhaps a stranger's
-            note = f"Continued the study «{name}»: see run {runs.parent}."
-            runs.log(self.own.info.run_id, tags={_CONTINUES: runs.parent, _NOTE: note})
+            note = f"Continued the study «{inline(runs.study)}»: see run {runs.parent}."
+            runs.log(self.own.info.run_id, tags={_CONTINUES: runs.parent, NOTE: note})
 
 
 def taken_from_environment() -> str | None:

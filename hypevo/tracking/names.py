@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import Any
 
@@ -37,6 +38,11 @@ def metric_name(metric: str) -> str:
 def plain_name(name: str) -> str:
     """A parameter's or a metric's name as MLflow takes it, without any prefix."""
     return _taken_everywhere(name, of=name)
+
+
+def older_names(metrics: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Names that version 0.1 gave metrics in MLflow, each with today's."""
+    return ((name, plain_name(name)) for name in metrics if ":" in name)
 
 
 def file_path(path: PurePath) -> PurePath:

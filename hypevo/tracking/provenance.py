@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import os
 import platform
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
@@ -48,6 +50,14 @@ def provenance(dataset: str = "", versions: Mapping[str, str] = MappingProxyType
         tags["hypevo.dataset"] = dataset
     tags |= {f"hypevo.trainer.{name}": value for name, value in versions.items()}
     return tags
+
+
+def origin() -> dict[str, str]:
+    """Tags that MLflow's page shows in columns of its own: who, and with what."""
+    user = "unknown"
+    with suppress(KeyError, OSError):
+        user = getpass.getuser()
+    return {"mlflow.user": user, "mlflow.source.name": "hypevo"}
 
 
 def dataset_inputs(source: str | None, fingerprint: str) -> list[DatasetInput]:

@@ -5,13 +5,9 @@ Runs are addressed by their ids through `MlflowClient`, never through MLflow's g
 
 from __future__ import annotations
 
-import getpass
 import math
-import shutil
-import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -20,8 +16,12 @@ from mlflow.entities import DatasetInput, Metric, Param, Run, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
 
 from hypevo.protocol import Failure
+from hypevo.tracking.artifacts import store_file
+from hypevo.tracking.crown import Crown
 from hypevo.tracking.failures import refused
-from hypevo.tracking.names import file_path, metric_name, plain_name, text
+from hypevo.tracking.names import metric_name, older_names, plain_name, text
+from hypevo.tracking.provenance import origin
+from hypevo.tracking.titles import NOTE, ended, failure_note, given_by_us, running
 from hypevo.trainings.record import Result
 
 KIND = "hypevo.kind"  # tag of trainings that are no trials of a search
@@ -49,6 +49,8 @@ class Runs:
         self.trials: dict[int, str] = {}  # trial number -> run id
         self.open: set[int] = set()  # trials whose run says RUNNING, or was interrupted
         self.older: list[str] = []  # runs with metrics under names that version 0.1 gave them
+        self._best = -1  # the trial that is to be marked
+        self._crown = Crown(client)
         self._bare: set[int] = set()  # trials whose run has no parameters yet
         self._unsure = False  # the answer to the last request for a new run was lost
         self._request = uuid.uuid4().hex
@@ -77,7 +79,7 @@ class Runs:
         wanted = f"tags.`{REQUEST}` = '{self._request}'"
         if made := self.client.search_runs([experiment], wanted, max_results=1):  # its answer was lost
             return str(made[0].info.run_id)
-        tags = {STUDY: self.study, REQUEST: self._request, **_origin()}
+        tags = {STUDY: self.study, REQUEST: self._request, **origin()}
         return str(self.client.create_run(experiment, tags=tags, run_name=text(self.title)).info.run_id)
 
     def begin(self, parent: Run, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
@@ -132,12 +134,12 @@ class Runs:
         """The run of a trial, made if it is not there, with its parameters."""
         if number not in self.trials and self._unsure:
             self.find_trials()
-        tags = {STUDY: self.study, TRIAL: str(number), STATE: "running", **_origin(), **self.tags}
+        tags = {STUDY: self.study, TRIAL: str(number), STATE: "running", **origin(), **self.tags}
         tags |= details.get("tags", {})
         tags |= {PARENT: self.parent} if self.parent else {REQUEST: self._request}
         run = self.trials.get(number, self.adopted)
         if run is None:
-            usual = f"trial {number:04d}" if self.parent else self.study
+            usual = running(number) if self.parent else self.study
             name = text(details["name"] if KIND in tags else usual)
             begun = details.get("time_ms")
             self._unsure = True
@@ -190,22 +192,31 @@ class Runs:
         final = {metric_name(name): value for name, value in result.metrics.items()}
         if result.fitness is not None:
             final["fitness"] = result.fitness
-        shown = self.client.get_run(run).data.metrics
+        before, tags = self.client.get_run(run), tags or {}
+        shown = before.data.metrics
         if not all(name in shown and _same(shown[name], value) for name, value in final.items()):
             step = self.last_step(run) + 1  # the same at every try to send it
             self._log_metrics(run, [Metric(key, value, result.time_ms, step) for key, value in final.items()])
         for path, inside in files:
             self.log_file(run, path, inside)
-        end = {
-            STATE: "complete" if result.failure is None else result.failure.value,
-            "hypevo.seconds": f"{result.seconds:.1f}",
-        }
-        self.log(
-            run, tags={**(tags or {}), **end} | ({"hypevo.reason": result.reason} if result.reason else {})
-        )
+        end = {STATE: result.failure or "complete", "hypevo.seconds": f"{result.seconds:.1f}"}
+        if result.reason:
+            end["hypevo.reason"] = result.reason
+        if result.failure is not None:
+            end[NOTE] = failure_note(result.failure, result.reason, tags.get(NOTE, ""))
+        self.log(run, tags={**tags, **end})
+        if self.parent and KIND not in tags and given_by_us(before.info.run_name):
+            self.client.update_run(run, name=ended(number, result.fitness, result.failure))
+        if number == self._best:
+            self._crown.give(run)
         self.client.set_terminated(run, status_of(result.failure), end_time=result.time_ms)
         self.open.discard(number)
         self._held.pop(run, None)  # a study has thousands of them
+
+    def crown(self, number: int) -> None:
+        """Mark the best trial's run; one that has no run yet is marked when it is finished."""
+        self._best = number
+        self._crown.give(self.trials.get(number))
 
     # -- any run -------------------------------------------------------------------------------------------
 
@@ -248,19 +259,11 @@ class Runs:
 
     def log_file(self, run: str, path: Path, inside: PurePath) -> None:
         """Store a file as `inside`, under a name that every store takes."""
-        target = file_path(inside)
-        folder = None if target.parent == PurePath() else target.parent.as_posix()
-        if target.name == path.name:
-            self.client.log_artifact(run, str(path), folder)
-            return
-        with tempfile.TemporaryDirectory() as temporary:  # MLflow takes the name from the file
-            copy = Path(temporary) / target.name
-            shutil.copyfile(path, copy)
-            self.client.log_artifact(run, str(copy), folder)
+        store_file(self.client, run, path, inside)
 
     def rename_metrics(self, run: str) -> None:
         """Give a run of version 0.1 its metrics under today's names too, so that one chart shows all trials."""
-        for old, new in _older_names(self.client.get_run(run).data.metrics):
+        for old, new in older_names(self.client.get_run(run).data.metrics):
             points = self.client.get_metric_history(run, old)
             self._log_metrics(run, [Metric(new, p.value, p.timestamp, p.step) for p in points])
 
@@ -277,10 +280,11 @@ class Runs:
             self.open.add(number)
         if not run.data.params:
             self._bare.add(number)
+        self._crown.found(run)
         self._note_older(run)
 
     def _note_older(self, run: Run) -> None:
-        if any(new not in run.data.metrics for _, new in _older_names(run.data.metrics)):
+        if any(new not in run.data.metrics for _, new in older_names(run.data.metrics)):
             self.older.append(run.info.run_id)
 
 
@@ -291,19 +295,7 @@ def status_of(failure: Failure | None) -> str:
     return "KILLED" if failure in (Failure.PRUNED, Failure.INTERRUPTED) else "FAILED"
 
 
-def _older_names(metrics: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Names in MLflow that are no longer given, each with today's."""
-    return ((name, plain_name(name)) for name in metrics if ":" in name)
-
-
 def _same(shown: float, value: float) -> bool:
     if math.isnan(value):
         return math.isnan(shown)
     return shown == value or (math.isinf(value) and shown == math.copysign(_LARGEST, value))
-
-
-def _origin() -> dict[str, str]:
-    user = "unknown"
-    with suppress(KeyError, OSError):
-        user = getpass.getuser()
-    return {"mlflow.user": user, "mlflow.source.name": "hypevo"}

@@ -10,28 +10,27 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
-from typing import Any, TypeVar
+from typing import Any
 
 from hypevo.messages import hidden
-from hypevo.protocol import Failure, InputError
+from hypevo.protocol import Failure
 from hypevo.tracking import outbox
 from hypevo.tracking.address import EXPERIMENT
 from hypevo.tracking.artifacts import artifacts
 from hypevo.tracking.experiment import experiment_id
-from hypevo.tracking.failures import FAILURES, explained, line, passing, refused
+from hypevo.tracking.failures import FAILURES, line, refused
 from hypevo.tracking.inherited import Inherited, look_up, taken_from_environment
 from hypevo.tracking.names import metric_name, text
 from hypevo.tracking.outbox import Outbox, Refused, Tell, Turn
+from hypevo.tracking.patience import patiently
 from hypevo.tracking.provenance import dataset_inputs
 from hypevo.tracking.runs import Runs, Step
 from hypevo.tracking.store import Store
+from hypevo.tracking.titles import NOTE
 from hypevo.trainings.record import Record
 
 LONGEST_PATIENCE = 600.0  # seconds for which a store that answers slowly is waited for at an end
-OPENING_PATIENCE = 60.0  # seconds for which a store that went away is waited for before the work has begun
 _OF_THE_STUDY = ("best_trial",)  # names in the study's own curve that are no metric of a trainer
-
-T = TypeVar("T")
 
 
 class Tracker:
@@ -169,6 +168,14 @@ class Tracker:
             self._curve[step] = round(time.time() * 1000), named
         self._outbox.put(("progress", ""), None)
 
+    def crown(self, number: int) -> None:
+        """Mark the run of the best trial, soon."""
+        self._outbox.put(("best", ""), number)
+
+    def describe(self, note: str) -> None:
+        """Have the study's run say what it is, in Markdown, soon."""
+        self._outbox.put(("note", ""), note)
+
     def add_view(self, name: str, value: str) -> None:
         """Save a chart view with the experiment, soon."""
         self._outbox.put(("view", name), value)
@@ -219,30 +226,11 @@ class Tracker:
         return experiment_id(self.store, self._opened.client, option, inherited.experiment, otherwise)
 
     def _begin(self, attempt: Callable[[], Inherited]) -> None:
-        if notice := self._patiently(attempt).notice:
+        if notice := patiently(attempt, self.store.uri, self._say).notice:
             self._say(notice)
         for run in self._opened.older:
             self._outbox.put(("names", run), None, Turn.FIRST)
         self._outbox.start()
-
-    def _patiently(self, attempt: Callable[[], T]) -> T:
-        """The result of an attempt, which is repeated while the store is away."""
-        began, pause = time.monotonic(), outbox.FIRST_PAUSE
-        while True:
-            try:
-                found = attempt()
-            except FAILURES as error:
-                rest = began + OPENING_PATIENCE - time.monotonic()
-                if not passing(error) or rest <= 0:
-                    raise InputError(explained(error, self.store.uri)) from error
-                if pause == outbox.FIRST_PAUSE:
-                    self._say(f"MLflow does not answer ({line(error)}); waiting for it, {rest:.0f} s at most")
-                time.sleep(min(pause, rest))
-                pause *= 2
-            else:
-                if pause != outbox.FIRST_PAUSE:
-                    self._say("MLflow answers again")
-                return found
 
     def _say(self, notice: str) -> None:
         (self._tell or self._early.append)(notice)
@@ -261,6 +249,10 @@ class Tracker:
                     self._send_curve()
                 case "view":
                     runs.client.set_experiment_tag(runs.experiment_id, which, item)
+                case "best":
+                    runs.crown(item)
+                case "note":
+                    runs.log(runs.parent, tags={NOTE: item})
                 case "names":
                     runs.rename_metrics(which)
                 case "end":

@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 
 from hypevo.protocol import InputError, Outcome
-from hypevo.tracking import outbox, tracker
+from hypevo.tracking import outbox, patience
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings.record import Record
@@ -116,7 +116,7 @@ def test_each_wrong_answer_has_its_own_words(server, code, body, words):
 
 def test_what_only_the_user_can_mend_is_not_waited_for(server, monkeypatch):
     server.answer = 401, PAGE
-    monkeypatch.setattr(tracker, "OPENING_PATIENCE", 3600.0)
+    monkeypatch.setattr(patience, "OPENING_PATIENCE", 3600.0)
     with pytest.raises(InputError, match="does not know you"):
         Tracker("s", Store(server.uri)).open(None, experiment=None, params={}, tags={}, dataset=None)
 
@@ -244,7 +244,7 @@ def test_a_store_that_goes_away_while_a_study_opens_is_waited_for(arena, monkeyp
 
 def test_a_store_that_stays_away_is_not_waited_for_without_end(arena, monkeypatch):
     monkeypatch.setattr(outbox, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(tracker, "OPENING_PATIENCE", 0.1)
+    monkeypatch.setattr(patience, "OPENING_PATIENCE", 0.1)
 
     def away(*_, **__):
         raise ConnectionResetError("gone")

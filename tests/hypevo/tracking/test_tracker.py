@@ -41,7 +41,9 @@ def test_a_study_is_a_parent_run_with_a_child_run_for_each_trial(evolution):
     assert sorted(children) == [0, 1]
     for number, run in children.items():
         trial = evolution.trials[number]
-        assert run.info.run_name == f"trial {number:04d}"
+        star = " ★" * (number == summary.best.number)
+        assert run.info.run_name == f"{number:03d} · {trial.value:.4f}{star}"
+        assert run.data.tags.get("hypevo.best") == ("true" if star else None)
         assert run.info.status == "FINISHED"
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert len(run.data.params) == 29

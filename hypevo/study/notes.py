@@ -1,0 +1,102 @@
+"""What is said of a study and of a trial in a few lines of Markdown, for MLflow and for optuna-dashboard."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hypevo.messages import inline, literal
+from hypevo.study.attributes import DEFAULT
+from hypevo.study.standing import Standing, standing
+
+if TYPE_CHECKING:
+    import optuna
+
+    from hypevo.problem.plan import Plan
+
+_MOST = 3  # mutations of a trial that are named
+_MUTATION = re.compile(r"(?P<gene>.+) (?P<sign>[×+-])(?P<size>[\d.e+-]+)")
+
+
+def study_note(study: optuna.Study, plan: Plan, command: str, folder: Path) -> str:
+    """What a study is, how it stands, where its files are, and how to go on.
+
+    Args:
+        study: The study.
+        plan: What it was begun with.
+        command: The command that its driver was started with.
+        folder: Where its files are.
+    """
+    now = standing(study)
+    settings = ", ".join(f"{name} {value}" for name, value in plan.settings.items() if value is not None)
+    what = f"Search for hyperparameters of {inline(plan.trainer)}"
+    parts = [
+        f"{what} ({inline(settings)})." if settings else f"{what}.",
+        "\n".join(f"- {line}" for line in _standing(now)),
+        f"Files: `hyp_evolved.yaml` (the best), `evolve.csv`, `evolve.png`, and each trial's log, in\n\n"
+        f"{literal(str(folder.resolve()))}",
+        f"To go on, also after an interruption, type the same command again in the same folder; a larger "
+        f"`--generations` goes further:\n\n{literal(f'cd {shlex.quote(str(Path.cwd()))}')}\n{literal(command)}",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def trial_note(origin: str | None, lineage: str | None) -> str:
+    """Where a trial's hyperparameters are from: its parents, and what mutated most; empty where nobody knows."""
+    if origin == DEFAULT:
+        return "The default: what the others are compared with."
+    if not lineage:
+        return ""
+    parents, _, mutations = lineage.partition(": ")
+    whose = (
+        f"trial {parents}"
+        if parents.isdecimal()
+        else f"trials {parents}"
+        if parents[:1].isdecimal()
+        else parents
+    )
+    most = sorted(filter(None, mutations.split(", ")), key=_size, reverse=True)
+    named = ", ".join(inline(mutation) for mutation in most[:_MOST])
+    more = f", and {len(most) - _MOST} more" if len(most) > _MOST else ""
+    return f"From {inline(whose)}." + (f" Mutated most: {named}{more}." if named else "")
+
+
+def _standing(now: Standing) -> Sequence[str]:
+    if now.best is None or now.best_fitness is None:
+        return ["No trial has a result yet."]
+    best = f"Best: trial {now.best.number}, fitness {now.best_fitness:.4f}"
+    lines = [best]
+    if now.gain is not None:
+        lines.append(f"Default: {now.default:.4f}; the best is {now.gain:+.4f} against it.")
+    if now.untouched is not None:
+        lines.append(f"Starting weights, untrained: {now.untouched:.4f}.")
+    if now.noise is None:
+        lines.append("Noise of the seed: not measured, so the gain may be luck.")
+    else:
+        known = f"from {now.seeds} trainings" if now.seeds >= 3 else "from a confirmation"
+        beyond = {True: "the best lies beyond it", False: "the best lies within it", None: "not compared"}
+        lines.append(f"Noise of the seed: ± {now.noise:.4f} ({known}); {beyond[now.beyond_noise]}.")
+    lines.append(f"Verdict: {_verdict(now.verdict)}.")
+    return lines
+
+
+def _verdict(verdict: Mapping[str, Any] | None) -> str:
+    """The last confirmation's, candidate by candidate."""
+    if verdict is None:
+        return "none yet; `hypevo confirm` trains the best again with fresh seeds"
+    said = [f"{one['candidate']}: {one['verdict']}" for one in verdict.get("verdicts", ())]
+    return inline("; ".join(said)) or "nothing was compared"
+
+
+def _size(mutation: str) -> float:
+    """How much a mutation changes: by which factor, whether up or down, or by which step."""
+    found = _MUTATION.fullmatch(mutation)
+    try:
+        size = float(found["size"]) if found else 0.0
+    except ValueError:
+        return 0.0
+    return abs(math.log(size)) if found and found["sign"] == "×" and size > 0 else abs(size)
