@@ -43,9 +43,11 @@ def evolve(settings: EvolveSettings) -> None:
     Example: hypevo evolve --data coco128.yaml --weights yolov5s.pt --epochs 10 --generations 300
     """
     from hypevo.cli.progress import TerminalWatcher
-    from hypevo.evolution.evolve import evolve as run
 
     with TerminalWatcher(console) as watcher:
+        watcher.busy("loading Optuna and MLflow")  # seconds, on a busy machine a minute
+        from hypevo.evolution.evolve import evolve as run
+
         summary = run(settings, watcher)
     from hypevo.cli.summary import show
 

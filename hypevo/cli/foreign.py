@@ -20,6 +20,7 @@ _MORE = {  # how a trainer of another program takes the options that are not its
 }
 _EXTRA = f'a YOLOv5 checkout has it: --trainer {CHECKOUT.partition(":")[0]} --repo FOLDER --extra "--{{name}}{{value}}"'
 _IN_HYP = "it is a hyperparameter, and those are in a file: --hyp my_hyp.yaml"
+_NO_UPLOAD = "nothing is uploaded: results are in the study's folder and in MLflow, at $MLFLOW_TRACKING_URI"
 _RESUMES = "there is no need: the same command goes on with the same study"
 
 # What follows «no option --NAME; ». {name} is what was typed, {value} its value behind a blank, or nothing.
@@ -37,7 +38,18 @@ FOREIGN = {
     "noplots": "it is --pictures false here",
     "noval": "it is --val-every 0 here: after the last epoch only",
     "linear-lr": "the learning rate falls along a line unless --cos-lr is given",
+    "close-mosaic": "mosaic stays on to the end, as in YOLOv5",
+    "fraction": "the whole training set is used; a smaller one is a data.yaml with fewer images",
     "pretrained": "it is --weights CHECKPOINT to fine-tune, --model SIZE to train from scratch",
+    "save-period": "no weights are kept of single epochs; which trials keep theirs is --keep-weights (best, all, none)",
+    "nosave": "it is --keep-weights none here",
+    "use-ray": "it is --backend ray here, on a running cluster",
+    "gpu-per-trial": "it is --slots-per-device here: trainings at once on each device",
+    "grace-period": "trials are stopped early by --pruner median or hyperband",
+    "plots": "it is --pictures{value} here",
+    "val": "it is --val-every here: 1 after each epoch, 0 after the last one only",
+    **dict.fromkeys(("bucket", "entity", "upload-dataset", "bbox-interval", "artifact-alias"), _NO_UPLOAD),
+    "local-rank": "there is no need: a training runs on one device, several trainings at once on several",
     "workers": "there are no loader processes here: images come from a cache that all trainings share, or from threads",
     "resume": _RESUMES,
     "exist-ok": _RESUMES,
@@ -65,6 +77,8 @@ def answer(name: str, value: str, known: Sequence[str], trainer: str | None) -> 
     plain = name.removeprefix("--").replace("_", "-")
     if plain == "study" and "--name" in known:
         return f"no option {name}; a single training's name is --name {value}".rstrip()
+    if plain == "cache" and value == "true" and trainer == BUILT_IN:
+        return "--cache: expected auto, disk, ram or none with it; YOLOv5's --cache alone is --cache ram"
     if plain == "workers" and trainer in _MORE:
         return None  # theirs
     if plain in FOREIGN:
@@ -81,6 +95,10 @@ def answer_word(word: str, known: Sequence[str], trainer: str | None) -> str:
         return f"unexpected argument «{word}»; options are given as --name value (see --help)"
     if knows_yolov5(trainer) and f"--{plain}" not in known and plain in FOREIGN:
         return f"unexpected argument «{word}»; {_says(plain, value, known, trainer)}"
+    if plain == "space":
+        return (
+            f"unexpected argument «{word}»; expected --space FILE.yaml with «gene: {{low: , high: , gain: }}»"
+        )
     if plain == "model" and value.endswith((".pt", ".pth")):
         plain = "weights"
     return f"unexpected argument «{word}»; expected --{plain} {value}"

@@ -1,10 +1,15 @@
-"""What a terminal shows of trainings: a bar with the best fitness and the time left, and a line for each."""
+"""What is shown of trainings: a bar with the best fitness and the time left, and a line for each.
+
+Where nothing can be drawn over (a file, a pipe, TERM=dumb) there is no bar: each line has the time of day and says
+what the bar would.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -18,7 +23,7 @@ _RECENT = 20  # trainings whose mean duration the time left is computed from
 
 
 class TerminalWatcher:
-    """Shows trainings on a console; without a terminal it prints the lines and leaves the bar out."""
+    """Shows trainings on a console."""
 
     def __init__(self, console: Console, *, what: str = "generation", every_epoch: bool = False) -> None:
         """Show on a console.
@@ -40,10 +45,12 @@ class TerminalWatcher:
         self._durations: deque[float] = deque(maxlen=_RECENT)
         self._lines: dict[int, TaskID] = {}
         self._bar: TaskID | None = None
+        self._busy = ""
+        self._is_log = not console.is_terminal or console.is_dumb_terminal
         self._progress = Progress(
             TextColumn("{task.description}", markup=False), BarColumn(bar_width=30),
             TextColumn("{task.fields[text]}", markup=False),
-            console=console, transient=True, disable=not console.is_terminal,
+            console=console, transient=True, disable=self._is_log,
         )  # fmt: skip
 
     def __enter__(self) -> TerminalWatcher:
@@ -76,7 +83,7 @@ class TerminalWatcher:
             self._durations.append(seconds)
         state = "new" if done == 0 else f"resumed after {done}"
         of = "until stopped" if total is None else f"{total} {self._what}{'' if total == 1 else 's'}"
-        self._print(f"{title} · {state} · {of}", "bold")
+        self._log(f"{title} · {state} · {of}", "bold")
         self._progress.start()
         self._bar = self._progress.add_task(title, total=total, completed=done, text=self._text())
 
@@ -106,20 +113,42 @@ class TerminalWatcher:
             self._progress.remove_task(self._lines.pop(number))
         if fitness is not None:
             self._durations.append(outcome.seconds)
-            line = Text(f"{name} · fitness {fitness:.5f} · {clock(outcome.seconds)}")
+            line = Text(f"{self._now()}{name} · fitness {fitness:.5f} · {clock(outcome.seconds)}")
             if number == self._best_number:
                 line.append(" ★ best", "bold green")
-            self._console.print(line)
+            self._console.print(line.append(self._state()))
         else:
             what = f"{outcome.failure}: {outcome.reason}" if outcome.reason else str(outcome.failure)
             then = "; it will run again" if again else ""
-            self._print(f"{name} · {what}{then}", "dim" if outcome.failure == "pruned" else "yellow")
-        if self._bar is not None:
-            self._progress.update(self._bar, completed=self._done, text=self._text())
+            style = "dim" if outcome.failure == "pruned" else "yellow"
+            self._log(f"{name} · {what}{then}{self._state()}", style)
+        self._refresh()
 
     def message(self, text: str) -> None:
         """Print a message."""
-        self._print(text, "yellow")
+        self._log(text, "yellow")
+
+    def busy(self, what: str) -> None:
+        """Say it in a line until there is a bar, then in the bar."""
+        self._busy = what
+        if self._bar is not None:
+            self._refresh()
+        elif what:
+            self._log(f"{what} …", "dim")
+
+    def _log(self, text: str, style: str = "") -> None:
+        self._print(f"{self._now()}{text}", style)
+
+    def _now(self) -> str:
+        return f"{datetime.now():%H:%M:%S} " if self._is_log else ""
+
+    def _state(self) -> str:
+        """What the bar says, where there is none."""
+        return f" · {self._text()}" if self._is_log and self._bar is not None else ""
+
+    def _refresh(self) -> None:
+        if self._bar is not None:
+            self._progress.update(self._bar, completed=self._done, text=self._text())
 
     def _print(self, text: str, style: str = "") -> None:
         text = printable_lines(text)
@@ -133,7 +162,7 @@ class TerminalWatcher:
         if self._durations and self._total is not None:
             mean = sum(self._durations) / len(self._durations)
             parts.append(f"{clock(mean * math.ceil(max(0, self._total - self._done) / self._slots))} left")
-        return " · ".join(parts)
+        return " · ".join([*parts, self._busy] if self._busy else parts)
 
 
 def _values(metrics: Mapping[str, float]) -> list[str]:

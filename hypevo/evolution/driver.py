@@ -150,12 +150,14 @@ class Driver:
 
     def _export(self, *, last: bool = False) -> None:
         self._to_export = False
+        self._watcher.busy("writing exports")
         try:
             self._ledger.export(last=last)
         except OSError as error:
             self._watcher.message(
                 f"exports not written ({error}); the study has everything, and they are tried again after each trial"
             )
+        self._watcher.busy("")
 
     def _pass_on_notices(self) -> None:
         for message in self._ledger.tracker.notices():

@@ -44,10 +44,12 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
             driver.slots.fail(WorkError(TAKEN_OVER))
 
     try:
+        watcher.busy("checking options, data and weights")
         checked = preflight(settings, backend)
         watcher.found(checked.findings)
         refuse(checked.errors)
         plan = checked.plan
+        watcher.busy("opening MLflow and the study")
         store = Store.default()
         store.check()
         with driven_study(
@@ -63,6 +65,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 str(settings.folder.resolve() / TRIALS)
             )  # of a driver that was killed with its trials
             study.sampler = make_sampler(settings.sampler, plan, len(study.get_trials(deepcopy=False)))
+            watcher.busy("caching images and weights")
             prepared = backend.prepare(plan.trainer, checked.inspection.settings, settings.cache.resolve())
             for sentence in settle_plan(study, plan, prepared.fingerprint):
                 watcher.message(sentence)
@@ -100,6 +103,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 all_weights=settings.keep_weights == "all",
             )
             driver = Driver(settings, plan, ledger, backend, work, watcher)
+            watcher.busy("")
             return driver.run()
     except OSError as error:
         raise WorkError(

@@ -66,6 +66,15 @@ class Stored(Checked):
         "mlruns/optuna.journal", "Optuna's storage: a journal file, or any Optuna URL.", PLACES
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        scheme, separator, rest = self.storage.partition("://")
+        if separator and scheme == "postgres":
+            raise InputError(
+                f"--storage: SQLAlchemy knows no «{scheme}://»; expected postgresql+psycopg://{rest} "
+                "(pip install hypevo[postgresql])"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trained(Checked):
@@ -147,6 +156,12 @@ class StudySettings(TrainingSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_name("--study", self.study)
+        layers = [name for name in self.freeze if name.isdecimal()]
+        if layers:
+            raise InputError(
+                f"--freeze {','.join(layers)}: expected names of genes to hold, as lr0,momentum; YOLOv5's --freeze "
+                "holds layers, and trainers of other programs take it in --extra (see `hypevo trainer NAME`)"
+            )
         if self.freeze and self.only:
             raise InputError(
                 "--freeze and --only exclude each other: name the genes to hold, or the genes to move"

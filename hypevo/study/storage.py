@@ -57,7 +57,9 @@ def open_storage(address: str, tell: Callable[[str], None] = _log.warning) -> Ba
                 return RDBStorage(address, engine_kwargs={"connect_args": {"timeout": 100}})
             return PatientStorage(address, tell, engine_kwargs={"pool_pre_ping": True})
         except Exception as error:
-            raise InputError(f"--storage {address}: cannot be opened: {_line(error)}") from error
+            raise InputError(
+                f"--storage {address}: cannot be opened: {_line(error)}{_driver_for(address)}"
+            ) from error
     _refuse_special(address, path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +70,16 @@ def open_storage(address: str, tell: Callable[[str], None] = _log.warning) -> Ba
         raise InputError(f"--storage {address}: cannot be opened: {_line(error)}") from error
     except Exception as error:  # Optuna replays the journal: whatever is in it may fail in any way
         raise _unreadable(address, error) from error
+
+
+def _driver_for(address: str) -> str:
+    """What to say of an address that leaves it to SQLAlchemy which driver it opens; empty if it names one."""
+    drivers = {"postgresql": ("psycopg", "hypevo[postgresql]"), "mysql": ("pymysql", "pymysql")}
+    scheme = address.partition("://")[0]
+    if scheme not in drivers:
+        return ""
+    driver, package = drivers[scheme]
+    return f"; expected {scheme}+{driver}://… with pip install {package}, unless SQLAlchemy's usual driver is installed"
 
 
 def _in_memory(address: str) -> bool:

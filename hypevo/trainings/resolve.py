@@ -16,9 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hypevo.messages import did_you_mean, first_line
+from hypevo.messages import did_you_mean, first_line, nearest_name
 from hypevo.problem.options import Option, option_name, options_of
 from hypevo.protocol import InputError, full_name
+
+_LIKE = 0.7  # likeness from which an option counts as mistyped: --bucket is no --batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Resolved:
         for key in raw:
             if key not in options:
                 names = sorted(one.name for one in self.options)
-                hint = did_you_mean(option_name(key), names, otherwise=f"it has {', '.join(names)}")
+                near = nearest_name(option_name(key)[2:], [one[2:] for one in names], at_least=_LIKE)
+                hint = f"; did you mean «--{near}»?" if near else f"; it has {', '.join(names)}"
                 raise InputError(
                     f"trainer {self.name} has no option {option_name(key)}{hint}{_meant_as_value(raw, key)}"
                 )

@@ -137,3 +137,6 @@ class Watcher(Protocol):
 
     def message(self, text: str) -> None:
         """Something the user should read."""
+
+    def busy(self, what: str) -> None:
+        """What takes time now besides the trainings; an empty text when it is over."""

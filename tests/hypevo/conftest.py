@@ -113,6 +113,7 @@ class Recorder:
         self.reports = []  # (number, step)
         self.ends = []  # (number, failure, again)
         self.names = []  # of those that ended
+        self.stages = []  # what takes time besides the trainings
         self.bests = []  # number of the best trial after each one
 
     def found(self, findings):
@@ -137,6 +138,9 @@ class Recorder:
 
     def message(self, text):
         self.messages.append(text)
+
+    def busy(self, what):
+        self.stages.append(what)
 
 
 class Evolution:

@@ -165,6 +165,22 @@ def test_an_error_names_the_option_what_was_expected_and_what_it_got(settings, w
         ("evolve", ["--workers", "8"], "no option --workers; there are no loader processes here: "
          "images come from a cache that all trainings share, or from threads"),
         ("evolve", ["model=yolov5s.pt"], "unexpected argument «model=yolov5s.pt»; expected --weights yolov5s.pt"),
+        ("evolve", ["--freeze", "10"],
+         "--freeze 10: expected names of genes to hold, as lr0,momentum; YOLOv5's --freeze "
+         "holds layers, and trainers of other programs take it in --extra (see `hypevo trainer NAME`)"),
+        ("evolve", ["--cache"],
+         "--cache: expected auto, disk, ram or none with it; YOLOv5's --cache alone is --cache ram"),
+        ("evolve", ["--bucket", "b"], "no option --bucket; nothing is uploaded: results are in the study's folder "
+         "and in MLflow, at $MLFLOW_TRACKING_URI"),
+        ("evolve", ["--save-period", "5"], "no option --save-period; no weights are kept of single epochs; "
+         "which trials keep theirs is --keep-weights (best, all, none)"),
+        ("evolve", ["--nosave"], "no option --nosave; it is --keep-weights none here"),
+        ("evolve", ["use_ray=True"],
+         "unexpected argument «use_ray=True»; it is --backend ray here, on a running cluster"),
+        ("evolve", ["space=x"],
+         "unexpected argument «space=x»; expected --space FILE.yaml with «gene: {low: , high: , gain: }»"),
+        ("status", ["--storage", "postgres://me@db/optuna"], "--storage: SQLAlchemy knows no «postgres://»; "
+         "expected postgresql+psycopg://me@db/optuna (pip install hypevo[postgresql])"),
         ("evolve", ["epochs=10"], "unexpected argument «epochs=10»; expected --epochs 10"),
         ("evolve", ["imgsz=640"], "unexpected argument «imgsz=640»; it is --img 640 here"),
         ("evolve", ["--trainer", "mine:train", "imgsz=640"], "unexpected argument «imgsz=640»; expected --imgsz 640"),

@@ -105,6 +105,7 @@ def test_texts_become_what_the_fields_declare(trainer):
         ({"rate": "fast"}, "--rate: expected a number"),
         ({"amp": "maybe"}, "--amp: expected true or false"),
         ({"epoch": "1"}, "no option --epoch; did you mean «--epochs»"),
+        ({"bucket": "x"}, "no option --bucket; it has --amp, --data"),  # a batch, by its letters
         ({"qqqqqqqqqq": "1"}, "it has --amp, --data"),
     ],
 )
