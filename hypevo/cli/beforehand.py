@@ -11,6 +11,7 @@ import typer
 from hypevo.cli.progress import TerminalWatcher
 from hypevo.messages import printable, refuse
 from hypevo.preflight import preflight
+from hypevo.study.adopt import adoptable
 from hypevo.trainings import make_backend
 from hypevo.trainings.fetch import fetch
 
@@ -40,6 +41,7 @@ def look(settings: EvolveSettings, console: Console) -> bool:
         backend.close()
     watcher.found(checked.findings)
     refuse(checked.errors)
+    adoptable(settings, checked.plan)
     if any(finding.level == "absent" for finding in checked.findings):
         command = shlex.join(["hypevo", "fetch", *settings.trainer_words()])
         console.print(

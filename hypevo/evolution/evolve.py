@@ -10,6 +10,7 @@ from hypevo.messages import refuse
 from hypevo.preflight import preflight
 from hypevo.problem.settings import EvolveSettings
 from hypevo.protocol import WorkError
+from hypevo.study.adopt import adopt, adoptable
 from hypevo.study.attributes import metrics_of
 from hypevo.study.lease import TAKEN_OVER
 from hypevo.study.opening import TRIALS, claim_folder, driven_study
@@ -50,6 +51,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
         refuse(checked.errors)
         plan = checked.plan
         watcher.busy("opening MLflow and the study")
+        parent = adoptable(settings, plan)
         store = Store.default()
         store.check()
         with driven_study(
@@ -69,6 +71,8 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
             prepared = backend.prepare(plan.trainer, checked.inspection.settings, settings.cache.resolve())
             for sentence in settle_plan(study, plan, prepared.fingerprint):
                 watcher.message(sentence)
+            if parent is not None:
+                adopt(study, parent, plan, prepared.fingerprint, watcher.message)
             remember_options(
                 study, {name: checked.inspection.settings[name] for name in checked.inspection.neutral}
             )

@@ -206,6 +206,12 @@ class EvolveSettings(StudySettings, InSlots):
         SEARCH,
         least=0,
     )
+    rescore: str | None = option(
+        None,
+        "Go on from all finished trials of this study of the same --storage, scored anew: a new --study with another "
+        "--fitness, equal in all else. (Its recommendation alone, under any plan: --from-study.)",
+        SEARCH,
+    )
     pruner: str = option(
         "none", "Stops hopeless trainings early.", SEARCH, choices=("none", "median", "hyperband")
     )

@@ -25,6 +25,11 @@ PLAN, PARENT_RUN, EXPERIMENT = "hypevo", "mlflow_parent_run_id", "mlflow_experim
 METRICS = "metrics"  # the names that the trainer says it returns
 OPTIONS = "hypevo_options"  # the trainer's that are no part of the plan
 
+_RESCORE = (
+    "\nOnly the fitness differs: `hypevo status --study {name} --fitness …` ranks its trials by another one, and "
+    "`hypevo evolve` goes on from them, scored anew, as a new study: --study NEWNAME --rescore {name}"
+)
+
 _log = logging.getLogger(__name__)
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -179,6 +184,7 @@ def _compare(study: optuna.Study, plan: Plan) -> None:
         raise InputError(
             f"study «{name}» exists with another plan, so that trials could not be compared:\n{listed}\n"
             f"Ask for the same as before to resume it, or choose another name with --study"
+            f"{_RESCORE.format(name=name) if begun.fitness != plan.fitness and len(changes) == 1 else ''}"
         )
 
 
