@@ -23,10 +23,10 @@ def write(asked: Export, console: Console) -> list[Path]:
     Raises:
         InputError: there is no such study or file, or it cannot be written in this form.
     """
+    tell = lambda text: console.print(printable(text), style="yellow")  # noqa: E731
     if asked.format == "ultralytics":
-        return [export_ultralytics(asked.storage, asked.study, asked.out)]
+        return [export_ultralytics(asked.storage, asked.study, asked.out, asked.fitness, tell)]
     if asked.format == "hypevo":
-        tell = lambda text: console.print(printable(text), style="yellow")  # noqa: E731
         if asked.minimal:
             return [export_minimal(asked.storage, asked.study, asked.out, asked.fitness, tell)]
         return export_study(asked.storage, asked.study, asked.out, asked.fitness, tell)
@@ -40,6 +40,8 @@ def write(asked: Export, console: Console) -> list[Path]:
             repo=asked.repo,
             python=asked.python,
             weights=asked.weights,
+            fitness=asked.fitness,
+            tell=tell,
         )
     finally:
         backend.close()

@@ -97,9 +97,10 @@ class Export(OfStudy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("fitness", "minimal"):
-            if getattr(self, name) and self.format != "hypevo":
-                raise InputError(f"--{name}: expected --format hypevo with it, got --format {self.format}")
+        if self.minimal and self.format != "hypevo":
+            raise InputError(f"--minimal: expected --format hypevo with it, got --format {self.format}")
+        if self.fitness is not None and self.weights is not None:
+            raise InputError("--fitness: expected no --weights with it, which are taken whatever they score")
         if self.format == "yolov5" and not self.repo:
             raise InputError(
                 "--format yolov5: expected --repo with it, the YOLOv5 checkout that writes the file"

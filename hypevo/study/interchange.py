@@ -12,7 +12,8 @@ from hypevo.results.hyp_file import yaml_value
 from hypevo.study.attributes import metrics_of
 from hypevo.study.exports import trained_with
 from hypevo.study.opening import TRIALS, study_folder
-from hypevo.study.storage import METRICS, finished, load_plan, load_study
+from hypevo.study.rescore import Ranked, load_ranked
+from hypevo.study.storage import METRICS, finished, load_plan
 from hypevo.study.tally import Tally
 from hypevo.trainings import child
 
@@ -28,13 +29,20 @@ ULTRALYTICS, BUILT_IN, CHECKOUT = (
 BEST_HYPERPARAMETERS = "best_hyperparameters.yaml"  # as Ultralytics' tuner calls it
 
 
-def export_ultralytics(storage: str, study: str | None, folder: Path | None) -> Path:
+def export_ultralytics(
+    storage: str,
+    study: str | None,
+    folder: Path | None,
+    fitness: str | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Path:
     """Write the winner as Ultralytics' tuner writes its own: `yolo train cfg=best_hyperparameters.yaml` reads it.
 
     Raises:
         InputError: no such study, nothing has finished in it, or its genes are another trainer's.
     """
-    found, best = _winner(storage, study)
+    ranked, best = _winner(storage, study, fitness, tell)
+    found = ranked.study
     plan = load_plan(found)
     if plan.trainer != ULTRALYTICS:
         raise InputError(
@@ -44,12 +52,13 @@ def export_ultralytics(storage: str, study: str | None, folder: Path | None) -> 
     metrics = metrics_of(best, found.user_attrs.get(METRICS, ()))
     lines = [
         f"# hypevo: study «{found.study_name}», {len(finished(found))} trials",
+        *([f"# Ranked by another fitness: {ranked.other_fitness}"] if ranked.other_fitness else []),
         f"# Best fitness={best.value:.5f} observed at trial {best.number}",
         f"# Best fitness metrics are { ({name: round(value, 5) for name, value in metrics.items()}) }",
         "",
         *(f"{name}: {yaml_value(value)}" for name, value in trained_with(best, plan).items()),
     ]
-    path = (folder or study_folder(found, Path("runs/evolve"))) / BEST_HYPERPARAMETERS
+    path = ranked.place(folder) / BEST_HYPERPARAMETERS
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, "\n".join(lines) + "\n")
     return path
@@ -64,6 +73,8 @@ def export_yolov5(
     repo: str,
     python: str = "",
     weights: Path | None = None,
+    fitness: str | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[Path, str]:
     """Have a checkout write weights that its own programs load: those of the winner, or a file's.
 
@@ -75,6 +86,8 @@ def export_yolov5(
         repo: The checkout.
         python: Its Python.
         weights: A checkpoint of the built-in trainer, instead of the winner's.
+        fitness: Whose winner; the study's own unless given.
+        tell: Told what a user should know of a ranking by another fitness.
 
     Returns:
         The file, and what it holds, in words.
@@ -83,23 +96,28 @@ def export_yolov5(
         InputError: there are no such weights, or the checkout cannot write them.
     """
     if weights is None:
-        found, best = _winner(storage, study)
-        home = study_folder(found, Path("runs/evolve"))
-        weights = _weights_of(found, best, home)
-        target = (folder or home) / f"{found.study_name}-yolov5.pt"
+        ranked, best = _winner(storage, study, fitness, tell)
+        found = ranked.study
+        weights = _weights_of(found, best, study_folder(found, Path("runs/evolve")))
+        place = ranked.place(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        target = place / f"{found.study_name}-yolov5.pt"
     else:
         target = (folder or weights.parent) / f"{weights.stem}-yolov5.pt"
     said: str = call(child.export_weights, BUILT_IN, weights, target, {"repo": repo, "python": python})
     return target, said
 
 
-def _winner(storage: str, study: str | None) -> tuple[optuna.Study, FrozenTrial]:
-    found = load_study(storage, study)
-    trials = finished(found)
-    best = Tally(trials).best
+def _winner(
+    storage: str, study: str | None, fitness: str | None, tell: Callable[[str], None]
+) -> tuple[Ranked, FrozenTrial]:
+    ranked = load_ranked(storage, study, fitness)
+    for note in ranked.notes:
+        tell(note)
+    best = Tally(finished(ranked.study)).best
     if best is None:
-        raise InputError(f"study «{found.study_name}» has no finished trial yet")
-    return found, best
+        raise InputError(f"study «{ranked.study.study_name}» has no finished trial yet")
+    return ranked, best
 
 
 def _weights_of(study: optuna.Study, best: FrozenTrial, home: Path) -> Path:

@@ -68,7 +68,7 @@ def test_every_field_of_a_commands_settings_is_an_option(settings, command):
     words, expected = [], {}
     values = {bool: "true", int: "3", float: "0.5", Path: "p"}
     for one in options_of(cli.COMMANDS[command][0]):
-        if one.field in ("only", "from_study", "trainer"):
+        if one.field in ("only", "from_study", "minimal", "weights", "trainer"):
             continue  # they exclude another, or have no name that any word could be
         kind = next((kind for kind in values if kind in (one.hint, *getattr(one.hint, "__args__", ()))), str)
         word = one.choices[-1] if one.choices else values.get(kind, "x")
@@ -194,7 +194,7 @@ def test_an_error_names_the_option_what_was_expected_and_what_it_got(settings, w
         ("train", ["--evolve", "300"], "no option --evolve; it is --generations 300 here, "
          "and --generations is an option of `hypevo evolve`, not of this command"),
         ("status", ["--name", "a"], "no option --name; it is --study a here"),
-        ("status", ["--epochs", "3"], "no option --epochs; there are --json, --storage, --study"),
+        ("status", ["--epochs", "3"], "no option --epochs; there are --json, --storage, --study, --fitness"),
         ("status", ["--stdy", "a"], "no option --stdy; did you mean «--study»?"),
     ],
 )  # fmt: skip

@@ -67,6 +67,11 @@ def test_the_winner_leaves_as_the_tuner_of_ultralytics_writes_its_own(evolution,
     assert written["lr0"] == best.params["lr0"]
     assert (written["copy_paste"], type(written["close_mosaic"])) == (0.0, int)
     assert "metrics/" not in path.read_text()
+    own, said = path.read_bytes(), []
+    other = export_ultralytics(JOURNAL, "s", None, "-1*recall", said.append)
+    assert (path.read_bytes(), other.parent.parent) == (own, path.parent)
+    assert "Ranked by another fitness: -1*recall" in other.read_text()
+    assert said
     with pytest.raises(InputError, match="expected one of the built-in trainer"):
         export_yolov5(JOURNAL, "s", None, lambda *_: "", repo="x")
 
