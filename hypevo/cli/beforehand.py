@@ -12,6 +12,7 @@ from hypevo.cli.progress import TerminalWatcher
 from hypevo.messages import printable, refuse
 from hypevo.preflight import preflight
 from hypevo.study.adopt import adoptable
+from hypevo.study.earlier import begin_from_earlier
 from hypevo.trainings import make_backend
 from hypevo.trainings.fetch import fetch
 
@@ -42,6 +43,7 @@ def look(settings: EvolveSettings, console: Console) -> bool:
     watcher.found(checked.findings)
     refuse(checked.errors)
     adoptable(settings, checked.plan)
+    begin_from_earlier(settings, checked.plan, watcher.message)
     if any(finding.level == "absent" for finding in checked.findings):
         command = shlex.join(["hypevo", "fetch", *settings.trainer_words()])
         console.print(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 
 from hypevo.evolution.driver import Driver, Summary
@@ -12,11 +14,12 @@ from hypevo.problem.settings import EvolveSettings
 from hypevo.protocol import WorkError
 from hypevo.study.adopt import adopt, adoptable
 from hypevo.study.attributes import metrics_of
+from hypevo.study.earlier import begin_from_earlier, enqueue_start
 from hypevo.study.lease import TAKEN_OVER
 from hypevo.study.opening import TRIALS, claim_folder, driven_study
 from hypevo.study.patience import reason
 from hypevo.study.search import make_pruner, make_sampler
-from hypevo.study.storage import enqueue_default, remember_options, settle_plan
+from hypevo.study.storage import enqueue_default, load_plan, remember_options, settle_plan
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import make_backend
@@ -49,9 +52,9 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
         checked = preflight(settings, backend)
         watcher.found(checked.findings)
         refuse(checked.errors)
-        plan = checked.plan
         watcher.busy("opening MLflow and the study")
-        parent = adoptable(settings, plan)
+        parent = adoptable(settings, checked.plan)
+        plan = begin_from_earlier(settings, checked.plan, watcher.message)
         store = Store.default()
         store.check()
         with driven_study(
@@ -62,6 +65,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
             tell=watcher.message,
             lost=lost,
         ) as (study, still_ours):
+            plan = replace(plan, start=load_plan(study).start)  # whoever asks for none goes on from it
             claim_folder(study, settings.folder, settings.storage)
             backend.sweep(
                 str(settings.folder.resolve() / TRIALS)
@@ -77,6 +81,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 study, {name: checked.inspection.settings[name] for name in checked.inspection.neutral}
             )
             enqueue_default(study, plan)
+            enqueue_start(study, plan)
             tracker = Tracker(
                 study.study_name,
                 store,

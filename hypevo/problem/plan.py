@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from hypevo.problem.space import Space
 from hypevo.protocol import Hyp
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the search begins besides the default.
+
+    Attributes:
+        source: Whose recommendation it is, as «study coco128».
+        hyp: A value for each gene that moves.
+    """
+
+    source: str
+    hyp: Hyp
+
+    @property
+    def origin(self) -> str:
+        """What the trial that measures it says of itself."""
+        return f"earlier {self.source}"
 
 
 @dataclass(frozen=True)
@@ -23,6 +41,7 @@ class Plan:
         fitness: The expression that is maximised, or `module:function`.
         trial_seed: "fixed": every training has the same seed; "per-trial": the seed plus the trial's number.
         seed: What everything random derives from.
+        start: What an earlier study recommends, if the search begins there.
     """
 
     trainer: str
@@ -32,6 +51,7 @@ class Plan:
     fitness: str
     trial_seed: str
     seed: int
+    start: Start | None = None
 
     def to_json(self, indent: int | None = None) -> str:
         """The plan as stored in the study."""
@@ -44,6 +64,7 @@ class Plan:
                 "fitness": self.fitness,
                 "trial_seed": self.trial_seed,
                 "seed": self.seed,
+                **({} if self.start is None else {"start": asdict(self.start)}),
             },
             default=str,
             indent=indent,
@@ -53,17 +74,32 @@ class Plan:
     def from_json(cls, text: str) -> Plan:
         """The inverse of `to_json`."""
         content = json.loads(text)
-        return cls(**(content | {"space": Space.from_dict(content["space"])}))
+        start = content.get("start")
+        return cls(
+            **(
+                content
+                | {
+                    "space": Space.from_dict(content["space"]),
+                    "start": None if start is None else Start(**start),
+                }
+            )
+        )
 
     def training_seed(self, number: int) -> int:
         """The seed of a trial's training."""
         return self.seed + (number if self.trial_seed == "per-trial" else 0)
 
     def difference(self, other: Plan, *, apart_from: Collection[str] = ()) -> list[str]:
-        """In sentences, how `other`, asked for now, differs, apart from some settings; empty when it does not."""
+        """In sentences, how `other`, asked for now, differs, apart from some settings; empty when it does not.
+
+        Who asks for no start goes on from the one that the study has.
+        """
         sentences = [f"search space: {sentence}" for sentence in self.space.difference(other.space)]
         for name in ("trainer", "fitness", "trial_seed", "seed"):
             sentences += _change(name.replace("_", "-"), getattr(self, name), getattr(other, name))
+        if other.start is not None:
+            before = "the default alone" if self.start is None else self.start.source
+            sentences += _change("the start", before, other.start.source)
         for title, mine, theirs in (("--", self.settings, other.settings), ("hyp ", self.hyp, other.hyp)):
             for key in [*mine, *(key for key in theirs if key not in mine)]:
                 # An option that only one of two versions knows says nothing.

@@ -212,6 +212,15 @@ class EvolveSettings(StudySettings, InSlots):
         "--fitness, equal in all else. (Its recommendation alone, under any plan: --from-study.)",
         SEARCH,
     )
+    from_study: str | None = option(
+        None,
+        "Begin where this study of the same --storage ended, on other data too: its recommendation is measured "
+        "behind the default, and the search goes on around the better one.",
+        SEARCH,
+    )
+    from_csv: Path | None = option(
+        None, "The same from an evolve.csv, YOLOv5's own too.", SEARCH, named="--from"
+    )
     pruner: str = option(
         "none", "Stops hopeless trainings early.", SEARCH, choices=("none", "median", "hyperband")
     )
@@ -222,6 +231,13 @@ class EvolveSettings(StudySettings, InSlots):
     experiment: str | None = option(
         None, "MLflow experiment; $MLFLOW_EXPERIMENT_NAME or _ID by default, else hypevo.", PLACES
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        begins = {"--from-study": self.from_study, "--from": self.from_csv, "--rescore": self.rescore}
+        given = [name for name, value in begins.items() if value is not None]
+        if len(given) > 1:
+            raise InputError(f"{' and '.join(given)} exclude each other: a study begins in one way")
 
     @property
     def total(self) -> int | None:
@@ -242,7 +258,7 @@ class TrainSettings(TrainingSettings, Placed, Retried):
         None, "Repeat this trial of a study, and say how the results differ.", SEARCH, least=0
     )
     from_study: str | None = option(
-        None, "The study of --from-trial; the only one in --storage by default.", SEARCH
+        None, "The study that --from-trial is of; the only one in --storage by default.", SEARCH
     )
     out: Path = option(Path("runs/train"), "Folder in which the training gets a folder of its own.", PLACES)
     experiment: str | None = option(

@@ -71,7 +71,7 @@ def import_csv(
     trials: list[FrozenTrial] = []
     for row in rows:
         try:
-            trials.append(_trial(row, plan, distributions, f"{csv.name} row {row.number}"))
+            trials.append(trial_of(row, plan, distributions, f"{csv.name} row {row.number}"))
         except ValueError as problem:
             skipped.append(f"row {row.number}: {problem}")
     with driven_study(settings.storage, settings.name, plan, optuna.pruners.NopPruner()) as (study, _):
@@ -131,7 +131,7 @@ def _adopted(rows: Sequence[Row], plan: Plan, tell: Callable[[str], None]) -> di
     return adopted
 
 
-def _trial(row: Row, plan: Plan, distributions: Mapping[str, BaseDistribution], origin: str) -> FrozenTrial:
+def trial_of(row: Row, plan: Plan, distributions: Mapping[str, BaseDistribution], origin: str) -> FrozenTrial:
     """A row as a finished trial.
 
     Raises:

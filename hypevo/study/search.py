@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import optuna
@@ -11,6 +12,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
 from hypevo.protocol import InputError, Value
+from hypevo.study.better_start import BetterStart
 from samplers import WeightedParentSampler
 
 if TYPE_CHECKING:
@@ -23,8 +25,17 @@ def make_sampler(name: str, plan: Plan, n_trials: int) -> BaseSampler:
 
     Ours are functions of the study, so resuming changes nothing. Optuna's own keep a generator: its seed is moved by
     `n_trials`, or a resumed study would propose its first trials again.
+
+    Where an earlier study says where to begin, the search goes on around the better one of this and the default.
     """
-    defaults = {gene.name: plan.hyp[gene.name] for gene in plan.space.movable}
+    default = _make_sampler(name, plan, plan.hyp, n_trials)
+    if plan.start is None:
+        return default
+    return BetterStart(default, _make_sampler(name, plan, plan.start.hyp, n_trials), plan.start.origin)
+
+
+def _make_sampler(name: str, plan: Plan, begins: Mapping[str, Value], n_trials: int) -> BaseSampler:
+    defaults = {gene.name: begins[gene.name] for gene in plan.space.movable}
     if name in ("adaptive", "classic"):
         mode: Literal["adaptive", "classic"] = "adaptive" if name == "adaptive" else "classic"
         return WeightedParentSampler(mode=mode, seed=plan.seed, defaults=defaults, gains=plan.space.gains)
