@@ -233,7 +233,7 @@ def start_descent(
         momentum=hyp["momentum"],
         weight_decay=scaled_decay(hyp["weight_decay"], settings.batch),
     )
-    return Descent(model, optimizer, schedule, gains, precision=precision)
+    return Descent(model, optimizer, schedule, gains, precision=precision, freeze_norm=settings.freeze_norm)
 
 
 def draw_pictures(

@@ -33,6 +33,7 @@ class Descent:
         gains: Hyperparameters of the loss.
         precision: Of the convolutions; float16 scales the loss, so that small gradients survive, and an
             iteration that overflows is passed over.
+        freeze_norm: Whether normalisation uses the model's own statistics, and leaves them as they are.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Descent:
         gains: LossGains,
         *,
         precision: torch.dtype = torch.float32,
+        freeze_norm: bool = False,
     ):
         self.model = model
         self.average = WeightAverage(model)
@@ -51,6 +53,7 @@ class Descent:
         self._schedule = schedule
         self._gains = gains
         self._precision = precision
+        self._freeze_norm = freeze_norm
         half = precision == torch.float16
         self._scaler = torch.amp.GradScaler(model.anchors.device.type, enabled=half)
         self._statistics = BatchStatistics(model) if half else None
@@ -63,6 +66,10 @@ class Descent:
         In float16 they are the means over the iterations that did not overflow, NaN where every one did.
         """
         self.model.train()
+        if self._freeze_norm:
+            for module in self.model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
         self._optimizer.zero_grad()
         parts = torch.stack([self._iterate(images, targets) for images, targets in batches])
         if self._statistics:

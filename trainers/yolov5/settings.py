@@ -71,6 +71,11 @@ class Settings:
         "shortest warm-up in iterations; 0: as long as warmup_epochs says (default 100; embedded dataset 0)",
     )
     autoanchor: bool = _option(True, "replace anchors that fit the labels badly")
+    freeze_norm: bool = _option(
+        False,
+        "keep the checkpoint's batch-norm statistics; those of a few images replace them otherwise, which costs a "
+        "short fine-tuning more than it can gain",
+    )
     val_every: int = _option(1, "validate every so many epochs; 0: after the last one only")
     report_epoch: str = _option("last", "epoch whose metrics the training returns: last (as YOLOv5) or best")
     pictures: bool = _option(
@@ -114,6 +119,10 @@ class Settings:
             raise ValueError(
                 "weights: none given; name a checkpoint to fine-tune (weights=yolov5s.pt), "
                 "or a model size to train from scratch (model=s)"
+            )
+        if self.freeze_norm and not self.weights:
+            raise ValueError(
+                "freeze_norm: expected weights with it, got none: only a checkpoint has statistics"
             )
         _check_choice("model", self.model, ("", *SIZES))
         _check_choice("optimizer", self.optimizer, ("SGD", "Adam", "AdamW"))

@@ -33,9 +33,28 @@ def batches(count: int):
         yield images, torch.tensor([[0, 1, 0.5, 0.5, 0.2, 0.2]])
 
 
-def descent(model, **schedule):
+def descent(model, *, freeze_norm=False, **schedule):
     optimizer = make_optimizer("SGD", model, lr=0.01, momentum=0.9, weight_decay=0.0)
-    return Descent(model, optimizer, Schedule(epochs=2, batches=4, **schedule), LossGains())
+    plan = Schedule(epochs=2, batches=4, **schedule)
+    return Descent(model, optimizer, plan, LossGains(), freeze_norm=freeze_norm)
+
+
+@pytest.mark.parametrize("freeze_norm", [False, True])
+def test_frozen_norms_keep_their_statistics_and_still_learn(model, freeze_norm):
+    def copied():
+        return {name: value.clone() for name, value in model.state_dict().items() if ".bn." in name}
+
+    before = copied()
+    training = descent(model, freeze_norm=freeze_norm, batch=64)
+    for _ in range(2):
+        training.epoch(batches(4))
+    changed = {
+        name.rpartition(".")[2] for name, value in copied().items() if not torch.equal(value, before[name])
+    }
+    learnt = {"weight", "bias"}
+    assert changed == (
+        learnt if freeze_norm else learnt | {"running_mean", "running_var", "num_batches_tracked"}
+    )
 
 
 def test_groups_hold_every_parameter_once_and_only_weights_decay(model):

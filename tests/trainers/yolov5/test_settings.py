@@ -56,6 +56,12 @@ def test_impossible_options_say_what_to_change(options, message):
         Settings(**options)
 
 
+def test_norms_are_frozen_at_a_checkpoints_statistics_alone():
+    with pytest.raises(ValueError, match="freeze_norm: expected weights with it"):
+        Settings(data="d.yaml", model="n", freeze_norm=True)
+    assert Settings(data="d.yaml", weights="yolov5n.pt", freeze_norm=True).freeze_norm
+
+
 def test_the_schedule_is_as_long_as_the_training_unless_told():
     """Also where another number of epochs takes the place of a study's, as in a confirmation at full length."""
     assert replace(Settings(epochs=3), epochs=100).schedule_length == 100
