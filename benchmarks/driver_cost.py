@@ -66,7 +66,7 @@ def main():
             tracemalloc.start()
         settings = EvolveSettings(
             trainer="office:train", study="cost", device="cpu", stagger=0.0, generations=options.trials,
-            slots_per_device=options.slots, storage=options.storage,
+            slots_per_device=options.slots, storage=options.storage, baseline_seeds=0,
         )  # fmt: skip
         began, cpu = time.perf_counter(), time.process_time()
         if options.profile:

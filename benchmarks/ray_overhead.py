@@ -46,7 +46,7 @@ def evolve(trials, options, environ):
     with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
         shutil.copy(HERE / "office.py", folder)
         command = [sys.executable, "-m", "hypevo", "evolve", "--trainer", "office:train", "--study", "s"]
-        command += ["--generations", str(trials), "--stagger", "0", *options]
+        command += ["--generations", str(trials), "--baseline-seeds", "0", "--stagger", "0", *options]
         subprocess.run(command, cwd=folder, check=True, env=os.environ | environ, stdout=subprocess.DEVNULL)
         starts = Path(folder).glob("runs/evolve/s/trials/*/trial.json")
         moments = sorted(json.loads(path.read_text())["time_ms"] for path in starts)

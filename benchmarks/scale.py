@@ -200,7 +200,7 @@ def main():
             evolution.make_backend = lambda *_, **__: backend
             settings = EvolveSettings(
                 trainer="office:train", study="scale", stagger=0.0, generations=total, storage=options.storage,
-                sampler=options.sampler,
+                sampler=options.sampler, baseline_seeds=0,
             )  # fmt: skip
             watcher = Quiet(options.trials)
             began = time.perf_counter(), time.process_time()

@@ -43,7 +43,7 @@ def evolve(folder: Path, slots: int, trials: int, training: list) -> float:
     """Evolve a study; returns its trials per hour."""
     folder.mkdir()
     command = ["-m", "hypevo", "evolve", "--study", "slots", "--device", "cpu", "--slots-per-device", slots]
-    command += ["--stagger", 0, "--generations", trials, *training]
+    command += ["--stagger", 0, "--generations", trials, "--baseline-seeds", 0, *training]
     # One thread a training in both: hypevo divides the CPUs among slots, and these are its CPUs.
     subprocess.run(
         ["taskset", "--cpu-list", ",".join(map(str, sorted(os.sched_getaffinity(0))[:slots])), sys.executable]

@@ -181,7 +181,7 @@ def start(*options: str, study: str = STUDY) -> int:
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.argv = ["hypevo", "evolve", "--trainer", "office:train", "--study", study, "--device", "cpu"]
-    sys.argv += ["--stagger", "0", "--sampler", "classic", *options]
+    sys.argv += ["--stagger", "0", "--baseline-seeds", "0", "--sampler", "classic", *options]
     code = 70
     try:
         cli.main()

@@ -42,6 +42,7 @@ class TerminalWatcher:
         self._done = 0
         self._best: float | None = None
         self._best_number: int | None = None
+        self._beside = ""  # what is said of the best
         self._durations: deque[float] = deque(maxlen=_RECENT)
         self._lines: dict[int, TaskID] = {}
         self._bar: TaskID | None = None
@@ -103,9 +104,9 @@ class TerminalWatcher:
         if self._every_epoch:
             self._print(" · ".join([f"epoch {step + 1}{of}", *_values(metrics)]))
 
-    def advanced(self, *, done: int, best: float | None, best_number: int | None) -> None:
+    def advanced(self, *, done: int, best: float | None, best_number: int | None, beside: str = "") -> None:
         """Take the new state of the whole."""
-        self._done, self._best, self._best_number = done, best, best_number
+        self._done, self._best, self._best_number, self._beside = done, best, best_number, beside
 
     def ended(self, number: int, *, name: str, fitness: float | None, outcome: Outcome, again: bool) -> None:
         """Turn a training's line into one that stays."""
@@ -158,7 +159,7 @@ class TerminalWatcher:
         of = "" if self._total is None else f"/{self._total}"
         parts = [f"{self._what} {self._done}{of}"]
         if self._best is not None:
-            parts.append(f"best {self._best:.4f}")
+            parts.append(f"best {self._best:.4f}{', ' if self._beside else ''}{self._beside}")
         if self._durations and self._total is not None:
             mean = sum(self._durations) / len(self._durations)
             parts.append(f"{clock(mean * math.ceil(max(0, self._total - self._done) / self._slots))} left")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hypevo.protocol import Failure, Outcome
-from hypevo.study.attributes import SEED_NOISE
+from hypevo.study.standing import standing
 from samplers import noise
 
 if TYPE_CHECKING:
@@ -25,13 +26,32 @@ class Budget:
         failed: Whether too many trials failed in a row.
     """
 
-    def __init__(self, settings: EvolveSettings, study: optuna.Study, tally: Tally) -> None:
+    def __init__(
+        self,
+        settings: EvolveSettings,
+        study: optuna.Study,
+        tally: Tally,
+        beside: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        """Keep to what the user asked for.
+
+        Args:
+            settings: What that is.
+            study: Optuna's.
+            tally: Of its trials.
+            beside: Device seconds that trainings outside of the trials have cost.
+        """
+        self._beside = beside
         self._settings = settings
         self._study = study
         self._tally = tally
         self._began = math.nan  # by the monotonic clock
         self._failures_in_a_row = 0
-        self._scatter = (0, math.nan)  # generations, and the scatter of fitness that they showed
+        self._scatter = (
+            0,
+            math.nan,
+            math.nan,
+        )  # generations; the scatter of fitness near the best, over seeds
         self._whence = ""  # what the noise is taken from
         self.spent = ""
         self.failed = False
@@ -66,7 +86,8 @@ class Budget:
         settings, tally = self._settings, self._tally
         if settings.hours is not None and time.monotonic() - self._began > settings.hours * 3600:
             return f"the {settings.hours:g} hours are over"
-        if settings.gpu_hours is not None and tally.device_seconds > settings.gpu_hours * 3600:
+        used = tally.device_seconds + self._beside()
+        if settings.gpu_hours is not None and used > settings.gpu_hours * 3600:
             return f"the study has used its {settings.gpu_hours:g} GPU-hours"
         if settings.patience is not None and tally.generations >= settings.patience:
             return self._without_gain(settings.patience)
@@ -86,13 +107,14 @@ class Budget:
     def _noise(self) -> float:
         """The larger of two standard deviations of fitness, as far as they are known; nan while neither is.
 
-        Near the best, with the seeds of the search; and of the default over fresh seeds, which `hypevo confirm` leaves.
-        One fixed seed shows the smaller part of a training's noise.
+        Near the best, with the seeds of the search; and of the default over fresh seeds. One fixed seed shows the
+        smaller part of a training's noise.
         """
         generations = self._tally.generations
         if self._scatter[0] != generations:
-            self._scatter = (generations, noise(self._study))
-        near, seeds = self._scatter[1], float(self._study.user_attrs.get(SEED_NOISE, math.nan))
+            known = standing(self._study, trials=self._tally.noted).noise
+            self._scatter = (generations, noise(self._study), math.nan if known is None else known)
+        _, near, seeds = self._scatter
         if math.isnan(near) or seeds > near:
             self._whence = "the scatter of the default over fresh seeds"
             return seeds

@@ -13,12 +13,15 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, Trial
 
+from hypevo.evolution.baseline import Baseline
 from hypevo.evolution.budget import Budget
 from hypevo.evolution.ledger import Ledger
+from hypevo.evolution.untouched import worse_than_untouched
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import EvolveSettings
-from hypevo.protocol import Metrics, Outcome, WorkError
+from hypevo.protocol import Finding, Metrics, Outcome, WorkError
 from hypevo.study.attributes import DEFAULT, ORIGIN
+from hypevo.study.standing import standing
 from hypevo.study.storage import enqueue_default
 from hypevo.trainings.backend import Backend
 from hypevo.trainings.slots import Slots
@@ -51,6 +54,7 @@ class Driver:
         settings: EvolveSettings,
         plan: Plan,
         ledger: Ledger,
+        baseline: Baseline,
         backend: Backend,
         work: Work,
         watcher: Watcher,
@@ -60,10 +64,12 @@ class Driver:
         self._ledger = ledger
         self._backend = backend
         self._watcher = watcher
-        self._budget = Budget(settings, ledger.study, ledger.tally)
+        self._baseline = baseline
+        self._budget = Budget(settings, ledger.study, ledger.tally, lambda: baseline.device_seconds)
         self._trials: dict[int, Trial] = {}  # under way, by number
         self._again: deque[Trial] = deque()  # interrupted in an earlier call
         self._default_failed = False  # since the last trial that was asked for
+        self._compared = False  # the default with the untouched weights
         self._to_export = True
         self.slots = Slots(backend, self, work, watcher)
 
@@ -90,17 +96,26 @@ class Driver:
         if again:
             numbers = ", ".join(str(trial.number) for trial in again)
             self._watcher.message(f"running again what was interrupted: trial {numbers}")
-        return [(self._training(trial), outcome) for trial, outcome in unscored]
+        trials = [(self._training(trial), outcome) for trial, outcome in unscored]
+        return [*trials, *self._baseline.unscored()]
 
     def stopped(self) -> bool:
         """Whether the budget is used up."""
         return self._budget.exhausted()
 
     def next(self, active: int) -> Training | None:
-        """An interrupted trial, else a new one as long as generations are wanted."""
-        if not self._budget.wants(active):
-            return None
+        """An interrupted trial, else one of the default's for the noise, else a new trial while some are wanted.
+
+        The default's own trial comes first of all.
+        """
         self._ledger.still_ours()
+        if not self._again and self._ledger.tally.ended + len(self._trials) > 0:
+            noise = self._baseline.next()
+            if noise is not None:
+                self._budget.begin()
+                return noise
+        if not self._budget.wants(active - self._baseline.under_way):
+            return None
         if self._default_failed:
             enqueue_default(self._ledger.study, self._plan)
             self._default_failed = False
@@ -114,26 +129,37 @@ class Driver:
 
     def begun(self, training: Training) -> None:
         """Enter an attempt."""
+        if self._baseline.owns(training):
+            self._baseline.begun(training)
+            return
         self._ledger.begun(self._trials[training.number], training)
 
     def reported(self, training: Training, step: int, metrics: Metrics, fitness: float) -> bool:  # noqa: ARG002
         """Enter an epoch; True if the pruner wants the trial to stop."""
+        if self._baseline.owns(training):
+            self._baseline.reported(training)
+            return False
         return self._ledger.reported(self._trials[training.number], training, step, fitness)
 
     def lost(self, training: Training, outcome: Outcome) -> None:
         """Enter an attempt that was lost."""
+        if self._baseline.owns(training):
+            self._baseline.lost(training, outcome)
+            return
         self._ledger.lost(self._trials[training.number], training, outcome)
 
     def ended(self, training: Training, outcome: Outcome, fitness: float | None) -> None:
         """Enter a trial that is over; the default is measured until it has a result."""
+        if self._baseline.owns(training):
+            self._baseline.ended(training)
+            self._advanced()
+            return
         trial = self._trials.pop(training.number)
         self._ledger.ended(trial, training)
         self._budget.count(outcome)
         if fitness is None and trial.user_attrs.get(ORIGIN) == DEFAULT:
             self._default_failed = True
-        tally = self._ledger.tally
-        number = None if tally.best is None else tally.best.number
-        self._watcher.advanced(done=tally.generations, best=self._best_value, best_number=number)
+        self._advanced()
         self._to_export = True
 
     def catch_up(self) -> None:
@@ -158,6 +184,20 @@ class Driver:
                 f"exports not written ({error}); the study has everything, and they are tried again after each trial"
             )
         self._watcher.busy("")
+
+    def _advanced(self) -> None:
+        """Tell how far the study is, and how it stands."""
+        tally = self._ledger.tally
+        found = standing(self._ledger.study, trials=tally.noted)
+        number = None if tally.best is None else tally.best.number
+        beside = {None: "", True: "beyond the noise", False: "within the noise"}[found.beyond_noise]
+        self._watcher.advanced(
+            done=tally.generations, best=self._best_value, best_number=number, beside=beside
+        )
+        if tally.defaults and self._baseline.complete and not self._compared:
+            self._compared = True
+            if warning := worse_than_untouched(found, self._plan):
+                self._watcher.found([Finding("warning", warning)])
 
     def _pass_on_notices(self) -> None:
         for message in self._ledger.tracker.notices():

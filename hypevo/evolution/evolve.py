@@ -6,12 +6,15 @@ from dataclasses import replace
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 
+from hypevo.evolution.baseline import FOLDER as NOISE
+from hypevo.evolution.baseline import Baseline
 from hypevo.evolution.driver import Driver, Summary
 from hypevo.evolution.ledger import Ledger
+from hypevo.evolution.untouched import measure_untouched
 from hypevo.messages import refuse
 from hypevo.preflight import preflight
 from hypevo.problem.settings import EvolveSettings
-from hypevo.protocol import WorkError
+from hypevo.protocol import Finding, WorkError
 from hypevo.study.adopt import adopt, adoptable
 from hypevo.study.attributes import metrics_of
 from hypevo.study.earlier import begin_from_earlier, enqueue_start
@@ -24,6 +27,8 @@ from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import make_backend
 from hypevo.trainings.work import Watcher, Work
+
+HINT = "--baseline-seeds 3 trains the default with three more seeds, and then says whether a gain is beyond the noise"
 
 
 def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
@@ -67,9 +72,8 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
         ) as (study, still_ours):
             plan = replace(plan, start=load_plan(study).start)  # whoever asks for none goes on from it
             claim_folder(study, settings.folder, settings.storage)
-            backend.sweep(
-                str(settings.folder.resolve() / TRIALS)
-            )  # of a driver that was killed with its trials
+            for folder in (TRIALS, NOISE):  # of a driver that was killed with its trainings
+                backend.sweep(str(settings.folder.resolve() / folder))
             study.sampler = make_sampler(settings.sampler, plan, len(study.get_trials(deepcopy=False)))
             watcher.busy("caching images and weights")
             prepared = backend.prepare(plan.trainer, checked.inspection.settings, settings.cache.resolve())
@@ -80,6 +84,12 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
             remember_options(
                 study, {name: checked.inspection.settings[name] for name in checked.inspection.neutral}
             )
+            watcher.busy("measuring the weights it starts from" if checked.inspection.validates else "")
+            measure_untouched(
+                study, plan, checked.inspection, prepared, checked.fitness, backend, watcher.message
+            )
+            if not study.get_trials(deepcopy=False) and settings.noise_seeds == 0:
+                watcher.found([Finding("note", HINT)])
             enqueue_default(study, plan)
             enqueue_start(study, plan)
             tracker = Tracker(
@@ -111,7 +121,18 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 known=() if ledger.tally.best is None else tuple(metrics_of(ledger.tally.best)),
                 all_weights=settings.keep_weights == "all",
             )
-            driver = Driver(settings, plan, ledger, backend, work, watcher)
+            baseline = Baseline(
+                study,
+                plan,
+                settings.folder,
+                settings.noise_seeds,
+                tracker,
+                share=1 / settings.slots_per_device,
+                keep_weights=settings.keep_weights == "all",
+                still_ours=still_ours,
+                settle=backend.settle,
+            )
+            driver = Driver(settings, plan, ledger, baseline, backend, work, watcher)
             watcher.busy("")
             return driver.run()
     except OSError as error:

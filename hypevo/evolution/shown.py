@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hypevo.evolution.view import view_of
@@ -12,6 +12,7 @@ from hypevo.messages import hidden
 from hypevo.problem.metrics import column
 from hypevo.study.attributes import metrics_of
 from hypevo.study.notes import study_note
+from hypevo.study.standing import standing
 
 if TYPE_CHECKING:
     import optuna
@@ -47,8 +48,9 @@ class Shown:
         """Show how the study stands when its driver begins: what an earlier one wrote may not have arrived."""
         known = () if tally.best is None else metrics_of(tally.best)
         self._tracker.add_view(*view_of(self._study, self._plan, self._metrics, known))
+        figures = self._figures(tally)
         for generation, best in tally.best_after:
-            self._progress(generation, best)
+            self._progress(generation, best, figures)
         self._mark(tally)
         self._describe()
 
@@ -56,7 +58,7 @@ class Shown:
         """Show that another trial has a fitness."""
         if not self._metrics and len(tally.finished) == 1:  # only now it is known what there is to see
             self._tracker.add_view(*view_of(self._study, self._plan, metrics_of(tally.finished[0])))
-        self._progress(*tally.best_after[-1])
+        self._progress(*tally.best_after[-1], self._figures(tally))
         if tally.best is not None and tally.best.number != self._best:
             self._mark(tally)
             self._describe()
@@ -65,12 +67,22 @@ class Shown:
         """Show how it stands in the end: the noise may be known since."""
         self._describe()
 
-    def _progress(self, generation: int, best: FrozenTrial) -> None:
+    def _figures(self, tally: Tally) -> dict[str, float]:
+        """What the curve of the best is held against, as far as it is known: a line each beside it."""
+        found = standing(self._study, trials=tally.noted)
+        figures = {
+            "untouched_fitness": found.untouched,
+            "default_mean": found.default,
+            "noise": found.noise,
+        }
+        return {name: value for name, value in figures.items() if value is not None}
+
+    def _progress(self, generation: int, best: FrozenTrial, figures: Mapping[str, float]) -> None:
         """Log the study's own curve: the best so far."""
         if best.value is not None:
             metrics = {column(name): value for name, value in metrics_of(best, self._metrics).items()}
             mine = {"fitness": best.value, "best_trial": float(best.number)}
-            self._tracker.progress(generation, mine | metrics)
+            self._tracker.progress(generation, {**mine, **metrics, **figures})
 
     def _mark(self, tally: Tally) -> None:
         if tally.best is not None:

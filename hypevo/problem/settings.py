@@ -16,6 +16,7 @@ from hypevo.problem.options import Checked, option, option_name
 from hypevo.protocol import InputError, full_name
 
 BUILT_IN, EMBEDDED = "trainers.yolov5:train", "digits"
+LONG, USUAL_SEEDS = 100, 3  # generations from which the noise is measured unasked, and with how many seeds
 PANELS = ("The training", "The search", "How it runs", "Where things are")  # in the order of the help
 TRAINING, SEARCH, RUNNING, PLACES = PANELS
 
@@ -221,6 +222,13 @@ class EvolveSettings(StudySettings, InSlots):
     from_csv: Path | None = option(
         None, "The same from an evolve.csv, YOLOv5's own too.", SEARCH, named="--from"
     )
+    baseline_seeds: int | None = option(
+        None,
+        "Further seeds that the default is trained with at the start: they tell a gain from noise; by default 3 from "
+        "100 generations on, else none.",
+        SEARCH,
+        least=0,
+    )
     pruner: str = option(
         "none", "Stops hopeless trainings early.", SEARCH, choices=("none", "median", "hyperband")
     )
@@ -245,6 +253,13 @@ class EvolveSettings(StudySettings, InSlots):
         if self.generations is None:
             return 12 if self.embedded else 300
         return self.generations or None
+
+    @property
+    def noise_seeds(self) -> int:
+        """With how many further seeds the default is trained."""
+        if self.baseline_seeds is None:
+            return USUAL_SEEDS if self.total is None or self.total >= LONG else 0
+        return self.baseline_seeds
 
 
 @dataclass(frozen=True, kw_only=True)

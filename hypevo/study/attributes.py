@@ -30,6 +30,7 @@ RUN, LINEAGE = "mlflow_run_id", "lineage"
 # Of a study. What was measured outside of its trials is {"metrics": {name: value}, "fitness": value or None, …}.
 UNTOUCHED = "untouched"  # the weights that it starts from, before any training; also "data"
 NOISE = "noise"  # a list, of the default's trainings with other seeds; each also "seed", and "failure" if it failed
+NOISE_BEGUN = "noise_begun"  # by seed, of those trainings: attempts, and device seconds of the lost ones
 SEED_NOISE = (
     "seed_noise"  # standard deviation of the default's fitness over the fresh seeds of a confirmation
 )

@@ -12,7 +12,7 @@ from datetime import datetime
 from optuna.trial import FrozenTrial, TrialState
 
 from hypevo.problem.fitness import fittest
-from hypevo.study.attributes import DEVICE_SECONDS, ENDED_AS, SECONDS
+from hypevo.study.attributes import DEFAULT, DEVICE_SECONDS, ENDED_AS, ORIGIN, SECONDS
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -25,6 +25,7 @@ class Tally:
         finished: The trials with a fitness, in the order in which they finished.
         generations: Trials that count as such, complete or pruned.
         best: The fittest trial, the earliest of equally fit ones.
+        defaults: The finished ones among the trials of the default.
         best_after: After each finished trial, the generations so far and the best of them.
         device_seconds: Time the trainings took, counted as one device each.
     """
@@ -34,6 +35,7 @@ class Tally:
         self.finished: list[FrozenTrial] = []
         self.generations = 0
         self.best: FrozenTrial | None = None
+        self.defaults: list[FrozenTrial] = []
         self.best_after: list[tuple[int, FrozenTrial]] = []
         self.device_seconds = 0.0
         self._seconds = 0.0
@@ -50,6 +52,8 @@ class Tally:
         if trial.state is not TrialState.COMPLETE or trial.value is None:
             return
         self.finished.append(trial)
+        if trial.user_attrs.get(ORIGIN) == DEFAULT:
+            self.defaults.append(trial)
         self._seconds += float(trial.user_attrs.get(SECONDS, 0.0))
         ahead = [trial] if self.best is None else [self.best, trial]
         self.best = fittest(ahead, lambda one: (one.value, one.number)) or trial
@@ -62,6 +66,12 @@ class Tally:
             if best.value is not None and best.value > risen_to + min_gain:
                 risen_to, since = best.value, generation
         return self.generations - since
+
+    @property
+    def noted(self) -> list[FrozenTrial]:
+        """Those that say how the study stands: the default's, and the best."""
+        best = [] if self.best is None else [self.best]
+        return list({trial.number: trial for trial in (*self.defaults, *best)}.values())
 
     @property
     def mean_seconds(self) -> float:

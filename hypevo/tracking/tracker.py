@@ -30,7 +30,12 @@ from hypevo.tracking.titles import NOTE
 from hypevo.trainings.record import Record
 
 LONGEST_PATIENCE = 600.0  # seconds for which a store that answers slowly is waited for at an end
-_OF_THE_STUDY = ("best_trial",)  # names in the study's own curve that are no metric of a trainer
+_OF_THE_STUDY = (
+    "best_trial",
+    "untouched_fitness",
+    "default_mean",
+    "noise",
+)  # of its curve, and of no trainer
 
 
 class Tracker:

@@ -49,6 +49,7 @@ class Inspection:
     weights: tuple[str, ...]  # patterns of files that hold weights, below a training's folder
     brings_genes: bool
     findings: tuple[Finding, ...]
+    validates: bool = False  # whether it can measure the weights that a training would start from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +135,7 @@ def inspect(
         weights=weights_of(found, settings, cache),
         brings_genes=getattr(found.module, SPACE, None) is not None,
         findings=tuple(findings),
+        validates=hasattr(found.module, "validate") and bool(getattr(settings, "weights", True)),
     )
 
 
@@ -182,7 +184,8 @@ def validate(trainer: str, raw: Mapping[str, Any], device: str) -> dict[str, flo
     if not hasattr(found.module, "validate"):
         raise InputError(f"trainer {found.name} offers no validate(settings, device=)")
     try:
-        return dict(found.module.validate(found.settings(raw), device=device_name(device)))
+        metrics = found.module.validate(found.settings(raw), device=device_name(device))
+        return numbers(metrics, f"validate of {found.name} returned")
     except (ValueError, FileNotFoundError) as error:
         raise InputError(str(error)) from error
 

@@ -129,8 +129,9 @@ class Recorder:
     def reported(self, number, *, step, metrics, fitness):
         self.reports.append((number, step))
 
-    def advanced(self, *, done, best, best_number):
+    def advanced(self, *, done, best, best_number, beside=""):
         self.bests.append(best_number)
+        self.beside = beside
 
     def ended(self, number, *, name, fitness, outcome, again):
         self.ends.append((number, outcome.failure, again))
@@ -156,7 +157,7 @@ class Evolution:
 
         defaults = {
             "trainer": "landscape:train", "study": "s", "device": "cpu", "stagger": 0.0, "sampler": "classic",
-            "seed": 2,
+            "seed": 2, "baseline_seeds": 0,
         }  # fmt: skip
         chosen = EvolveSettings(**(defaults | settings), generations=generations, options=options or {})
         self.watcher = Recorder()
