@@ -116,7 +116,7 @@ class TrainingSettings(Trained, OnDevice, Stored):
 
     hyp: str | None = option(
         None,
-        "A hyp file, «gene: value»; for YOLOv5's genes also scratch-low (their default), -med, -high, voc.",
+        "A hyp file, «gene: value»; for YOLOv5's genes also scratch-low (their default), -med, -high, voc, finetune.",
         SEARCH,
     )
     space: Path | None = option(

@@ -25,7 +25,7 @@ def hyp_file(folder: Path, text: str | bytes) -> Path:
 
 
 def test_every_preset_is_a_complete_individual_within_the_default_space(space: Space) -> None:
-    assert set(PRESETS) == {"scratch-low", "scratch-med", "scratch-high", "voc"}
+    assert set(PRESETS) == {"finetune", "scratch-low", "scratch-med", "scratch-high", "voc"}
     for preset in PRESETS:
         hyp = load_hyp(preset)
         assert list(hyp) == list(space)
@@ -67,7 +67,7 @@ def test_a_file_that_exists_goes_before_the_preset_of_its_name(
 def test_a_missing_file_names_the_nearest_preset(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"scratch-lo: expected a hyp file or a preset.*«scratch-low»"):
         load_hyp("scratch-lo")
-    with pytest.raises(InputError, match="the presets are scratch-high, scratch-low, scratch-med, voc"):
+    with pytest.raises(InputError, match="the presets are finetune, scratch-high, scratch-low, scratch-med, voc"):
         load_hyp(tmp_path / "q.yaml")
 
 
