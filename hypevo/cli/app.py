@@ -162,6 +162,16 @@ def status(asked: ask.Status) -> None:
     print_status(found)
 
 
+def fidelity(asked: ask.Fidelity) -> None:
+    """Say how early trials show how they will end: how short they may be, and whether --pruner is safe.
+
+    Example: hypevo fidelity --study coco128
+    """
+    from hypevo.cli.fidelity import tell
+
+    tell(asked)
+
+
 def confirm(asked: ask.Confirm) -> None:
     """Train the winner and the default again with fresh seeds, and say if it really wins.
 
@@ -269,6 +279,7 @@ COMMANDS: dict[str, tuple[type[Any], Any]] = {  # name -> its settings, what it 
     "train": (TrainSettings, train),
     "val": (ask.Val, val),
     "status": (ask.Status, status),
+    "fidelity": (ask.Fidelity, fidelity),
     "confirm": (ask.Confirm, confirm),
     "import": (ask.Import, import_),
     "export": (ask.Export, export),

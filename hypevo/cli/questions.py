@@ -72,6 +72,11 @@ class Status(OfStudy, Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fidelity(OfStudy, Answer):
+    """The options of `hypevo fidelity`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Export(OfStudy):
     """The options of `hypevo export`."""
 
