@@ -53,7 +53,7 @@ def worse_than_untouched(standing: Standing, plan: Plan) -> str:
     if default is None or untouched is None or default >= untouched:
         return ""
     ours = plan.trainer == BUILT_IN
-    preset = "--autoanchor false, " if ours else ""
+    preset = "--hyp finetune with --freeze-norm, " if ours else ""
     floor = " and --warmup-floor" if ours else ""
     return (
         f"the default has fitness {default:.5f}, and the starting weights have {untouched:.5f} without any training: "
