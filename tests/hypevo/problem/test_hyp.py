@@ -67,7 +67,9 @@ def test_a_file_that_exists_goes_before_the_preset_of_its_name(
 def test_a_missing_file_names_the_nearest_preset(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"scratch-lo: expected a hyp file or a preset.*«scratch-low»"):
         load_hyp("scratch-lo")
-    with pytest.raises(InputError, match="the presets are finetune, scratch-high, scratch-low, scratch-med, voc"):
+    with pytest.raises(
+        InputError, match="the presets are finetune, scratch-high, scratch-low, scratch-med, voc"
+    ):
         load_hyp(tmp_path / "q.yaml")
 
 
