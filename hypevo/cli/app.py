@@ -180,26 +180,11 @@ def confirm(asked: ask.Confirm) -> None:
 
     Example: hypevo confirm --study coco128 --seeds 5 --epochs 100
     """
-    from hypevo.cli.progress import TerminalWatcher
-    from hypevo.retraining.confirm import confirm as run
+    from hypevo.cli.confirm import show
 
-    with TerminalWatcher(console, what="training") as watcher:
-        confirmation = run(asked, watcher)
-    if confirmation.interrupted:
-        console.print("interrupted; the same command continues", style="yellow")
-        raise typer.Exit(INTERRUPTED)
-    if asked.json:
-        typer.echo(json.dumps(confirmation.to_dict()))
-    else:
-        for verdict in confirmation.verdicts:
-            typer.echo(str(verdict))
-    if confirmation.undelivered:
-        console.print(
-            f"MLflow did not answer: {confirmation.undelivered} trainings will be delivered by the same command",
-            style="yellow",
-        )
-    if confirmation.undelivered or not all(verdict.judged for verdict in confirmation.verdicts):
-        raise typer.Exit(FAILED)
+    interrupted, complete = show(asked, console)
+    if not complete:
+        raise typer.Exit(INTERRUPTED if interrupted else FAILED)
 
 
 def import_(asked: ask.Import) -> None:

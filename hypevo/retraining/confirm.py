@@ -8,79 +8,68 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+
+import optuna
 
 from hypevo.files import write_atomically
 from hypevo.messages import refuse
 from hypevo.preflight import inspect
-from hypevo.problem.fitness import parse_fitness
+from hypevo.problem.fitness import Fitness, parse_fitness
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import ConfirmSettings
 from hypevo.protocol import InputError, WorkError
-from hypevo.results.evolve_csv import Row
-from hypevo.results.hyp_file import write_hyp_confirmed
-from hypevo.retraining.candidates import Candidate, CandidateTrainings, digest, fitness_of, training_of
-from hypevo.retraining.verdict import Verdict, error_of_look, judge
-from hypevo.study.attributes import SEED_NOISE
+from hypevo.retraining.candidates import Candidate, CandidateTrainings, digest, training_of
+from hypevo.retraining.confirmation import Confirmation
+from hypevo.retraining.foretold import foretell
+from hypevo.retraining.looks import look_number, remember_look
+from hypevo.retraining.verdict import error_of_look, shares
+from hypevo.retraining.weighing import scatter_of, scores_of, weigh
+from hypevo.retraining.winner import write_winner
+from hypevo.study.attributes import SEED_NOISE, VERDICT
 from hypevo.study.exports import CONFIRMED, trained_with
-from hypevo.study.identity import identity_of
+from hypevo.study.identity import DATASET, identity_of
 from hypevo.study.lease import lock
 from hypevo.study.opening import study_folder
+from hypevo.study.standing import standing
 from hypevo.study.storage import load_plan, load_study, ranked, trained_by
 from hypevo.tracking.provenance import provenance
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import child, make_backend
+from hypevo.trainings.backend import Backend
 from hypevo.trainings.slots import Slots
-from hypevo.trainings.work import Training, Watcher, Work
+from hypevo.trainings.untouched import Untouched, measure_untouched
+from hypevo.trainings.work import Watcher, Work
 from samplers import recommend
 
 DEFAULT, RECOMMENDED = "default", "recommended"
 FRESH = 10_000  # added to the study's seed: the seeds of a confirmation are none of the search's
-VERDICT = "verdict.json"
+VERDICT_FILE, UNTOUCHED_FILE = "verdict.json", "untouched.json"
 
 
 @dataclass(frozen=True)
-class Confirmation:
-    """What came out of a confirmation.
+class _Subject:
+    """What is confirmed: a study, as it stands now.
 
     Attributes:
         study: Its name.
-        folder: Where its trainings and its verdict are.
-        seeds: Fresh seeds per candidate.
-        settings: The trainer's settings that the trainings ran with.
-        look: How many different looks there were in this folder, this one included.
-        verdicts: One for each candidate; none after an interruption.
-        interrupted: Whether the user stopped it.
-        undelivered: Trainings that MLflow has not got.
-        seed_noise: Standard deviation of the default's fitness over the seeds; nan for fewer than three.
+        plan: Its plan, with all of the trainer's options that its trainings had.
+        candidates: The points, at least one.
+        folder: The study's.
+        noise: Standard deviation of the default's fitness over seeds; None when it is not known.
+        dataset: Fingerprint of the data that it searched on; empty when it is not known.
     """
 
     study: str
+    plan: Plan
+    candidates: Sequence[Candidate]
     folder: Path
-    seeds: int
-    settings: Mapping[str, Any]
-    look: int
-    verdicts: tuple[Verdict, ...]
-    interrupted: bool
-    undelivered: int
-    seed_noise: float = math.nan
-
-    def to_dict(self) -> dict[str, Any]:
-        """The confirmation for JSON."""
-        return {
-            "study": self.study,
-            "folder": str(self.folder),
-            "data": self.settings.get("data"),
-            "epochs": self.settings.get("epochs"),
-            "seeds": self.seeds,
-            "look": self.look,
-            "verdicts": [verdict.to_dict() for verdict in self.verdicts],
-        }
+    noise: float | None
+    dataset: str
 
 
 def confirm(settings: ConfirmSettings, watcher: Watcher) -> Confirmation:
@@ -91,31 +80,43 @@ def confirm(settings: ConfirmSettings, watcher: Watcher) -> Confirmation:
         WorkError: a user's fitness function failed.
     """
     study = load_study(settings.storage, settings.study)
-    plan = replace(load_plan(study), settings=trained_by(study))
-    best = ranked(study)[: settings.top]
-    if not best:
-        raise InputError(f"study «{study.study_name}» has no finished trial yet")
-    candidates = [
-        Candidate(f"trial {trial.number}", trained_with(trial, plan), _number(trial.value)) for trial in best
-    ]
-    if settings.recommended:
-        candidates.append(Candidate(RECOMMENDED, {**plan.hyp, **recommend(study)}))
-    folder = study_folder(study, settings.out)
-    with lock(folder / "confirm", study.study_name):  # two would empty each other's folders
-        confirmation = _confirm(settings, study.study_name, plan, candidates, folder, watcher)
+    subject = _subject(settings, study)
+    with lock(subject.folder / "confirm", study.study_name):  # two would empty each other's folders
+        confirmation = _confirm(settings, subject, watcher)
+        if confirmation.verdicts:
+            study.set_user_attr(VERDICT, confirmation.to_dict())
     if not settings.options and not math.isnan(confirmation.seed_noise):  # of trainings as the study's own
         study.set_user_attr(SEED_NOISE, confirmation.seed_noise)
     return confirmation
 
 
-def _confirm(
-    settings: ConfirmSettings,
-    study: str,
-    plan: Plan,
-    candidates: Sequence[Candidate],
-    home: Path,
-    watcher: Watcher,
-) -> Confirmation:
+def _subject(settings: ConfirmSettings, study: optuna.Study) -> _Subject:
+    plan = replace(load_plan(study), settings=trained_by(study))
+    best = ranked(study)[: settings.top]
+    if not best:
+        raise InputError(f"study «{study.study_name}» has no finished trial yet")
+    candidates = [
+        Candidate(
+            f"trial {trial.number}",
+            trained_with(trial, plan),
+            math.nan if trial.value is None else trial.value,
+        )
+        for trial in best
+    ]
+    if settings.recommended:
+        candidates.append(Candidate(RECOMMENDED, {**plan.hyp, **recommend(study)}))
+    return _Subject(
+        study.study_name,
+        plan,
+        candidates,
+        study_folder(study, settings.out),
+        standing(study).noise,
+        str(study.user_attrs.get(DATASET) or ""),
+    )
+
+
+def _confirm(settings: ConfirmSettings, subject: _Subject, watcher: Watcher) -> Confirmation:
+    plan, candidates = subject.plan, subject.candidates
     backend = make_backend(
         plan.trainer,
         device=settings.device,
@@ -136,18 +137,28 @@ def _confirm(
             {key: value for key, value in inspection.settings.items() if key not in inspection.neutral},
             prepared.fingerprint,
         )
-        folder = home / f"confirm-{digest(identity)[:8]}"
+        folder = subject.folder / f"confirm-{digest(identity)[:8]}"
         folder.mkdir(parents=True, exist_ok=True)
         default = Candidate(DEFAULT, plan.hyp)
+        first = plan.seed + FRESH
         trainings = {
             (candidate.key, seed): training_of(folder, candidate, seed)
-            for seed in range(
-                plan.seed + FRESH, plan.seed + FRESH + settings.seeds
-            )  # pairs are complete early
+            for seed in range(first, first + settings.seeds)  # pairs are complete early
             for candidate in (*reversed(candidates), default)  # of equal ones the default gives the name
         }
-        tracker = _tracker(settings, study, plan, prepared, folder, watcher)
+        tracker = _tracker(settings, subject, prepared, folder, watcher)
+        untouched = _untouched(folder, backend, plan.trainer, prepared, fitness)
+        if untouched.fitness is not None:
+            watcher.message(f"not training at all: fitness {untouched.fitness:.4f}, of the starting weights")
+        keys = [candidate.key for candidate in candidates]
+        look = look_number(folder, settings.seeds, keys)
+        error = error_of_look(look)
         source = CandidateTrainings(list(trainings.values()), tracker, watcher)
+        if source.done < len(trainings):
+            known = untouched.fitness is not None
+            part, _ = shares(error / len(candidates), untouched_known=known)
+            scatter = scatter_of(candidates, default, scores_of(trainings), subject.noise)
+            watcher.message(foretell(settings.seeds, scatter, part))
         work = Work(
             plan.trainer,
             prepared.settings,
@@ -159,7 +170,7 @@ def _confirm(
             weights=inspection.weights,
         )
         watcher.opened(
-            f"{study} confirmed",
+            f"{subject.study} confirmed",
             total=len(trainings),
             done=source.done,
             best=None,
@@ -171,32 +182,6 @@ def _confirm(
     finally:
         backend.close()
     complete = not (end.interrupted or end.unscored)
-    verdicts: tuple[Verdict, ...] = ()
-    look, seed_noise = 0, math.nan
-    if complete:
-        look = _look(folder, settings.seeds, [candidate.key for candidate in candidates])
-        error = error_of_look(look) / len(candidates)
-        scores = {
-            key: {
-                seed: fitness_of(training.record) for (of, seed), training in trainings.items() if of == key
-            }
-            for key in {candidate.key for candidate in (default, *candidates)}
-        }
-        known = [value for value in scores[default.key].values() if value is not None]
-        seed_noise = stdev(known) if len(known) >= 3 else math.nan
-        verdicts = tuple(
-            replace(
-                judge(
-                    one.name,
-                    scores[one.key],
-                    scores[default.key],
-                    error=error,
-                    search_fitness=one.search_fitness,
-                ),
-                same=one.key == default.key,
-            )
-            for one in candidates
-        )
     undelivered = tracker.close(
         "FINISHED" if complete else "KILLED", "complete" if complete else "interrupted"
     )
@@ -205,39 +190,74 @@ def _confirm(
         raise WorkError(
             f"{end.unscored}; nothing is lost: correct the fitness and run the same command again"
         )
+    scores = scores_of(trainings)
+    known_scores = [value for value in scores.get(default.key, {}).values() if value is not None]
+    value = math.nan if untouched.fitness is None else untouched.fitness
     confirmation = Confirmation(
-        study,
-        folder,
-        settings.seeds,
-        inspection.settings,
-        look,
-        verdicts,
-        end.interrupted,
-        undelivered,
-        seed_noise,
+        study=subject.study,
+        trainer=plan.trainer,
+        folder=folder,
+        first_seed=first,
+        seeds=settings.seeds,
+        settings=inspection.settings,
+        selected_here=_selected_here(settings, subject, prepared),
+        look=look,
+        verdicts=weigh(candidates, default, scores, error=error, untouched=value) if complete else (),
+        interrupted=end.interrupted,
+        undelivered=undelivered,
+        default_fitness=fmean(known_scores) if known_scores else None,
+        seed_noise=stdev(known_scores) if complete and len(known_scores) >= 3 else math.nan,
+        untouched=untouched,
     )
     if complete:
-        write_atomically(folder / VERDICT, json.dumps(confirmation.to_dict(), indent=1))
-        _write_winner(home / CONFIRMED, confirmation, candidates, trainings, watcher)
+        remember_look(folder, settings.seeds, keys)
+        write_atomically(folder / VERDICT_FILE, json.dumps(confirmation.to_dict(), indent=1))
+        write_winner(subject.folder / CONFIRMED, confirmation, candidates, trainings, watcher)
     return confirmation
+
+
+def _selected_here(settings: ConfirmSettings, subject: _Subject, prepared: child.Prepared) -> bool:
+    """Whether the trainings are validated on what the search chose on."""
+    if subject.dataset and prepared.fingerprint:
+        return subject.dataset == prepared.fingerprint
+    return "data" not in settings.options
+
+
+def _untouched(
+    folder: Path, backend: Backend, trainer: str, prepared: child.Prepared, fitness: Fitness
+) -> Untouched:
+    """The starting weights on the data of this folder, measured once."""
+    path = folder / UNTOUCHED_FILE
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        return Untouched(metrics, fitness(metrics))
+    except (OSError, ValueError):
+        measured = measure_untouched(backend, trainer, prepared.settings, fitness)
+    if measured.fitness is not None:
+        write_atomically(path, json.dumps(dict(measured.metrics)))
+    return measured
 
 
 def _tracker(
     settings: ConfirmSettings,
-    study: str,
-    plan: Plan,
+    subject: _Subject,
     prepared: child.Prepared,
     folder: Path,
     watcher: Watcher,
 ) -> Tracker:
-    tracker = Tracker(f"{study} confirmed", Store.default(), tell=watcher.message, title=f"confirm {study}")
+    tracker = Tracker(
+        f"{subject.study} confirmed",
+        Store.default(),
+        tell=watcher.message,
+        title=f"confirm {subject.study}",
+    )
     known = folder / "mlflow_run"
     parent = tracker.open(
         known.read_text() if known.exists() else None,
         experiment=settings.experiment,
         params={
             "seeds": settings.seeds,
-            "fitness": plan.fitness,
+            "fitness": subject.plan.fitness,
             **{f"trainer.{key}": value for key, value in prepared.settings.items()},
         },
         tags=provenance(prepared.fingerprint, prepared.versions),
@@ -247,48 +267,3 @@ def _tracker(
     )
     write_atomically(known, parent)
     return tracker
-
-
-def _look(folder: Path, seeds: int, keys: Sequence[str]) -> int:
-    """Which look at the results of this folder this is, counted from 1; the same one again is no new one."""
-    path = folder / "looks.json"
-    try:
-        looks = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        looks = []
-    this = [seeds, *sorted(keys)]
-    if this not in looks:
-        looks.append(this)
-        write_atomically(path, json.dumps(looks))
-    return int(looks.index(this)) + 1
-
-
-def _write_winner(
-    path: Path,
-    confirmation: Confirmation,
-    candidates: Sequence[Candidate],
-    trainings: Mapping[tuple[str, int], Training],
-    watcher: Watcher,
-) -> None:
-    """Write the hyp file of the best winner; without one, withdraw that of an earlier verdict."""
-    winner = max((v for v in confirmation.verdicts if v.wins), key=lambda v: v.gain, default=None)
-    if winner is None:
-        if path.exists():
-            path.unlink()
-            watcher.message(f"withdrawn: {path}; the verdict that it stood for no longer holds")
-        return
-    hyp = next(candidate.hyp for candidate in candidates if candidate.name == winner.candidate)
-    key = Candidate(winner.candidate, hyp).key
-    results = [training.record.result for (of, _), training in trainings.items() if of == key]
-    metrics = [result.metrics for result in results if result is not None and result.failure is None]
-    means = {name: fmean(values[name] for values in metrics if name in values) for name in metrics[0]}
-    fresh = sorted({seed for _, seed in trainings})
-    known = {name: confirmation.settings.get(name) for name in ("data", "epochs")}
-    conditions = [f"{name} {value}" for name, value in known.items() if value is not None]
-    conditions.append(f"seeds {fresh[0]} to {fresh[-1]}")
-    row = Row(0, means, hyp, winner.fitness)
-    write_hyp_confirmed(path, row, verdict=str(winner), conditions=", ".join(conditions))
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value

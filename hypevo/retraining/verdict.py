@@ -6,6 +6,8 @@ with the same fresh seeds as the default, and the paired differences decide: mea
 Who looks, adds seeds and looks again has more than one chance to be fooled. The rule that keeps wrong verdicts at 5 %
 for all looks and all candidates together: the first look may be wrong in 2.5 % of cases, each further one in half as
 many as the one before (2.5 + 1.25 + … = 5), and within a look the candidates share its part equally (Bonferroni).
+Where the weights are known that the trainings start from, each candidate is compared with these too, that is with not
+training at all: a fifth of its part goes there, since such differences are seldom small.
 """
 
 from __future__ import annotations
@@ -17,6 +19,12 @@ from statistics import fmean, stdev
 from typing import Any
 
 ERROR = 0.05  # of all verdicts of a confirmation together
+UNTOUCHED_SHARE = 0.2  # of a candidate's part of the error, for the comparison with the untouched weights
+_WORDS = {
+    1: "better than not training at all",
+    -1: "worse than not training at all",
+    0: "no difference shown from not training at all",
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,10 @@ class Verdict:
         fitness: Mean over the pairs.
         default_fitness: Mean of the default over the pairs.
         same: Whether the candidate is the default itself.
+        scatter: Standard deviation of the paired differences; nan when there are no two pairs.
+        untouched: Fitness of the weights before any training; nan when it is not known.
+        untouched_gain: Mean of the candidate over all seeds on which it has a fitness, minus that.
+        untouched_half_width: Of its interval.
     """
 
     candidate: str
@@ -44,6 +56,10 @@ class Verdict:
     fitness: float = math.nan
     default_fitness: float = math.nan
     same: bool = False
+    scatter: float = math.nan
+    untouched: float = math.nan
+    untouched_gain: float = math.nan
+    untouched_half_width: float = math.inf
 
     @property
     def judged(self) -> bool:
@@ -73,13 +89,34 @@ class Verdict:
             return "worse"
         return "not better: it fails" if self.failures else "no difference shown"
 
+    @property
+    def over_untouched(self) -> int | None:
+        """Against not training at all: 1 for better, -1 for worse, 0 when neither is shown; None when not known."""
+        if math.isnan(self.untouched_gain):
+            return None
+        if abs(self.untouched_gain) <= self.untouched_half_width:
+            return 0
+        return 1 if self.untouched_gain > 0 else -1
+
+    @property
+    def untouched_words(self) -> str:
+        """The verdict against not training at all, with its numbers; empty when it is not known."""
+        if self.over_untouched is None:
+            return ""
+        numbers = f"{self.untouched_gain:+.4f} ± {self.untouched_half_width:.4f}"
+        return f"{_WORDS[self.over_untouched]}: {numbers} (untouched {self.untouched:.4f})"
+
     def to_dict(self) -> dict[str, Any]:
         """The verdict for JSON, which knows no nan: null stands for it."""
         values = {**asdict(self), "verdict": self.word, "wins": self.wins}
+        values["over_untouched"] = None if self.over_untouched is None else _WORDS[self.over_untouched]
         return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
     def __str__(self) -> str:
         """The verdict in a sentence."""
+        return "; ".join(filter(None, (self._against_default(), self.untouched_words)))
+
+    def _against_default(self) -> str:
         if self.same:
             return f"{self.candidate}: the same hyperparameters as the default; there is nothing to compare"
         if not self.judged:
@@ -108,26 +145,44 @@ def judge(
     *,
     error: float,
     search_fitness: float = math.nan,
+    untouched: float = math.nan,
 ) -> Verdict:
-    """Compare a candidate with the default.
+    """Compare a candidate with the default, and with not training at all.
 
     Args:
         candidate: Its name.
         fitness: By seed; None where the training failed. Seeds that were not trained are absent.
         default: The same of the default.
-        error: Probability of a wrong verdict that this comparison may have.
+        error: Probability of a wrong verdict that the candidate may have, in both comparisons together.
         search_fitness: What the search had seen.
+        untouched: Fitness of the weights before any training; nan when it is not known, then the default gets it all.
     """
+    against_default, against_untouched = shares(error, untouched_known=not math.isnan(untouched))
+    scores = [value for value in fitness.values() if value is not None]
+    above, beside = math.nan, math.inf
+    if not math.isnan(untouched) and len(scores) >= 2:
+        above, beside = paired_interval([value - untouched for value in scores], against_untouched)
     known = {seed: value for seed, value in default.items() if value is not None}
     pairs = [(value, known[seed]) for seed, value in fitness.items() if value is not None and seed in known]
     failures = sum(value is None and seed in known for seed, value in fitness.items())
     if len(pairs) < 2:
-        return Verdict(candidate, math.nan, math.inf, len(pairs), failures, search_fitness)
-    gain, half_width = paired_interval([mine - theirs for mine, theirs in pairs], error)
+        return Verdict(
+            candidate, math.nan, math.inf, len(pairs), failures, search_fitness,
+            untouched=untouched, untouched_gain=above, untouched_half_width=beside,
+        )  # fmt: skip
+    differences = [mine - theirs for mine, theirs in pairs]
+    gain, half_width = paired_interval(differences, against_default)
     return Verdict(
         candidate, gain, half_width, len(pairs), failures, search_fitness,
-        fmean(mine for mine, _ in pairs), fmean(theirs for _, theirs in pairs),
+        fmean(mine for mine, _ in pairs), fmean(theirs for _, theirs in pairs), scatter=stdev(differences),
+        untouched=untouched, untouched_gain=above, untouched_half_width=beside,
     )  # fmt: skip
+
+
+def shares(error: float, *, untouched_known: bool) -> tuple[float, float]:
+    """How a candidate's part of the error is shared: against the default, and against the untouched weights."""
+    part = UNTOUCHED_SHARE * error if untouched_known else 0.0
+    return error - part, part
 
 
 def paired_interval(differences: Sequence[float], error: float = ERROR) -> tuple[float, float]:

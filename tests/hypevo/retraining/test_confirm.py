@@ -10,6 +10,7 @@ import pytest
 
 from hypevo.problem.settings import ConfirmSettings
 from hypevo.protocol import InputError, WorkError
+from hypevo.study.standing import standing
 from hypevo.study.storage import load_study
 
 # Its fitness is `a` in the search. With fresh seeds `a` may be wild, and with a high `b` it turns into a loss.
@@ -85,18 +86,31 @@ def test_more_seeds_repeat_nothing_and_are_another_look(evolution, arena):
 
 @pytest.mark.slow
 def test_a_winner_s_file_says_what_it_stands_for_and_goes_with_its_verdict(toy, evolution, arena):
+    with (arena / "toy.py").open("a") as file:
+        file.write('def validate(settings, *, device):\n    return {"score": 0.65}\n')
     toy((0.7, 0.5))
     confirmation, _ = confirmed(evolution, seeds=4)
     assert [verdict.word for verdict in confirmation.verdicts] == ["better"]
+    said = evolution.watcher.messages
+    assert "not training at all: fitness 0.6500, of the starting weights" in said
+    assert any(line.startswith("how large a gain 4 seeds can show is not known yet") for line in said)
+    stored = standing(load_study("mlruns/optuna.journal", "s")).verdict
+    assert stored == json.loads((confirmation.folder / "verdict.json").read_text())
+    assert (stored["untouched"], stored["selected_here"], stored["look"]) == (0.65, True, 1)
+    assert stored["verdicts"][0]["over_untouched"] == "better than not training at all"
+    assert stored["sentences"][-1].startswith("next: hypevo train --trainer toy:train --hyp ")
     path = arena / "runs/evolve/s/hyp_confirmed.yaml"
     text = path.read_text()
     assert "a: 0.7\n" in text
     assert "# trial 1: better than the default: +0.2" in text
-    assert "# seeds 10002 to 10005\n" in text
+    assert "better than not training at all: +0.05" in text
+    assert "# seeds 10002 to 10005; the search selected on the same validation data\n" in text
 
     toy((0.7, 0.5), (0.8, 0.6))  # a better trial of the search, which is a loss with fresh seeds
     confirmation, _ = confirmed(evolution, seeds=4)
     assert [verdict.word for verdict in confirmation.verdicts] == ["worse"]
+    assert any(" 4 seeds detect a gain of 0.0" in f" {line}" for line in evolution.watcher.messages)
+    assert confirmation.sentences[-1].startswith("next: these trainings make the weights worse")
     assert not path.exists()
     assert any(line.startswith("withdrawn: ") for line in evolution.watcher.messages)
 

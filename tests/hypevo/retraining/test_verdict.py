@@ -124,3 +124,26 @@ def test_without_two_pairs_nothing_is_said():
     verdict = judge("trial 3", {0: 0.5}, {0: 0.4}, error=0.05)
     assert (verdict.judged, verdict.wins) == (False, False)
     assert verdict.to_dict()["gain"] is None
+
+
+def test_a_candidate_is_held_against_not_training_at_all():
+    default = dict(enumerate([0.18, 0.181, 0.182, 0.183, 0.184]))
+    candidate = dict(enumerate([0.197, 0.198, 0.199, 0.2, 0.201]))
+    verdict = judge("trial 3", candidate, default, error=0.025, untouched=0.257)
+    assert (verdict.wins, verdict.over_untouched) == (True, -1)
+    assert str(verdict).endswith("; worse than not training at all: -0.0580 ± 0.0040 (untouched 0.2570)")
+    assert judge("trial 3", candidate, default, error=0.025, untouched=0.15).over_untouched == 1
+    assert judge("trial 3", candidate, default, error=0.025, untouched=0.199).over_untouched == 0
+    assert judge("trial 3", candidate, default, error=0.025).over_untouched is None
+
+
+def test_both_comparisons_together_are_wrong_no_more_often_than_they_may():
+    """4,000 candidates as good as the default and as the untouched weights; 2.5 % is 100, sd 10."""
+    rng = np.random.default_rng(3)
+    wrong = 0
+    for default, candidate in zip(
+        rng.normal(0.5, 0.01, (4000, 5)), rng.normal(0.5, 0.01, (4000, 5)), strict=True
+    ):
+        verdict = judge("c", dict(enumerate(candidate)), dict(enumerate(default)), error=0.025, untouched=0.5)
+        wrong += verdict.wins or verdict.loses or verdict.over_untouched != 0
+    assert wrong <= 125

@@ -1,0 +1,150 @@
+"""What a confirmation says, to people and as plain values: its verdicts, what they hold for, what to do next."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hypevo.problem.options import option_name
+from hypevo.problem.settings import BUILT_IN
+from hypevo.retraining.foretold import seeds_for
+from hypevo.retraining.verdict import Verdict, error_of_look, shares
+from hypevo.study.exports import CONFIRMED
+from hypevo.trainings.untouched import Untouched
+
+_TOLD = (
+    "data",
+    "weights",
+    "model",
+    "epochs",
+    "img",
+    "imgsz",
+    "batch",
+)  # settings that a training is known by
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What came out of a confirmation.
+
+    Attributes:
+        study: Its name.
+        trainer: Its trainer's full name.
+        folder: Where its trainings and its verdict are.
+        first_seed: The first of the fresh seeds; the others follow it.
+        seeds: Fresh seeds per candidate.
+        settings: The trainer's settings that the trainings ran with.
+        selected_here: Whether the search chose on the very images that the trainings were validated on.
+        look: Which different look in this folder it is, counted from 1.
+        verdicts: One for each candidate; none after an interruption.
+        interrupted: Whether the user stopped it.
+        undelivered: Trainings that MLflow has not got.
+        default_fitness: Mean of the default over the seeds; None when it failed on all.
+        seed_noise: Standard deviation of the default's fitness over the seeds; nan for fewer than three.
+        untouched: The weights before any training.
+    """
+
+    study: str
+    trainer: str
+    folder: Path
+    first_seed: int
+    seeds: int
+    settings: Mapping[str, Any]
+    selected_here: bool
+    look: int
+    verdicts: tuple[Verdict, ...]
+    interrupted: bool
+    undelivered: int
+    default_fitness: float | None = None
+    seed_noise: float = math.nan
+    untouched: Untouched | None = None
+
+    @property
+    def winner(self) -> Verdict | None:
+        """The winning candidate with the largest gain."""
+        return max((one for one in self.verdicts if one.wins), key=lambda one: one.gain, default=None)
+
+    @property
+    def conditions(self) -> str:
+        """What the trainings have in common: data, epochs, seeds."""
+        known = {name: self.settings.get(name) for name in ("data", "epochs")}
+        parts = [f"{name} {value}" for name, value in known.items() if value is not None]
+        return ", ".join([*parts, f"seeds {self.first_seed} to {self.first_seed + self.seeds - 1}"])
+
+    @property
+    def sentences(self) -> list[str]:
+        """What a user reads at the end: each verdict, what it holds for, and what to do next."""
+        return [*map(str, self.verdicts), *self._holds_for(), *self._next()]
+
+    def _holds_for(self) -> list[str]:
+        looks = f"look {self.look} at these trainings"
+        said = [f"measured with {self.conditions}; {looks}, all looks together err in at most 5 of 100 cases"]
+        if self.selected_here:
+            said.append(
+                "the search selected on these images: expect less elsewhere (--data names other ones)"
+            )
+        if self.untouched is not None and self.untouched.fitness is None:
+            said.append(f"not training at all is not compared: {self.untouched.reason}")
+        return said
+
+    def _next(self) -> list[str]:
+        winner = self.winner
+        if winner is not None and winner.over_untouched != -1:
+            return [f"next: {self._train(self.folder.parent / CONFIRMED)}"]
+        if any(one.over_untouched == -1 for one in self.verdicts):
+            return [
+                "next: these trainings make the weights worse; use the weights as they are, or search with a lower "
+                "lr0, fewer warm-up epochs, another --optimizer or more epochs"
+            ]
+        best = max(
+            (one for one in self.verdicts if one.gain > 0 and not one.same),
+            key=lambda one: one.gain,
+            default=None,
+        )
+        if best is None:
+            return ["next: no candidate gained; train with the default"]
+        part = error_of_look(self.look + 1) / len(self.verdicts)
+        error, _ = shares(part, untouched_known=not math.isnan(best.untouched))
+        needed = seeds_for(best.gain, best.scatter, error)
+        if best.failures:
+            return ["next: train with the default, which failed less often"]
+        if needed is None:
+            return ["next: train with the default; to show a gain this small takes more than 1000 seeds"]
+        needed = max(needed, self.seeds + 1)
+        study = shlex.quote(self.study)
+        return [
+            f"next: hypevo confirm --study {study} --seeds {needed}: so many would show a gain of {best.gain:.4f} in "
+            f"4 of 5 cases, if it is real; the trainings that are there count"
+        ]
+
+    def _train(self, hyp: Path) -> str:
+        words = ["hypevo", "train", *([] if self.trainer == BUILT_IN else ["--trainer", self.trainer])]
+        words += ["--hyp", str(hyp)]
+        for name in _TOLD:
+            if self.settings.get(name):
+                words += [option_name(name), str(self.settings[name])]
+        return shlex.join(words)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The confirmation for JSON."""
+        untouched = self.untouched
+        return {
+            "study": self.study,
+            "folder": str(self.folder),
+            "data": self.settings.get("data"),
+            "epochs": self.settings.get("epochs"),
+            "selected_here": self.selected_here,
+            "seeds": self.seeds,
+            "first_seed": self.first_seed,
+            "look": self.look,
+            "default": self.default_fitness,
+            "seed_noise": None if math.isnan(self.seed_noise) else self.seed_noise,
+            "untouched": None if untouched is None else untouched.fitness,
+            "untouched_reason": "" if untouched is None else untouched.reason,
+            "verdicts": [verdict.to_dict() for verdict in self.verdicts],
+            "sentences": self.sentences,
+        }

@@ -1,0 +1,41 @@
+"""The winner of a confirmation as a hyp file, which goes when its verdict no longer holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from hypevo.results.evolve_csv import Row
+from hypevo.results.hyp_file import write_hyp_confirmed
+from hypevo.retraining.candidates import Candidate
+from hypevo.retraining.confirmation import Confirmation
+from hypevo.trainings.work import Training, Watcher
+
+
+def write_winner(
+    path: Path,
+    confirmation: Confirmation,
+    candidates: Sequence[Candidate],
+    trainings: Mapping[tuple[str, int], Training],
+    watcher: Watcher,
+) -> None:
+    """Write the hyp file of the best winner; without one, withdraw that of an earlier verdict."""
+    winner = confirmation.winner
+    if winner is None:
+        if path.exists():
+            path.unlink()
+            watcher.message(f"withdrawn: {path}; the verdict that it stood for no longer holds")
+        return
+    hyp = next(candidate.hyp for candidate in candidates if candidate.name == winner.candidate)
+    key = Candidate(winner.candidate, hyp).key
+    results = [training.record.result for (of, _), training in trainings.items() if of == key]
+    metrics = [result.metrics for result in results if result is not None and result.failure is None]
+    means = {name: fmean(values[name] for values in metrics if name in values) for name in metrics[0]}
+    where = "; the search selected on the same validation data" if confirmation.selected_here else ""
+    write_hyp_confirmed(
+        path,
+        Row(0, means, hyp, winner.fitness),
+        verdict=str(winner),
+        conditions=confirmation.conditions + where,
+    )
