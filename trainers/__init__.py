@@ -28,6 +28,8 @@ To add one, write a function with the signature of `Trainer` in any importable m
     fingerprint(settings) -> text that identifies the content of the data: a study tells when it has changed
     versions   (settings) -> versions by name of what the trainer runs, for MLflow: a commit, packages of another Python
     validate   (settings, *, device) -> metrics of the settings' weights, without training
+    splits     (settings, cache) -> {"val": "", "test": "why it can't be used"}: the values that a setting `split` may
+               have, the images that are validated; `hypevo confirm` takes "test" where it can
 
 SPACE, METRICS, FITNESS and WEIGHTS may each be a function instead, (settings) -> value or (settings, cache) -> value,
 where they depend on the settings or on what is installed. It runs before any training, in a process of its own, as

@@ -313,6 +313,17 @@ class ConfirmSettings(InSlots, Stored):
     seeds: int = option(
         5, "Fresh seeds, 2 or more; each trains the default and every candidate.", SEARCH, least=2
     )
+    data: str | None = option(
+        None,
+        "Other data to train and validate on, as the study's trainer takes it; the study's by default.",
+        TRAINING,
+    )
+    split: str | None = option(
+        None,
+        "val or test: validate on these images of the data.yaml; by default on test where the study's names it.",
+        TRAINING,
+        choices=("val", "test"),
+    )
     options: Mapping[str, Any] = field(default_factory=dict, metadata={"hidden": True})
     out: Path = option(Path("runs/evolve"), "Folder that holds the study's.", PLACES)
     cache: Path = option(

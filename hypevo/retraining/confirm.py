@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import optuna
 
@@ -26,6 +27,7 @@ from hypevo.retraining.candidates import Candidate, CandidateTrainings, digest, 
 from hypevo.retraining.confirmation import Confirmation
 from hypevo.retraining.foretold import foretell
 from hypevo.retraining.looks import look_number, remember_look
+from hypevo.retraining.unseen import SPLIT, options_of, telling
 from hypevo.retraining.verdict import error_of_look, shares
 from hypevo.retraining.weighing import scatter_of, scores_of, weigh
 from hypevo.retraining.winner import write_winner
@@ -82,10 +84,10 @@ def confirm(settings: ConfirmSettings, watcher: Watcher) -> Confirmation:
     study = load_study(settings.storage, settings.study)
     subject = _subject(settings, study)
     with lock(subject.folder / "confirm", study.study_name):  # two would empty each other's folders
-        confirmation = _confirm(settings, subject, watcher)
+        confirmation, options = _confirm(settings, subject, watcher)
         if confirmation.verdicts:
             study.set_user_attr(VERDICT, confirmation.to_dict())
-    if not settings.options and not math.isnan(confirmation.seed_noise):  # of trainings as the study's own
+    if not options and not math.isnan(confirmation.seed_noise):  # of trainings as the study's own
         study.set_user_attr(SEED_NOISE, confirmation.seed_noise)
     return confirmation
 
@@ -115,7 +117,10 @@ def _subject(settings: ConfirmSettings, study: optuna.Study) -> _Subject:
     )
 
 
-def _confirm(settings: ConfirmSettings, subject: _Subject, watcher: Watcher) -> Confirmation:
+def _confirm(
+    settings: ConfirmSettings, subject: _Subject, watcher: Watcher
+) -> tuple[Confirmation, dict[str, Any]]:
+    """What came out, and the trainer's options that the study's own trainings had not."""
     plan, candidates = subject.plan, subject.candidates
     backend = make_backend(
         plan.trainer,
@@ -126,15 +131,15 @@ def _confirm(settings: ConfirmSettings, subject: _Subject, watcher: Watcher) -> 
         tell=watcher.message,
     )
     try:
-        wanted = {**plan.settings, **settings.options}
         cache = settings.cache.resolve()
-        inspection = inspect(plan.trainer, wanted, plan.hyp, plan.space, cache, backend)
+        options = options_of(settings, plan, backend, cache, watcher.message)
+        inspection = inspect(plan.trainer, {**plan.settings, **options}, plan.hyp, plan.space, cache, backend)
         watcher.found(inspection.findings)
         refuse([finding.message for finding in inspection.findings if finding.level == "error"])
         prepared = backend.prepare(plan.trainer, inspection.settings, cache)
         fitness = parse_fitness(plan.fitness, inspection.metrics)
         identity = identity_of(
-            {key: value for key, value in inspection.settings.items() if key not in inspection.neutral},
+            telling({k: v for k, v in inspection.settings.items() if k not in inspection.neutral}),
             prepared.fingerprint,
         )
         folder = subject.folder / f"confirm-{digest(identity)[:8]}"
@@ -200,7 +205,7 @@ def _confirm(settings: ConfirmSettings, subject: _Subject, watcher: Watcher) -> 
         first_seed=first,
         seeds=settings.seeds,
         settings=inspection.settings,
-        selected_here=_selected_here(settings, subject, prepared),
+        selected_here=_selected_here(options, subject, prepared),
         look=look,
         verdicts=weigh(candidates, default, scores, error=error, untouched=value) if complete else (),
         interrupted=end.interrupted,
@@ -213,14 +218,14 @@ def _confirm(settings: ConfirmSettings, subject: _Subject, watcher: Watcher) -> 
         remember_look(folder, settings.seeds, keys)
         write_atomically(folder / VERDICT_FILE, json.dumps(confirmation.to_dict(), indent=1))
         write_winner(subject.folder / CONFIRMED, confirmation, candidates, trainings, watcher)
-    return confirmation
+    return confirmation, options
 
 
-def _selected_here(settings: ConfirmSettings, subject: _Subject, prepared: child.Prepared) -> bool:
+def _selected_here(options: Mapping[str, Any], subject: _Subject, prepared: child.Prepared) -> bool:
     """Whether the trainings are validated on what the search chose on."""
     if subject.dataset and prepared.fingerprint:
         return subject.dataset == prepared.fingerprint
-    return "data" not in settings.options
+    return not options.keys() & {"data", SPLIT}
 
 
 def _untouched(

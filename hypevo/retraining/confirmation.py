@@ -71,7 +71,7 @@ class Confirmation:
     @property
     def conditions(self) -> str:
         """What the trainings have in common: data, epochs, seeds."""
-        known = {name: self.settings.get(name) for name in ("data", "epochs")}
+        known = {name: self.settings.get(name) for name in ("data", "split", "epochs")}
         parts = [f"{name} {value}" for name, value in known.items() if value is not None]
         return ", ".join([*parts, f"seeds {self.first_seed} to {self.first_seed + self.seeds - 1}"])
 
@@ -136,6 +136,7 @@ class Confirmation:
             "study": self.study,
             "folder": str(self.folder),
             "data": self.settings.get("data"),
+            "split": self.settings.get("split"),
             "epochs": self.settings.get("epochs"),
             "selected_here": self.selected_here,
             "seeds": self.seeds,

@@ -190,6 +190,19 @@ def validate(trainer: str, raw: Mapping[str, Any], device: str) -> dict[str, flo
         raise InputError(str(error)) from error
 
 
+def splits(trainer: str, raw: Mapping[str, Any], cache: Path) -> dict[str, str] | None:
+    """Which images the trainer's setting `split` can name, each with why it can't be used; None if it has no choice."""
+    found = resolve(trainer)
+    if not hasattr(found.module, "splits"):
+        return None
+    try:
+        return {
+            str(key): str(why) for key, why in found.module.splits(found.settings(raw), cache=cache).items()
+        }
+    except (ValueError, OSError):
+        return {}  # the preflight says what is wrong with the data
+
+
 def export_weights(trainer: str, weights: Path, target: Path, options: Mapping[str, str]) -> str:
     """Have a trainer write weights in another program's form; returns what was written, in words."""
     found = resolve(trainer)

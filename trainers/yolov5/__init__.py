@@ -31,6 +31,7 @@ __all__ = [
     "fingerprint",
     "prepare",
     "probe",
+    "splits",
     "train",
     "validate",
 ]
@@ -68,6 +69,16 @@ def validate(settings: Settings, *, device: str = "cpu") -> dict[str, float]:
     from .loop import validate as run
 
     return run(settings, device=device)
+
+
+def splits(settings: Settings, cache: Path) -> dict[str, str]:
+    """Return the keys of the data.yaml whose images `--split` can name, each with why it can't be used, else nothing.
+
+    Nothing is fetched, and nothing is returned of a dataset that isn't here.
+    """
+    from .preflight import splits as run
+
+    return run(settings, cache)
 
 
 def check(

@@ -66,7 +66,7 @@ def at_hand(settings: Settings, cache: Path, say: Callable[[str], None] = tell) 
         data = write_digits(cache / EMBEDDED)
     else:
         data = locate(settings.data, say)
-        obtain(load_data(data), say)
+        obtain(load_data(data, settings.split), say)
     weights = str(locate(settings.weights, say)) if settings.weights else ""
     return replace(settings, data=str(data), weights=weights)
 
@@ -80,7 +80,7 @@ def open_data(settings: Settings, cache: Path) -> Data:
         FileNotFoundError: The data.yaml or a folder it names is missing.
         ValueError: The data can't be used.
     """
-    config = load_data(settings.data)
+    config = load_data(settings.data, settings.split)
     kept = _kept(settings, cache)
     if kept is None:
         return _opened(config, settings, cache, scan_parts(config, settings, cache))
@@ -92,7 +92,7 @@ def prepare_data(settings: Settings, cache: Path) -> Settings:
 
     Raises as `open_data`.
     """
-    config = load_data(settings.data)
+    config = load_data(settings.data, settings.split)
     parts = scan_parts(config, settings, cache)
     names = cache_names(parts, settings.img)
     policy = chosen(
@@ -112,7 +112,7 @@ def prepare_data(settings: Settings, cache: Path) -> Settings:
 
 def open_validation(settings: Settings, cache: Path) -> tuple[DataConfig, Part]:
     """Open the validation images alone, for one pass: without a shared folder they are decoded; errors as above."""
-    config = load_data(settings.data)
+    config = load_data(settings.data, settings.split)
     val = scan(config, "val", strict=settings.strict, memory=cache)
     for warning in warnings_of(val):
         log.warning("%s", warning)

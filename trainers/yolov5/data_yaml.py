@@ -21,7 +21,7 @@ _MOST_ENTRIES = _MOST_CLASSES + 10_000  # lines and commas: one per class, and t
 _NULL = (None, "", "~", "null", "Null", "NULL")  # how YAML writes nothing
 
 Part = Literal["train", "val"]
-_PARTS: tuple[Part, ...] = ("train", "val")
+SPLITS = ("val", "test")  # keys whose images can be validated
 
 
 @dataclass(frozen=True)
@@ -31,22 +31,23 @@ class DataConfig:
     path: Path  # the data.yaml itself
     root: Path  # folder that its sources are relative to
     train: tuple[Path, ...]  # folders of images, or .txt lists of them
-    val: tuple[Path, ...]
+    val: tuple[Path, ...]  # what is validated: the sources of `split`
     names: tuple[str, ...]  # of the classes, by number
     download: str | None  # address of a zip that holds the dataset
+    split: str = "val"  # the key that names the images to validate
 
     def missing(self) -> list[Path]:
         """Return the sources that don't exist."""
         return [source for source in (*self.train, *self.val) if not _exists(source)]
 
 
-def load_data(path: Path | str) -> DataConfig:
-    """Read a data.yaml.
+def load_data(path: Path | str, split: str = "val") -> DataConfig:
+    """Read a data.yaml; `split` is the key that names the images to validate, `val` or `test`.
 
     Keys: `path` (root of the dataset, relative to the yaml or else to the working directory; else the
     yaml's folder), `train`, `val` (a folder, a .txt list, or a list of these, relative to the root), `names`
-    (list or map) or `nc`, and optionally `download` (address of a zip). Other keys are ignored. A dataset that was
-    fetched from there has its root in the user's cache.
+    (list or map) or `nc`, and optionally `test` and `download` (address of a zip). Other keys are ignored.
+    A dataset that was fetched from there has its root in the user's cache.
 
     Raises:
         FileNotFoundError: There is no such yaml; or a source is missing and no `download` says where it is.
@@ -59,20 +60,31 @@ def load_data(path: Path | str) -> DataConfig:
         path=path,
         root=root,
         train=_sources(path, raw, root, "train"),
-        val=_sources(path, raw, root, "val"),
+        val=_sources(path, raw, root, split),
         names=_names(path, raw),
         download=None if raw.get("download") in _NULL else str(raw["download"]),
+        split=split,
     )
     missing = config.missing()
     if missing and config.download:
         for place in fetched_roots(config.download, root):
-            train, val = (_sources(path, raw, place, part) for part in _PARTS)
+            train, val = (_sources(path, raw, place, part) for part in ("train", split))
             fetched = replace(config, root=place, train=train, val=val)
             if not fetched.missing():
                 return fetched
     if missing and config.download is None:
         raise FileNotFoundError(_absence(path, missing[0], root))
     return config
+
+
+def splits(path: Path | str) -> dict[str, tuple[Path, ...]]:
+    """Return the sources of each key whose images a data.yaml lets be validated: `val`, and `test` where it is named.
+
+    Raises as `load_data`, for `val`.
+    """
+    config = load_data(path)
+    named = [key for key in SPLITS if key == "val" or _mapping(config.path).get(key) not in (*_NULL, [])]
+    return {key: _sources(config.path, _mapping(config.path), config.root, key) for key in named}
 
 
 def _mapping(path: Path) -> dict[str, Any]:
@@ -152,7 +164,7 @@ def _root(path: Path, raw: dict[str, Any]) -> Path:
     return Path(os.path.normpath(here if _exists(here) and not _exists(beside) else beside))
 
 
-def _sources(path: Path, raw: dict[str, Any], root: Path, part: Part) -> tuple[Path, ...]:
+def _sources(path: Path, raw: dict[str, Any], root: Path, part: str) -> tuple[Path, ...]:
     value: Any = raw.get(part)
     entries: list[Any] = value if isinstance(value, list) else [value]
     if not value or not all(isinstance(entry, str) and entry not in _NULL for entry in entries):

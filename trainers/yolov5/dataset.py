@@ -47,6 +47,7 @@ def scan(config: DataConfig, part: Part, *, strict: bool = False, memory: Path |
         FileNotFoundError: A source doesn't exist.
     """
     sources = config.train if part == "train" else config.val
+    called = "train" if part == "train" else config.split  # as the data.yaml has it
     listing = list_images(sources, config.root)
     classes = len(config.names)
     kept = memory / f"{_fingerprint(listing.images, classes)}.labels.npz" if memory else None
@@ -61,15 +62,15 @@ def scan(config: DataConfig, part: Part, *, strict: bool = False, memory: Path |
     if not len(split):
         others = ", ".join(f"{count} × {ending}" for ending, count in listing.others.most_common(5))
         found = f"; passed over there: {others}" if others and not listing.images else ""
-        raise ValueError(_summary(f"{part}: no usable image in {where}{found}", reasons))
+        raise ValueError(_summary(f"{called}: no usable image in {where}{found}", reasons))
     if strict and skipped:
-        raise ValueError(_summary(f"{part}: {skipped} file(s) unusable in {where}", reasons[:skipped]))
+        raise ValueError(_summary(f"{called}: {skipped} file(s) unusable in {where}", reasons[:skipped]))
     if not any(map(len, split.boxes)):
-        raise ValueError(_summary(_nothing(split, part), reasons))
-    return replace(split, warnings=(*_missing(split, part), *listing.remarks, *reasons), skipped=skipped)
+        raise ValueError(_summary(_nothing(split, called), reasons))
+    return replace(split, warnings=(*_missing(split, called), *listing.remarks, *reasons), skipped=skipped)
 
 
-def _missing(split: Split, part: Part) -> list[str]:
+def _missing(split: Split, part: str) -> list[str]:
     """Say how many images have no label file, if any."""
     if not split.unlabelled:
         return []
@@ -79,7 +80,7 @@ def _missing(split: Split, part: Part) -> list[str]:
     ]
 
 
-def _nothing(split: Split, part: Part) -> str:
+def _nothing(split: Split, part: str) -> str:
     """Say why a part has no labels."""
     missing = set(split.unlabelled)
     if len(missing) == len(split):

@@ -13,16 +13,19 @@ from ..findings import HIGHEST_FOR_ADAM, NO_POLYGONS, rate_for_sgd
 from ..printable import printable
 from .data import at_hand, cache_names, missing_bytes, prepare_data, scan_parts, warnings_of
 from .data_yaml import DataConfig, load_data
+from .data_yaml import splits as named_splits
+from .labels import label_path
 from .limits import impossible
+from .listing import list_images
 from .memory import Room, memory_findings
 from .progress import shown
 from .schedule import warmup_iterations
-from .settings import GENES, OPTIONAL_GENES
+from .settings import EMBEDDED, GENES, OPTIONAL_GENES
 from .sources import Missing, missing, tell
 from .weights import Checkpoint, load_checkpoint, transferable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ..findings import Finding
     from .settings import Settings
@@ -52,7 +55,7 @@ def check(
                 return [*findings, *_offers(lacking)]
             settings = at_hand(settings, cache or Path(temporary))
             checkpoint = load_checkpoint(Path(settings.weights)) if settings.weights else None
-            config = load_data(settings.data)
+            config = load_data(settings.data, settings.split)
             train, val = scan_parts(config, settings, cache)
             findings += [
                 *_images(train, val),
@@ -80,14 +83,36 @@ def prepare(settings: Settings, cache: Path) -> Settings:
     if unseen:
         if settings.weights:
             load_checkpoint(Path(settings.weights))
-        for level, message in _images(*scan_parts(load_data(settings.data), settings, cache)):
+        for level, message in _images(*scan_parts(load_data(settings.data, settings.split), settings, cache)):
             tell(f"{level}: {message}")
     return prepare_data(settings, cache)
 
 
+def splits(settings: Settings, cache: Path) -> dict[str, str]:
+    """Look which images can be validated; `trainers.yolov5.splits` says what is returned."""
+    if settings.data == EMBEDDED:
+        return {"val": ""}
+    if missing(settings):
+        return {}
+    settings = at_hand(settings, cache)
+    root = load_data(settings.data).root
+    return {key: _unusable(sources, root) for key, sources in named_splits(settings.data).items()}
+
+
+def _unusable(sources: Iterable[Path], root: Path) -> str:
+    """Why images can't be validated, as COCO's test images, whose labels are nobody's; empty when they can."""
+    try:
+        images = list_images(sources, root).images
+    except (OSError, ValueError) as error:
+        return str(error)
+    if any(label_path(image).exists() for image in images):
+        return ""
+    return f"none of its {len(images)} images has a label file" if images else "it holds no image"
+
+
 def fingerprint(settings: Settings) -> str:
     """Identify the dataset's content; `trainers.yolov5.fingerprint` says how."""
-    config = load_data(settings.data)
+    config = load_data(settings.data, settings.split)
     digest = hashlib.sha256("\0".join(config.names).encode("utf-8", "surrogateescape"))
     for split in scan_parts(config, settings, Path(settings.cache_folder) if settings.cache_folder else None):
         digest.update(b"\0part")

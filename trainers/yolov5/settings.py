@@ -52,6 +52,7 @@ class Settings:
     """
 
     data: str = _option(EMBEDDED, "data.yaml of the dataset, or `digits`: the embedded one")
+    split: str = _option("val", "images that are validated, by their key in the data.yaml: val or test")
     weights: str = _option("", "checkpoint to fine-tune: yolov5*.pt or our own (embedded dataset: its own)")
     model: str = _option("", f"model size, {' '.join(SIZES)} (default: that of the weights)")
     epochs: int = _option(0, "epochs of a training (default 10; embedded dataset 6)")
@@ -126,6 +127,7 @@ class Settings:
             )
         _check_choice("model", self.model, ("", *SIZES))
         _check_choice("optimizer", self.optimizer, ("SGD", "Adam", "AdamW"))
+        _check_choice("split", self.split, ("val", "test"))
         _check_choice("cache", self.cache, CACHES)
         _check_choice("report_epoch", self.report_epoch, ("last", "best"))
         lowest = {"epochs": 1, "batch": 1, "val_batch": 0, "img": 32, "warmup_floor": 0, "val_every": 0}

@@ -77,7 +77,7 @@ def missing(settings: Settings) -> list[Missing]:
     wanted: list[Missing | None] = []
     if settings.data != EMBEDDED:
         path, lacking = _published(settings.data)
-        wanted += [lacking] if lacking else [_missing_dataset(load_data(path))]
+        wanted += [lacking] if lacking else [_missing_dataset(load_data(path, settings.split))]
     if settings.weights:
         wanted.append(_published(settings.weights)[1])
     return [item for item in wanted if item]
@@ -139,7 +139,7 @@ def obtain(config: DataConfig, say: Say = tell) -> None:
             f"left out {len(left)} file(s) of {shown(lacking.url)}: {', '.join(left[:_NAMED])}{more}; taken are "
             "images, labels, lists and a data.yaml that are not hidden and have names that every system can hold"
         )
-    _missing_dataset(load_data(config.path))
+    _missing_dataset(load_data(config.path, config.split))
 
 
 def _published(name: str | Path) -> tuple[Path, Missing | None]:

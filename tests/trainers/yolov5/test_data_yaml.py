@@ -5,7 +5,7 @@ import os
 import pytest
 
 from trainers.printable import printable
-from trainers.yolov5.data_yaml import load_data
+from trainers.yolov5.data_yaml import load_data, splits
 from trainers.yolov5.dataset import scan
 from trainers.yolov5.sources import obtain
 
@@ -215,3 +215,19 @@ def test_the_name_of_a_yaml_reaches_no_terminal_as_it_is(tmp_path, text, name):
             load_data(path)
         assert printable(name) in str(caught.value)
         assert all(line.isprintable() for line in str(caught.value).split("\n"))
+
+
+def test_the_images_to_validate_are_those_of_the_key_that_is_asked_for(make, tmp_path):
+    path = make(PLAIN + "test: images/t\n", {"a.png": BOX, "t/b.png": BOX})
+    assert load_data(path).val == (tmp_path / "set" / "images",)
+    config = load_data(path, "test")
+    assert config.val == (tmp_path / "set" / "images" / "t",)
+    assert [image.name for image in scan(config, "val").images] == ["b.png"]
+    assert list(splits(path)) == ["val", "test"]
+
+
+def test_without_such_a_key_that_is_said(make):
+    path = make(PLAIN + "test:\n", {"a.png": BOX})
+    assert list(splits(path)) == ["val"]
+    with pytest.raises(ValueError, match="expected `test:` with a folder"):
+        load_data(path, "test")
