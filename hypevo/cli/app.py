@@ -226,13 +226,14 @@ def export(asked: ask.Export) -> None:
 
 
 def plot(asked: ask.Plot) -> None:
-    """Draw evolve.png from an evolve.csv.
+    """Draw the pictures of a study, by its name, or of an evolve.csv.
 
     Example: hypevo plot runs/evolve/coco128/evolve.csv
     """
-    from hypevo.study.exports import plot_csv
+    from hypevo.study.plotting import plot as draw
 
-    typer.echo(printable(str(plot_csv(asked.csv, asked.out, asked.space, asked.fitness))))
+    for path in draw(asked.source, asked.storage, asked.out, asked.space, asked.fitness):
+        typer.echo(printable(str(path)))
 
 
 def trainer(asked: ask.Describe) -> None:

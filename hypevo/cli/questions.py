@@ -116,13 +116,24 @@ class Export(OfStudy):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plot(Checked):
+class Plot(Stored):
     """The options of `hypevo plot`."""
 
-    csv: Path = argument("Any evolve.csv, YOLOv5's own too.")
-    out: Path | None = option(None, "The picture; evolve.png beside the csv by default.", PLACES)
-    space: Path | None = option(None, "Space file that tells the frozen genes.", SEARCH)
-    fitness: str = option(DEFAULT_FITNESS, "What was maximised: an expression of metrics.", SEARCH)
+    source: str | None = argument(
+        "A study's name, or any evolve.csv, YOLOv5's own too; the only study in --storage by default.",
+        default=None,
+    )
+    out: Path | None = option(
+        None,
+        "Folder for the pictures, or the file of evolve.png alone; beside the csv, or the study's.",
+        PLACES,
+    )
+    space: Path | None = option(None, "Space file that tells bounds and frozen genes of a csv.", SEARCH)
+    fitness: str | None = option(
+        None,
+        f"What to rank by, an expression of metrics: the study's own, and {DEFAULT_FITNESS} for a csv, by default.",
+        SEARCH,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ from hypevo.study.attributes import (
 from hypevo.study.exports import Exports
 from hypevo.study.notes import trial_note
 from hypevo.study.opening import TRIALS
+from hypevo.study.pictures import marks_of
 from hypevo.study.search import suggest
 from hypevo.study.storage import EXPERIMENT, METRICS, PARENT_RUN
 from hypevo.study.tally import ENDED, Tally
@@ -82,7 +83,7 @@ class Ledger:
         self._metrics = metrics
         self._prepared = prepared
         self.still_ours = still_ours
-        self._exports = Exports(settings.folder, plan, metrics, still_ours)
+        self._exports = Exports(settings.folder, plan, metrics, still_ours, lambda: marks_of(study))
         self._reported: dict[int, set[int]] = {}  # of repeated trials: the epochs the study has already
         self._shown = Shown(settings, plan, study, tracker, metrics)
         self.tally = Tally(self._trials(*ENDED))

@@ -11,7 +11,7 @@ from hypevo.preflight import individual, preflight_training
 from hypevo.problem.settings import TrainSettings
 from hypevo.problem.space import Space
 from hypevo.protocol import Failure, InputError, Outcome, Value
-from hypevo.results.plots import plot_pr_curve
+from hypevo.results.pictures.curve import plot_pr_curve
 from hypevo.retraining.tracked import Tracked
 from hypevo.study.attributes import metrics_of
 from hypevo.study.exports import trained_with

@@ -11,27 +11,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypevo.files import HeldError, write_atomically
-from hypevo.problem.space import load_space, yolov5_space
 from hypevo.protocol import InputError, Value
 from hypevo.results.evolve_csv import EvolveCsv, Row, best_of
 from hypevo.results.hyp_file import write_hyp_evolved, yaml_value
-from hypevo.results.individuals import read_individuals
-from hypevo.results.plots import plot_evolve
+from hypevo.results.pictures.canvas import save
+from hypevo.results.pictures.marks import Marks
 from hypevo.study.attributes import OWN, metrics_of
+from hypevo.study.pictures import marks_of, pictures
+from hypevo.study.storage import METRICS, finished, load_plan
 
 if TYPE_CHECKING:
+    import optuna
     from optuna.trial import FrozenTrial
 
     from hypevo.problem.plan import Plan
 
 _log = logging.getLogger(__name__)
 
-CSV, PICTURE = "evolve.csv", "evolve.png"
+CSV = "evolve.csv"
 HYP, CONFIRMED, RECOMMENDED = "hyp_evolved.yaml", "hyp_confirmed.yaml", "hyp_recommended.yaml"
 
 
 class Exports:
-    """Writes evolve.csv, hyp_evolved.yaml and evolve.png of one study into its folder."""
+    """Writes evolve.csv, hyp_evolved.yaml and the pictures of one study into its folder."""
 
     def __init__(
         self,
@@ -39,11 +41,13 @@ class Exports:
         plan: Plan,
         metrics: Sequence[str],
         still_ours: Callable[[], None] = lambda: None,
+        marks: Callable[[], Marks] = Marks,
         *,
         ranked_by: str = "",
     ) -> None:
         self._ranked_by = ranked_by  # a fitness that is not the study's own: the yaml names it
         self._folder = folder
+        self._marks = marks  # what the pictures hold the trials against
         self._still_ours = still_ours  # raises when the study is another driver's now
         self._plan = plan
         self._metrics = metrics  # empty when the trainer does not say
@@ -51,15 +55,15 @@ class Exports:
         self._count = 0  # trials that are in it
         self._best: tuple[Row, int] | None = None  # and its position
         self._held: set[str] = set()  # files that another program kept open the last time
-        self._picture: Path | None = None  # where the last one is
+        self._pictures: dict[str, Path] = {}  # where the last ones are
         self._drawn_at = -math.inf
         self._drawing_took = 0.0
 
     def write(self, trials: Sequence[FrozenTrial], *, last: bool = False) -> list[Path]:
-        """Write all three from the finished trials, at least one, in the order in which they finished.
+        """Write all of them from the finished trials, at least one, in the order in which they finished.
 
-        Those of an earlier call come first, as they were. The picture takes a second or two, so among trials that are
-        as short it waits until it costs no more than a tenth of the time; `last` draws it anyway.
+        Those of an earlier call come first, as they were. Pictures take a second or two, so among trials that are
+        as short they wait until they cost no more than a tenth of the time; `last` draws them anyway.
 
         One that another program holds open, as Excel does on Windows, is written beside it, and that is said.
 
@@ -88,13 +92,16 @@ class Exports:
         began = time.monotonic()
         if last or began - self._drawn_at > 10 * self._drawing_took:
             rows = [self.row(trial) for trial in trials]
-            self._picture = self._put(
-                PICTURE, lambda path: plot_evolve(path, rows, self._plan.space, self._still_ours)
-            )
+            drawn = pictures(rows, self._plan.space, self._marks())
+            put = {
+                name: self._put(name, lambda path, make=make: save(path, make, self._still_ours))  # type: ignore[misc]
+                for name, make in drawn.items()
+            }
+            self._pictures |= {name: path for name, path in put.items() if path is not None}
             gc.collect()  # a figure is held in cycles, some ten megabytes of them
             self._drawn_at = time.monotonic()
             self._drawing_took = self._drawn_at - began
-        return [path for path in (*there, self._picture) if path is not None]
+        return [path for path in (*there, *self._pictures.values()) if path is not None]
 
     def _put(self, name: str, write: Callable[[Path], None]) -> Path | None:
         """Write one file, or beside it; returns where it is now."""
@@ -127,11 +134,19 @@ class Exports:
 
     def row(self, trial: FrozenTrial) -> Row:
         """A finished trial as a row of the csv."""
-        if trial.value is None:
-            raise ValueError(f"trial {trial.number} has no fitness")
-        return Row(
-            trial.number, metrics_of(trial, self._metrics), trained_with(trial, self._plan), trial.value
-        )
+        return _row(trial, self._plan, self._metrics)
+
+
+def rows_of(study: optuna.Study) -> list[Row]:
+    """The finished trials of a study, in the order in which they finished."""
+    plan, names = load_plan(study), study.user_attrs.get(METRICS, ())
+    return [_row(trial, plan, names) for trial in finished(study)]
+
+
+def _row(trial: FrozenTrial, plan: Plan, metrics: Sequence[str]) -> Row:
+    if trial.value is None:
+        raise ValueError(f"trial {trial.number} has no fitness")
+    return Row(trial.number, metrics_of(trial, metrics), trained_with(trial, plan), trial.value)
 
 
 def trained_with(trial: FrozenTrial, plan: Plan) -> dict[str, Value]:
@@ -163,7 +178,6 @@ def export_study(
         InputError: no such study, nothing has finished in it, or it has not recorded what the fitness reads.
     """
     from hypevo.study.rescore import load_ranked
-    from hypevo.study.storage import METRICS, finished, load_plan
     from samplers import recommend
 
     ranked = load_ranked(storage, study, fitness)
@@ -175,7 +189,10 @@ def export_study(
     if not trials:
         raise InputError(f"study «{found.study_name}» has no finished trial yet")
     folder = ranked.place(folder)
-    exports = Exports(folder, plan, found.user_attrs.get(METRICS, ()), ranked_by=ranked.other_fitness)
+    exports = Exports(
+        folder, plan, found.user_attrs.get(METRICS, ()), marks=lambda: marks_of(found),
+        ranked_by=ranked.other_fitness,
+    )  # fmt: skip
     paths = exports.write(trials, last=True)
     recommended = {**plan.hyp, **recommend(found)}
     lines = [
@@ -190,20 +207,3 @@ def export_study(
     ]
     write_atomically(folder / RECOMMENDED, "\n".join(lines) + "\n")
     return [*paths, folder / RECOMMENDED]
-
-
-def plot_csv(csv: Path, picture: Path | None, space: Path | None, fitness: str) -> Path:
-    """Draw evolve.png from any evolve.csv; returns where it is.
-
-    Raises:
-        InputError: the file cannot be read, or holds nothing to draw.
-    """
-    picture = picture or csv.with_name(PICTURE)
-    rows = read_individuals(csv, fitness)
-    try:
-        plot_evolve(picture, rows, load_space(space, yolov5_space()) if space is not None else None)
-    except ValueError as error:
-        raise InputError(f"{csv} cannot be drawn: {error}") from error
-    except OSError as error:
-        raise InputError(f"{picture} cannot be written: {error}") from error
-    return picture

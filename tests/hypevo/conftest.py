@@ -213,8 +213,8 @@ def stored_trials(study: str = "s"):
 
 @pytest.fixture
 def evolution(arena, monkeypatch) -> Evolution:
-    """Studies without their picture, which takes longer than all the rest: one test of `driver` has it drawn."""
-    monkeypatch.setattr("hypevo.study.exports.plot_evolve", lambda path, *_: write_atomically(path, b""))
+    """Studies without their pictures, which take longer than all the rest: one test of `driver` has them drawn."""
+    monkeypatch.setattr("hypevo.study.exports.save", lambda path, *_: write_atomically(path, b""))
     return Evolution()
 
 

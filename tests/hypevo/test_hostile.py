@@ -15,13 +15,13 @@ import pytest
 from hypevo.problem.settings import EvolveSettings
 from hypevo.protocol import InputError
 from hypevo.results.evolve_csv import read_evolve_csv
-from hypevo.study.exports import plot_csv
+from hypevo.study.plotting import plot
 
 MEMORY = 800 * 2**20  # bytes of address space
 READER = """
 import resource, sys
 from pathlib import Path
-from hypevo.study.exports import plot_csv
+from hypevo.study.plotting import plot
 from hypevo.problem.hyp import load_hyp
 from hypevo.protocol import InputError
 from hypevo.results.evolve_csv import read_evolve_csv
@@ -30,7 +30,7 @@ resource.setrlimit(resource.RLIMIT_AS, ({memory}, {memory}))
 def load_space(path):
     space.load_space(path, None)
 def draw(path):
-    plot_csv(path, None, None, "recall")
+    plot(str(path), "", None, None, "recall")
 try:
     {reader}(Path({path!r}))
 except InputError as error:
@@ -157,5 +157,5 @@ def test_names_of_columns_are_no_paths(tmp_path):
     """They reach Optuna as attributes, MLflow under a safe name, and no file system."""
     fill(tmp_path / "evolve.csv", "metrics/../../etc/x,metrics/recall,../../lr0,$\\frac$\n0.1,0.2,0.3,0.4\n")
     assert len(read_evolve_csv(tmp_path / "evolve.csv")) == 1
-    plot_csv(tmp_path / "evolve.csv", None, None, "recall")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["evolve.csv", "evolve.png"]
+    plot(str(tmp_path / "evolve.csv"), "", None, None, "recall")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["evolve.csv", "evolve.png", "history.png"]

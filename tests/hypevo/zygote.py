@@ -1,6 +1,6 @@
 """Starts real `hypevo` processes in milliseconds: imports everything once, then forks a driver per line of its input.
 
-In: a line of JSON, {"argv": […], "cwd": …, "log": …, "picture": false} to start a driver that draws no evolve.png,
+In: a line of JSON, {"argv": […], "cwd": …, "log": …, "picture": false} to start a driver that draws no pictures,
 which takes longer than all the rest; {"wait": pid} to wait for one.
 Out: a line with the driver's pid, or with its exit code (negative for a signal).
 """
@@ -33,7 +33,7 @@ def drive(command, argv, cwd, log, picture, environ) -> None:
         os.dup2(file, stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     if not picture:
-        sys.modules["hypevo.study.exports"].plot_evolve = lambda path, *_: path.write_bytes(b"")
+        sys.modules["hypevo.study.exports"].save = lambda path, *_: path.write_bytes(b"")
     sys.argv = ["hypevo", *argv]
     code = 70
     try:

@@ -11,7 +11,11 @@ from hypevo.problem.metrics import STANDARD_COLUMNS
 from hypevo.problem.space import yolov5_space
 from hypevo.protocol import InputError
 from hypevo.results.evolve_csv import EvolveCsv
-from hypevo.study.exports import Exports, export_study, plot_csv
+from hypevo.study.attributes import SEED_NOISE, UNTOUCHED
+from hypevo.study.exports import Exports, export_study
+from hypevo.study.pictures import marks_of
+from hypevo.study.plotting import plot
+from hypevo.study.storage import load_study
 
 
 def test_a_study_is_exported_again_to_the_same_bytes(evolution, arena):
@@ -110,9 +114,36 @@ def a_trial(plan, value):
 def test_any_evolve_csv_is_drawn_beside_itself(tmp_path, plan):
     Exports(tmp_path, plan, tuple(STANDARD_COLUMNS)).write([a_trial(plan, 0.5), a_trial(plan, 0.6)])
     (tmp_path / "evolve.png").unlink()
-    picture = plot_csv(tmp_path / "evolve.csv", None, None, DEFAULT_FITNESS)
-    assert picture == tmp_path / "evolve.png"
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    pictures = plot(str(tmp_path / "evolve.csv"), "", None, None, DEFAULT_FITNESS)
+    assert {path.parent for path in pictures} == {tmp_path}
+    assert {"evolve.png", "history.png"} <= {path.name for path in pictures}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+
+
+def test_a_study_is_plotted_by_its_name_into_its_folder(evolution, arena):
+    evolution(3)
+    for path in (arena / "runs/evolve/s").glob("*.png"):
+        path.unlink()
+    pictures = plot("s", "mlruns/optuna.journal", None, None, None)
+    assert {path.parent.resolve() for path in pictures} == {arena / "runs/evolve/s"}
+    assert {"evolve.png", "history.png"} <= {path.name for path in pictures}
+    (alone,) = plot(None, "mlruns/optuna.journal", arena / "one.svg", None, None)
+    assert b"<svg" in alone.read_bytes()
+    with pytest.raises(InputError, match="--space: expected a csv"):
+        plot("s", "mlruns/optuna.journal", None, arena / "space.yaml", None)
+
+
+def test_what_a_study_knows_is_in_the_marks_of_its_pictures(evolution):
+    evolution(4)
+    study = load_study("mlruns/optuna.journal", "s")
+    study.set_user_attr(UNTOUCHED, {"metrics": {}, "fitness": 0.25})
+    study.set_user_attr(SEED_NOISE, 0.01)
+    marks, first = marks_of(study), study.trials[0]
+    assert (marks.default, marks.untouched, marks.title) == (first.value, 0.25, "s")
+    assert marks.band == pytest.approx((first.value - 0.02, first.value + 0.02))
+    assert marks.parents[3] != ()
+    assert set(marks.parents[3]) <= {0, 1, 2}
+    assert marks.hyp["lr0"] == first.params["lr0"]
 
 
 def test_a_trial_is_formatted_once_and_the_file_is_always_written_as_a_whole(tmp_path, plan, monkeypatch):

@@ -1,0 +1,59 @@
+"""The pictures of a study or of a csv: which there are, and what each is told."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from optuna.trial import TrialState
+
+from hypevo.results.evolve_csv import Row
+from hypevo.results.pictures.canvas import Drawing
+from hypevo.results.pictures.genes import evolve_figure
+from hypevo.results.pictures.history import history_figure
+from hypevo.results.pictures.marks import Marks
+from hypevo.study.attributes import LINEAGE
+from hypevo.study.standing import standing
+from hypevo.study.storage import load_plan
+
+if TYPE_CHECKING:
+    import optuna
+
+    from hypevo.problem.space import Space
+
+EVOLVE, HISTORY = "evolve.png", "history.png"
+
+
+def pictures(rows: Sequence[Row], space: Space | None, marks: Marks) -> dict[str, Drawing]:
+    """What draws each picture, by file name.
+
+    Args:
+        rows: Finished individuals, the oldest first.
+        space: Their genes, if they are known.
+        marks: What they are held against.
+    """
+    return {
+        EVOLVE: functools.partial(evolve_figure, rows, space, marks),
+        HISTORY: functools.partial(history_figure, rows, marks),
+    }
+
+
+def marks_of(study: optuna.Study) -> Marks:
+    """What the trials of a study are held against, all of it as it is recorded."""
+    known, plan = standing(study), load_plan(study)
+    trials = study.get_trials(deepcopy=False)
+    return Marks(
+        default=known.default,
+        hyp=plan.hyp,
+        untouched=known.untouched,
+        band=known.band,
+        failed=[one.number for one in trials if one.state in (TrialState.FAIL, TrialState.PRUNED)],
+        parents={one.number: parents_in(words) for one in trials if (words := one.user_attrs.get(LINEAGE))},
+        title=study.study_name,
+    )
+
+
+def parents_in(words: str) -> tuple[int, ...]:
+    """The trials that a lineage in words names, as in «12, 14: lr0 +0.031»; none in «defaults»."""
+    return tuple(int(word) for word in words.partition(":")[0].split(", ") if word.isdecimal())

@@ -1,0 +1,77 @@
+"""`hypevo plot`: the pictures of a study, or of any file of individuals."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from hypevo.problem.fitness import DEFAULT_FITNESS
+from hypevo.problem.space import Space, load_space, yolov5_space
+from hypevo.protocol import InputError
+from hypevo.results.evolve_csv import Row
+from hypevo.results.individuals import read_individuals
+from hypevo.results.pictures.canvas import save
+from hypevo.results.pictures.marks import Marks
+from hypevo.study.exports import rows_of
+from hypevo.study.pictures import EVOLVE, marks_of, pictures
+from hypevo.study.rescore import load_ranked
+from hypevo.study.storage import load_plan
+
+_FILES = {".csv", ".txt", ".ndjson"}
+_log = logging.getLogger(__name__)
+
+
+def plot(
+    source: str | None, storage: str, out: Path | None, space: Path | None, fitness: str | None
+) -> list[Path]:
+    """Draw everything that can be drawn of a study or a file.
+
+    Args:
+        source: A file of individuals, or the name of a study; the only study in `storage` if it is None.
+        storage: Where the studies are.
+        out: A folder for all pictures, or the file of evolve.png alone; beside the file, or the study's, by default.
+        space: Space file that tells bounds and frozen genes of a file.
+        fitness: What to rank by: the study's own, and the default fitness for a file, unless given.
+
+    Returns:
+        Where the pictures are.
+
+    Raises:
+        InputError: There is no such file or study, it holds nothing to draw, or a picture cannot be written.
+    """
+    path = None if source is None else Path(source)
+    if path is not None and (path.suffix.lower() in _FILES or path.is_file()):
+        rows = read_individuals(path, fitness or DEFAULT_FITNESS)
+        genes = None if space is None else load_space(space, yolov5_space())
+        return _draw(rows, genes, Marks.of_file(rows, path.parent.name), out, path.parent, str(path))
+    if space is not None:
+        raise InputError("--space: expected a csv with it; a study knows its genes")
+    ranked = load_ranked(storage, source, fitness)
+    for note in ranked.notes:
+        _log.warning("%s", note)
+    study, name = ranked.study, f"study «{ranked.study.study_name}»"
+    folder = ranked.place(None)
+    return _draw(rows_of(study), load_plan(study).space, marks_of(study), out, folder, name)
+
+
+def _draw(
+    rows: list[Row], space: Space | None, marks: Marks, out: Path | None, folder: Path, source: str
+) -> list[Path]:
+    drawn = pictures(rows, space, marks)
+    alone = out is not None and out.suffix != "" and not out.is_dir()
+    places = {EVOLVE: out} if alone else {name: (out or folder) / name for name in drawn}
+    written = []
+    for name, path in places.items():
+        assert path is not None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save(path, drawn[name])
+        except ValueError as error:
+            if name == EVOLVE:
+                raise InputError(f"{source} cannot be drawn: {error}") from error
+            _log.warning("%s is not drawn: %s", name, error)
+            continue
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error}") from error
+        written.append(path)
+    return written
