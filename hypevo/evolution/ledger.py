@@ -259,7 +259,7 @@ class Ledger:
     def close(self, *, state: str, status: str) -> int:
         """End the parent run; returns how many trials MLflow has not got yet."""
         best = self.tally.best
-        self._shown.closing()
+        self._shown.closing(self.tally)
         if best is not None and state != "interrupted":
             self.tracker.attach(sorted((self.record(best.number).folder / WEIGHTS).glob("*")), WEIGHTS)
         return self.tracker.close(status, state)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hypevo.evolution.view import view_of
+from hypevo.evolution.view import ENOUGH, view_of
 from hypevo.messages import hidden
 from hypevo.problem.metrics import column
 from hypevo.study.attributes import metrics_of
+from hypevo.study.dashboard import write_note
 from hypevo.study.notes import study_note
 from hypevo.study.standing import standing
+from hypevo.tracking.charts import view_path
 
 if TYPE_CHECKING:
     import optuna
@@ -47,7 +49,7 @@ class Shown:
     def opened(self, tally: Tally) -> None:
         """Show how the study stands when its driver begins: what an earlier one wrote may not have arrived."""
         known = () if tally.best is None else metrics_of(tally.best)
-        self._tracker.add_view(*view_of(self._study, self._plan, self._metrics, known))
+        self._view(known)
         figures = self._figures(tally)
         for generation, best in tally.best_after:
             self._progress(generation, best, figures)
@@ -56,15 +58,18 @@ class Shown:
 
     def finished(self, tally: Tally) -> None:
         """Show that another trial has a fitness."""
-        if not self._metrics and len(tally.finished) == 1:  # only now it is known what there is to see
-            self._tracker.add_view(*view_of(self._study, self._plan, metrics_of(tally.finished[0])))
+        count = len(tally.finished)
+        if count == ENOUGH or (count == 1 and not self._metrics):  # only now it is known what there is to see
+            self._view(metrics_of(tally.finished[0]))
         self._progress(*tally.best_after[-1], self._figures(tally))
         if tally.best is not None and tally.best.number != self._best:
             self._mark(tally)
             self._describe()
 
-    def closing(self) -> None:
-        """Show how it stands in the end: the noise may be known since."""
+    def closing(self, tally: Tally) -> None:
+        """Show how it stands in the end: which genes matter, and the noise, may be known since."""
+        if len(tally.finished) >= ENOUGH and tally.best is not None:
+            self._view(metrics_of(tally.best))
         self._describe()
 
     def _figures(self, tally: Tally) -> dict[str, float]:
@@ -76,6 +81,9 @@ class Shown:
             "noise": found.noise,
         }
         return {name: value for name, value in figures.items() if value is not None}
+
+    def _view(self, known: Iterable[str]) -> None:
+        self._tracker.add_view(*view_of(self._study, self._plan, self._metrics, known))
 
     def _progress(self, generation: int, best: FrozenTrial, figures: Mapping[str, float]) -> None:
         """Log the study's own curve: the best so far."""
@@ -94,4 +102,11 @@ class Shown:
         note = study_note(self._study, self._plan, command, self._settings.folder)
         if note != self._note:
             self._note = note
-            self._tracker.describe(note)
+            self._tracker.describe(f"{note}\n\n{self._links()}")
+            write_note(self._study, note)
+
+    def _links(self) -> str:
+        """Links from the description of the study's run to its trials, on the same server."""
+        place = self._tracker.experiment_id, self._tracker.parent
+        charts, table = (view_path(*place, charts=charts).removeprefix("/") for charts in (True, False))
+        return f"[Its trials as charts]({charts}) · [as a table]({table})"

@@ -1,15 +1,20 @@
-"""The chart view of a study: which genes and metrics MLflow's page shows side by side."""
+"""The chart view of a study: which genes and metrics MLflow's page shows side by side, those that matter first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
 
 import optuna
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.trial import TrialState
 
 from hypevo.problem.metrics import column
 from hypevo.problem.plan import Plan
 from hypevo.study.storage import PARENT_RUN
 from hypevo.tracking.charts import view_tag
+
+ENOUGH = 20  # finished trials from which importance says something
 
 
 def view_of(study: optuna.Study, plan: Plan, *metrics: Iterable[str]) -> tuple[str, str]:
@@ -24,4 +29,20 @@ def view_of(study: optuna.Study, plan: Plan, *metrics: Iterable[str]) -> tuple[s
     losses = [f"train/{name}" for name in names if name.endswith("_loss") and not name.startswith("train/")]
     shown = dict.fromkeys(["fitness", *map(column, names), *losses])
     genes = [gene.name for gene in plan.space.movable]
-    return view_tag(study.study_name, study.user_attrs[PARENT_RUN], genes, list(shown))
+    run = study.user_attrs[PARENT_RUN]
+    return view_tag(study.study_name, run, genes, list(shown), by_importance(study, genes))
+
+
+def by_importance(study: optuna.Study, genes: Sequence[str]) -> list[str]:
+    """The genes of which the best trials differ most from the others, by PED-ANOVA; none before there are `ENOUGH`."""
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    known = [gene for gene in genes if all(gene in trial.params for trial in done)]
+    if len(done) < ENOUGH or not known:
+        return []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that all are equal: then all are shown
+            weights = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(), params=known)
+    except (ValueError, RuntimeError):  # all of one fitness, or none of them finite: nothing matters
+        return []
+    return sorted((gene for gene in known if weights[gene] > 0), key=lambda gene: -weights[gene])

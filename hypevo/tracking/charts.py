@@ -34,7 +34,9 @@ def view_key(parent_run: str) -> str:
     return hashlib.sha256(f"hypevo:{parent_run}".encode()).hexdigest()[:16]
 
 
-def view_tag(study: str, parent_run: str, genes: Sequence[str], metrics: Sequence[str]) -> tuple[str, str]:
+def view_tag(
+    study: str, parent_run: str, genes: Sequence[str], metrics: Sequence[str], first: Sequence[str] = ()
+) -> tuple[str, str]:
     """Name and value of the experiment tag that holds the view of a study's trials.
 
     Args:
@@ -42,12 +44,15 @@ def view_tag(study: str, parent_run: str, genes: Sequence[str], metrics: Sequenc
         parent_run: The id of its run.
         genes: Names of what is searched.
         metrics: Names of what is measured, with or without their prefixes.
+        first: Genes to be shown first, if it is known which ones matter.
 
     Raises:
         ValueError: it is longer than MLflow accepts.
     """
-    names = [plain_name(gene) for gene in genes], [metric_name(metric) for metric in metrics]
-    state = json.dumps(_state(parent_run, *names), separators=(",", ":"))
+    told = first or [gene for gene in _TELLING if gene in genes] or genes
+    shown = [plain_name(gene) for gene in told]
+    measured = [metric_name(metric) for metric in metrics]
+    state = json.dumps(_state(parent_run, shown, measured), separators=(",", ":"))
     packed = "deflate;" + base64.b64encode(zlib.compress(state.encode(), 9)).decode()
     if len(packed) > LONGEST:
         raise ValueError(f"the chart view takes {len(packed)} characters, MLflow accepts {LONGEST}")
@@ -56,9 +61,9 @@ def view_tag(study: str, parent_run: str, genes: Sequence[str], metrics: Sequenc
     return f"mlflow.sharedViewState.{view_key(parent_run)}", json.dumps(view)
 
 
-def view_path(experiment: str, parent_run: str) -> str:
-    """The part of the address after the server: the experiment's charts in the view of a study, known by its run."""
-    mode = "workflowType=machine_learning&compareRunsMode=CHART"
+def view_path(experiment: str, parent_run: str, *, charts: bool = True) -> str:
+    """The part of the address after the server: a study's trials, known by its run, as charts or as a table."""
+    mode = "workflowType=machine_learning" + "&compareRunsMode=CHART" * charts
     return f"/#/experiments/{experiment}/runs?{mode}&viewStateShareKey={view_key(parent_run)}"
 
 
@@ -67,16 +72,15 @@ def run_path(experiment: str, run: str) -> str:
     return f"/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
 
 
-def _state(parent_run: str, genes: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
-    shown = [gene for gene in _TELLING if gene in genes] or list(genes)
+def _state(parent_run: str, shown: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
     first = shown[0] if shown else "lr0"
     second = shown[1] if len(shown) > 1 else first
     validation = [name for name in metrics if not name.startswith(("train/", "val/"))]
     losses = [name for name in metrics if name.startswith(("train/", "val/"))]
     charts = [
         _chart(
-            "parallel", "PARALLEL", "search", displayName="Hyperparameters → fitness",
-            selectedParams=shown[:8], selectedMetrics=["fitness"], showAllRuns=False,
+            "parallel", "PARALLEL", "genes", displayName="Hyperparameters → fitness",
+            selectedParams=list(shown[:8]), selectedMetrics=["fitness"], showAllRuns=False,
         ),
         _chart("bar", "BAR", "search", metricKey="fitness"),
         *(
@@ -93,7 +97,12 @@ def _state(parent_run: str, genes: Sequence[str], metrics: Sequence[str]) -> dic
         *(_curve(name, "validation") for name in validation),
         *(_curve(name, "losses") for name in losses),
     ]  # fmt: skip
-    sections = {"search": "Search", "validation": "Validation", "losses": "Losses"}
+    sections = {  # key: name, charts in a row, their height in pixels
+        "genes": ("Genes", 1, 480),
+        "search": ("Search", 3, 360),
+        "validation": ("Validation", 3, 360),
+        "losses": ("Losses", 3, 360),
+    }
     return {
         "searchFilter": f"tags.mlflow.parentRunId = '{parent_run}'",
         "orderByKey": "metrics.`fitness`",
@@ -120,8 +129,10 @@ def _state(parent_run: str, genes: Sequence[str], metrics: Sequence[str]) -> dic
                 "isReordered": False,
                 "deleted": False,
                 "isGenerated": False,
+                "columns": columns,
+                "cardHeight": height,
             }
-            for key, name in sections.items()
+            for key, (name, columns, height) in sections.items()
         ],
         "viewMaximized": False,
         "runListHidden": False,

@@ -17,6 +17,7 @@ from hypevo.protocol import Failure
 from hypevo.tracking import outbox
 from hypevo.tracking.address import EXPERIMENT
 from hypevo.tracking.artifacts import artifacts
+from hypevo.tracking.description import describe
 from hypevo.tracking.experiment import experiment_id
 from hypevo.tracking.failures import FAILURES, line, refused
 from hypevo.tracking.inherited import Inherited, look_up, taken_from_environment
@@ -26,7 +27,6 @@ from hypevo.tracking.patience import patiently
 from hypevo.tracking.provenance import dataset_inputs
 from hypevo.tracking.runs import Runs, Step
 from hypevo.tracking.store import Store
-from hypevo.tracking.titles import NOTE
 from hypevo.trainings.record import Record
 
 LONGEST_PATIENCE = 600.0  # seconds for which a store that answers slowly is waited for at an end
@@ -257,7 +257,7 @@ class Tracker:
                 case "best":
                     runs.crown(item)
                 case "note":
-                    runs.log(runs.parent, tags={NOTE: item})
+                    describe(runs.client, runs.parent, item)
                 case "names":
                     runs.rename_metrics(which)
                 case "end":

@@ -93,3 +93,17 @@ def test_the_link_names_the_view_that_was_saved():
     assert name == f"mlflow.sharedViewState.{view_key('run7')}"
     assert f"viewStateShareKey={view_key('run7')}" in view_path("7", "run7")
     assert view_path("7", "run7").startswith("/#/experiments/7/runs?")
+
+
+def test_genes_that_matter_go_before_those_that_people_look_at():
+    state = unpacked(view_tag("s", "p", ["shear", "mosaic", "lr0"], ["fitness"], ["shear", "lr0"])[1])
+    parallel = next(chart for chart in state["compareRunCharts"] if chart["type"] == "PARALLEL")
+    assert parallel["selectedParams"] == ["shear", "lr0"]
+    section = next(one for one in state["compareRunSections"] if one["uuid"] == parallel["metricSectionId"])
+    assert section["columns"] == 1
+    assert state["selectedColumns"][:2] == ["metrics.`fitness`", "params.`shear`"]
+
+
+def test_the_same_view_opens_as_a_table():
+    assert "compareRunsMode" not in view_path("7", "run7", charts=False)
+    assert f"viewStateShareKey={view_key('run7')}" in view_path("7", "run7", charts=False)
