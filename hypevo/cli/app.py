@@ -16,7 +16,7 @@ import typer
 
 from hypevo.cli import questions as ask
 from hypevo.cli.options import add_command
-from hypevo.cli.tables import print_metrics, print_status, print_studies
+from hypevo.cli.tables import print_metrics
 from hypevo.cli.terminal import keep_secrets, messages, open_streams
 from hypevo.interrupts import Interrupted, terminated_gently
 from hypevo.messages import printable, printable_lines
@@ -51,7 +51,7 @@ def evolve(settings: EvolveSettings) -> None:
         summary = run(settings, watcher)
     from hypevo.cli.summary import show
 
-    show(summary, console)
+    show(summary, settings.storage, console)
     if summary.interrupted:
         raise typer.Exit(INTERRUPTED)
     if summary.best is None or summary.failed or summary.undelivered:
@@ -146,20 +146,9 @@ def status(asked: ask.Status) -> None:
 
     Example: hypevo status --study coco128
     """
-    from hypevo.study.status import all_studies, study_status
+    from hypevo.cli.status import say
 
-    if asked.study is None and asked.fitness is None and len(several := all_studies(asked.storage)) > 1:
-        if asked.json:
-            typer.echo(json.dumps(several))
-        else:
-            print_studies(several)
-        return
-    tell = lambda text: console.print(printable(text), style="yellow")  # noqa: E731
-    found = study_status(asked.storage, asked.study, asked.fitness, tell)
-    if asked.json:
-        typer.echo(json.dumps(found))
-        return
-    print_status(found)
+    say(asked, console)
 
 
 def fidelity(asked: ask.Fidelity) -> None:

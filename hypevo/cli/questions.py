@@ -68,6 +68,10 @@ class Fetch(Trained):
 class Status(OfStudy, Answer):
     """The options of `hypevo status`."""
 
+    watch: int | None = option(
+        None, "Say it again every so many seconds, until nobody drives the study.", least=1
+    )
+
     fitness: str | None = option(None, _RANK, SEARCH)
 
 

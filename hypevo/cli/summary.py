@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
+from hypevo.cli.paste import pasted
+from hypevo.cli.tables import standing_lines
 from hypevo.messages import hidden
+from hypevo.study.status import study_status
 from hypevo.tracking.charts import view_path
 
 if TYPE_CHECKING:
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
     from hypevo.evolution.driver import Summary
 
 
-def show(summary: Summary, console: Console) -> None:
-    """Print the summary."""
+def show(summary: Summary, storage: str, console: Console) -> None:
+    """Print the summary, and what the study says of itself."""
 
     def line(text: str, style: str = "") -> None:
         console.print(text, style=style, markup=False, highlight=False)
@@ -34,6 +36,11 @@ def show(summary: Summary, console: Console) -> None:
     )
     if not summary.interrupted and summary.total is not None and summary.done >= summary.total:
         line("to go on, ask for more: --generations", "dim")
+    found = study_status(storage, summary.study)
+    if found["failures"]:
+        line("failed  " + ", ".join(f"{kind} {count}" for kind, count in found["failures"].items()))
+    for text in standing_lines(found):
+        line(text)
     line(f"hyperparameters  {summary.folder / 'hyp_evolved.yaml'}")
     line(f"all generations  {summary.folder / 'evolve.csv'}, {summary.folder / 'evolve.png'}")
     if summary.undelivered:
@@ -45,6 +52,6 @@ def show(summary: Summary, console: Console) -> None:
     if summary.tracking_uri.startswith("http"):
         line(f"MLflow           {hidden(summary.tracking_uri).rstrip('/')}{path}")
     else:
-        command = f"mlflow ui --backend-store-uri {shlex.quote(hidden(summary.tracking_uri))}"
+        command = pasted(["mlflow", "ui", "--backend-store-uri", hidden(summary.tracking_uri)])
         line(f"MLflow           {command}\n                 then http://127.0.0.1:5000{path}")
     line("both views       hypevo ui")

@@ -7,19 +7,102 @@ from typing import Any
 
 from rich.table import Table
 
+from hypevo.cli.paste import pasted
+from hypevo.cli.progress import clock
 from hypevo.cli.terminal import results
 from hypevo.messages import printable
+
+_TOLD = (  # in sentences below the table
+    *(
+        "total",
+        "seconds_left",
+        "device_hours",
+        "device_hours_left",
+        "default_fitness",
+        "gain",
+        "untouched_fitness",
+    ),
+    *("noise", "noise_seeds", "beyond_noise", "verdict", "changed", "next"),
+)
+_GENES = 6  # that moved the farthest
 
 
 def print_status(found: Mapping[str, Any]) -> None:
     """Print where a study stands."""
     table = Table(show_header=False, box=None)
     for key, value in found.items():
-        table.add_row(key.replace("_", " "), _cell(value))
+        if key not in _TOLD:
+            of = f" of {found['total']}" if key == "generations" and found["total"] is not None else ""
+            table.add_row(key.replace("_", " "), _cell(value) + of)
     output = results()
     output.print(table)
+    for line in standing_lines(found):
+        output.print(line, highlight=False)
     if found["interrupted"]:
         output.print("no driver is running; the command that began the study continues it", style="yellow")
+
+
+def standing_lines(found: Mapping[str, Any]) -> list[str]:
+    """In sentences, what a study's best is worth, which genes it moved, what it cost, and what to type next.
+
+    Args:
+        found: As `study_status` has it.
+    """
+    said = [*_worth(found), *_cost(found)]
+    if found["best_trial"] is not None and not found["changed"]:
+        said.append("the best is the default: no other trial beat it")
+    if found["changed"]:
+        said.append("genes that moved the farthest, default → best, in parts of their range:")
+        said += [
+            f"  {one['gene']:<16}{_cell_of(one['default']):>11} → {_cell_of(one['best']):<11}{one['moved']:>4.0%}"
+            for one in found["changed"][:_GENES]
+        ]
+    said += [line for what, words in found["next"].items() for line in (f"{what}:", f"  {pasted(words)}")]
+    return [printable(line) for line in said]
+
+
+def _worth(found: Mapping[str, Any]) -> list[str]:
+    best, default, untouched = (found[f"{name}_fitness"] for name in ("best", "default", "untouched"))
+    said = []
+    if best is not None and default is not None:
+        said.append(f"best {best:.5f} · default {default:.5f} · gain {found['gain']:+.5f}")
+    if untouched is not None:
+        beside = "" if best is None else ", above the best" if untouched > best else ", below the best"
+        said.append(f"untouched weights {untouched:.5f}{beside}")
+    if found["noise"] is not None:
+        beyond = {True: "the best is beyond it", False: "the best is within it: no gain is shown"}
+        known = beyond.get(found["beyond_noise"], "")
+        said.append(f"noise ± {2 * found['noise']:.5f}, two standard deviations{known and ': '}{known}")
+    elif best is not None:
+        said.append(
+            "noise is not known, so that a gain may be luck: evolve --baseline-seeds 3 measures it, confirm judges"
+        )
+    if found["verdict"] is not None:
+        said += [f"confirmed: {verdict}" for verdict in _verdicts(found["verdict"])]
+    return said
+
+
+def _verdicts(verdict: Mapping[str, Any]) -> list[str]:
+    """What the last confirmation said: its sentences, else a word for each candidate."""
+    sentences = verdict.get("sentences")
+    if isinstance(sentences, list) and sentences:
+        return [str(one) for one in sentences]
+    each = [one for one in verdict.get("verdicts") or () if isinstance(one, dict) and one.get("verdict")]
+    said = [f"{one.get('candidate', 'the winner')}: {one['verdict']}" for one in each]
+    return said or ["see verdict.json in the study's folder"]
+
+
+def _cost(found: Mapping[str, Any]) -> list[str]:
+    said = f"device time {_hours(found['device_hours'])}"
+    if found["device_hours_left"]:
+        said += f", some {_hours(found['device_hours_left'])} left"
+    if found["seconds_left"] and found["driver"] is not None:
+        said += f" · {clock(found['seconds_left'])} to go"
+    return [said]
+
+
+def _hours(hours: float) -> str:
+    return clock(hours * 3600)
 
 
 def print_studies(found: Sequence[Mapping[str, Any]]) -> None:
@@ -39,6 +122,10 @@ def print_metrics(metrics: Mapping[str, float]) -> None:
         table.add_column(printable(name), justify="right")
     table.add_row(*(f"{value:.5g}" for value in metrics.values()))
     results().print(table)
+
+
+def _cell_of(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _cell(value: object) -> str:

@@ -15,6 +15,7 @@ from hypevo.messages import refuse
 from hypevo.preflight import preflight
 from hypevo.problem.settings import EvolveSettings
 from hypevo.protocol import Finding, WorkError
+from hypevo.study.account import remember_goal
 from hypevo.study.adopt import adopt, adoptable
 from hypevo.study.attributes import metrics_of
 from hypevo.study.earlier import begin_from_earlier, enqueue_start
@@ -83,6 +84,12 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 adopt(study, parent, plan, prepared.fingerprint, watcher.message)
             remember_options(
                 study, {name: checked.inspection.settings[name] for name in checked.inspection.neutral}
+            )
+            remember_goal(
+                study,
+                generations=settings.total,
+                gpu_hours=settings.gpu_hours,
+                slots=len(backend.slots()),
             )
             watcher.busy("measuring the weights it starts from" if checked.inspection.validates else "")
             measure_untouched(

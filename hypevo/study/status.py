@@ -9,8 +9,11 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from hypevo.protocol import InputError
+from hypevo.study.account import account
 from hypevo.study.attributes import FAILURE, REASON, metrics_of
 from hypevo.study.lease import driver_of
+from hypevo.study.onward import onward
 from hypevo.study.rescore import load_ranked
 from hypevo.study.storage import METRICS, PARENT_RUN, PLAN, journal, load_plan, load_study, studies
 from hypevo.study.tally import ENDED, Tally, in_order
@@ -54,7 +57,15 @@ def study_status(
     for note in ranked.notes:
         tell(note)
     stored = load_study(storage, ranked.study.study_name) if ranked.other_fitness else ranked.study
-    return _state(ranked.study, driver_of(stored, journal(storage)))
+    state = _state(ranked.study, driver_of(stored, journal(storage)))
+    return {**state, "next": {} if state["best_trial"] is None else _onward(stored, storage)}
+
+
+def _onward(study: optuna.Study, storage: str) -> dict[str, list[str]]:
+    try:
+        return onward(study, storage)
+    except InputError:
+        return {}  # its folder is another study's: there is no file to go on with
 
 
 def _state(study: optuna.Study, driver: str | None) -> dict[str, Any]:
@@ -82,4 +93,5 @@ def _state(study: optuna.Study, driver: str | None) -> dict[str, Any]:
         "best_metrics": {} if best is None else metrics_of(best, study.user_attrs.get(METRICS, ())),
         "genes": [gene.name for gene in plan.space.movable],
         "mlflow_run": study.user_attrs.get(PARENT_RUN),
+        **account(study, plan, tally),
     }

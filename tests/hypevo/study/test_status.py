@@ -23,6 +23,8 @@ def test_a_study_in_its_numbers(evolution):
     assert "no memory left" in found["last_failure"]
     assert (found["best_trial"], found["best_fitness"]) == (summary.best.number, summary.best.value)
     assert (found["driver"], found["running"], found["interrupted"]) == (None, [], [])
+    assert found["total"] == 3
+    assert found["next"]["does the winner win"][:4] == ["hypevo", "confirm", "--study", "s"]
     assert found["mlflow_run"] == evolution.parent.info.run_id
 
 
@@ -48,6 +50,11 @@ def test_the_table_says_what_was_interrupted_and_any_reason(evolution):
     assert rows["last failure"] == "[/data/x] is gone"
     assert rows["best fitness"] == f"{study.best_value:.5f}"
     assert "the command that began the study continues it" in answer.stdout
+    assert rows["generations"] == "1 of 1"
+    assert "the best is the default: no other trial beat it" in answer.stdout
+    assert "hypevo confirm --study s" in answer.stdout
+    watched = CliRunner().invoke(app, ["status", "--watch", "1"])  # ends by itself: nobody drives the study
+    assert (watched.exit_code, watched.stdout.count("generations")) == (0, 1)
 
 
 def test_no_study_is_an_input_error(bare_arena):

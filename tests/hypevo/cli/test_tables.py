@@ -1,0 +1,37 @@
+"""A study in sentences."""
+
+import pytest
+
+from hypevo.cli.tables import standing_lines
+
+FOUND = {
+    "best_trial": 7, "best_fitness": 0.3, "default_fitness": 0.2, "gain": 0.1, "untouched_fitness": 0.25,
+    "noise": 0.02, "beyond_noise": True, "verdict": None, "device_hours": 2.0, "device_hours_left": 1.0,
+    "seconds_left": 3600.0, "driver": "here", "next": {"train with it": ["hypevo", "train"]},
+    "changed": [{"gene": "lr0", "default": 0.01, "best": 0.001, "moved": 0.25}],
+}  # fmt: skip
+
+
+def test_what_the_best_is_worth_and_what_to_do_with_it():
+    assert standing_lines(FOUND) == [
+        "best 0.30000 · default 0.20000 · gain +0.10000",
+        "untouched weights 0.25000, below the best",
+        "noise ± 0.04000, two standard deviations: the best is beyond it",
+        "device time 2 h 00 min, some 1 h 00 min left · 1 h 00 min to go",
+        "genes that moved the farthest, default → best, in parts of their range:",
+        "  lr0                    0.01 → 0.001       25%",
+        "train with it:",
+        "  hypevo train",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "line"),
+    [
+        ({"sentences": ["trial 7: better than the default"]}, "confirmed: trial 7: better than the default"),
+        ({"verdicts": [{"candidate": "trial 7", "verdict": "worse"}]}, "confirmed: trial 7: worse"),
+        ({"other": 1}, "confirmed: see verdict.json in the study's folder"),
+    ],
+)
+def test_a_verdict_of_any_version_is_shown(verdict, line):
+    assert line in standing_lines({**FOUND, "verdict": verdict})

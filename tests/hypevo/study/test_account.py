@@ -1,0 +1,100 @@
+"""How far a study is from its end, what it cost, and which genes its best moved."""
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState, create_trial
+
+from hypevo.problem.gene import Gene
+from hypevo.problem.plan import Plan
+from hypevo.problem.space import Space
+from hypevo.study.account import account, changes, remember_goal
+from hypevo.study.attributes import NOISE
+from hypevo.study.onward import onward
+from hypevo.study.storage import PLAN
+from hypevo.study.tally import Tally
+
+
+@pytest.fixture
+def plan():
+    genes = [
+        Gene("lr0", 1e-5, 1e-1, log=True),
+        Gene("mosaic", 0.0, 1.0),
+        Gene("kind", 0, 1, type="categorical", choices=("a", "b")),
+    ]
+    hyp = {"lr0": 1e-2, "mosaic": 1.0, "kind": "a"}
+    settings = {"data": "coco128.yaml", "weights": "yolov5n.pt", "img": 320, "epochs": 3, "amp": True}
+    return Plan("trainers.yolov5:train", settings, Space(genes), hyp, "mAP_0.5", "fixed", 0)
+
+
+def _trial(value, lr0=1e-2, mosaic=1.0, kind="a", **attributes):
+    return create_trial(
+        state=TrialState.COMPLETE, value=value, params={"lr0": lr0, "mosaic": mosaic, "kind": kind},
+        distributions={"lr0": FloatDistribution(1e-5, 1e-1, log=True), "mosaic": FloatDistribution(0, 1),
+                       "kind": CategoricalDistribution(["a", "b"])},
+        user_attrs={"seconds": 60.0, "device_seconds": 30.0, **attributes},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def study(plan):
+    found = optuna.create_study(direction="maximize", study_name="s")
+    found.set_user_attr(PLAN, plan.to_json())
+    found.add_trial(_trial(0.2, origin="default"))
+    found.add_trial(_trial(0.3, lr0=1e-3, mosaic=0.9))
+    return found
+
+
+def _account(study, plan):
+    return account(study, plan, Tally(study.get_trials()))
+
+
+def test_genes_are_measured_on_the_scale_of_the_search(plan):
+    found = changes(plan, _trial(0.3, lr0=1e-3, mosaic=0.9))
+    assert [(one["gene"], one["default"], one["best"]) for one in found] == [
+        ("lr0", 1e-2, 1e-3),
+        ("mosaic", 1.0, 0.9),
+    ]
+    assert [one["moved"] for one in found] == pytest.approx([0.25, 0.1])
+    assert changes(plan, _trial(0.3, kind="b"))[0]["moved"] == 1.0
+
+
+def test_what_is_left_follows_from_what_the_driver_was_asked_for(study, plan):
+    remember_goal(study, generations=5, gpu_hours=None, slots=2)
+    found = _account(study, plan)
+    assert (found["total"], found["seconds_left"]) == (5, 120.0)  # three trials in two slots, 60 s each
+    assert found["device_hours"] == pytest.approx(60 / 3600)
+    assert found["device_hours_left"] == pytest.approx(90 / 3600)
+    assert (found["default_fitness"], found["gain"], found["noise"]) == (0.2, pytest.approx(0.1), None)
+    remember_goal(study, generations=5, gpu_hours=0.02, slots=2)
+    assert _account(study, plan)["device_hours_left"] == pytest.approx(0.02 - 60 / 3600)
+    study.set_user_attr(NOISE, [{"metrics": {}, "fitness": None, "device_seconds": 6.0}])  # costs as well
+    assert _account(study, plan)["device_hours"] == pytest.approx(66 / 3600)
+
+
+def test_a_study_of_an_older_version_has_no_goal(study, plan):
+    found = _account(study, plan)
+    assert (found["total"], found["seconds_left"], found["device_hours_left"]) == (None, None, None)
+
+
+def test_the_commands_have_the_study_s_own_values(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "coco128.yaml").touch()
+    found = {what.partition(" (")[0]: words for what, words in onward(study, "sqlite:///s.db").items()}
+    assert found["does the winner win"] == [
+        "hypevo",
+        "confirm",
+        "--study",
+        "s",
+        "--storage",
+        "sqlite:///s.db",
+    ]
+    hyp = "runs/evolve/s/hyp_evolved.yaml"
+    assert found["train with it"] == [
+        *("hypevo", "train", "--hyp", hyp, "--data", "coco128.yaml", "--weights", "yolov5n.pt"),
+        *("--img", "320", "--epochs", "3"),
+    ]
+    assert found["in YOLOv5"] == [
+        *("python", "train.py", "--hyp", str(tmp_path / hyp), "--data", str(tmp_path / "coco128.yaml")),
+        *("--weights", "yolov5n.pt", "--img", "320", "--epochs", "3"),
+    ]
