@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TextIO, cast
 
 from rich.console import Console
+from rich.file_proxy import FileProxy
 
 from hypevo.messages import hidden, printable_lines
 
@@ -21,30 +22,40 @@ class _Outliving:
     encoding = "utf-8"
 
     def write(self, text: str) -> int:
-        if sys.stderr is not None:
+        stream = _standard_error()
+        if stream is not None:
             try:
-                sys.stderr.write(hidden(text))
+                stream.write(hidden(text))
             except (OSError, ValueError):
-                _silence(sys.stderr)
+                _silence(stream)
         return len(text)
 
     def flush(self) -> None:
-        if sys.stderr is not None:
+        stream = _standard_error()
+        if stream is not None:
             try:
-                sys.stderr.flush()
+                stream.flush()
             except (OSError, ValueError):
-                _silence(sys.stderr)
+                _silence(stream)
 
     def isatty(self) -> bool:
+        stream = _standard_error()
         try:
-            return sys.stderr is not None and sys.stderr.isatty()
+            return stream is not None and stream.isatty()
         except ValueError:
             return False
 
     def fileno(self) -> int:
-        if sys.stderr is None:
+        stream = _standard_error()
+        if stream is None:
             raise OSError("there is no standard error")
-        return sys.stderr.fileno()
+        return stream.fileno()
+
+
+def _standard_error() -> TextIO | None:
+    """Standard error itself: while a bar is drawn, rich puts in its place what writes to the console, hence to us."""
+    stream = sys.stderr
+    return cast("TextIO", stream.rich_proxied_file) if isinstance(stream, FileProxy) else stream
 
 
 def open_streams() -> None:

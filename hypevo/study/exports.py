@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import math
 import time
@@ -98,7 +97,6 @@ class Exports:
                 for name, make in drawn.items()
             }
             self._pictures |= {name: path for name, path in put.items() if path is not None}
-            gc.collect()  # a figure is held in cycles, some ten megabytes of them
             self._drawn_at = time.monotonic()
             self._drawing_took = self._drawn_at - began
         return [path for path in (*there, *self._pictures.values()) if path is not None]

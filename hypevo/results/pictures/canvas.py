@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,7 @@ def save(path: Path, make: Drawing, still_ours: Callable[[], None] = lambda: Non
     picture = io.BytesIO()
     with our_style():
         make().savefig(picture, format=path.suffix.removeprefix(".") or "png", dpi=_DPI)
+    gc.collect()  # a figure is held in cycles, some ten megabytes of them
     still_ours()
     write_atomically(path, picture.getvalue())
 

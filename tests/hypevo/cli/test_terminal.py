@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 
@@ -63,3 +65,32 @@ def test_a_trainer_s_error_reaches_no_terminal_as_it_is(arena):
     assert done.returncode == 1
     assert "\\x1b]52;c;bHM=\\x07" in done.stderr
     assert "\x1b" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
+def test_a_bar_in_a_real_terminal_writes_what_it_is_told_and_ends() -> None:
+    import pty
+
+    program = (
+        "import sys\n"
+        "from hypevo.cli.progress import TerminalWatcher\n"
+        "from hypevo.cli.terminal import messages\n"
+        "with TerminalWatcher(messages()) as watcher:\n"
+        "    watcher.opened('s', total=2, done=0, best=None, seconds=1.0, slots=1, epochs=None)\n"
+        "    print('from a library', file=sys.stderr)\n"
+        "    watcher.message('from us')\n"
+    )
+    ours, theirs = pty.openpty()
+    environ = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    with subprocess.Popen([sys.executable, "-c", program], stderr=theirs, env=environ) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # a terminal that nobody has open any more
+            while piece := os.read(ours, 4096):
+                shown += piece
+                if len(shown) > 100_000:  # what is written comes back, for ever
+                    process.kill()
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"from a library" in shown
+    assert b"from us" in shown
