@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from optuna.study import Study
 
+    from ._verdict import View
+
 
 @dataclass(frozen=True)
 class Minimal:
@@ -55,7 +57,7 @@ def minimal(study: Study, start: Mapping[str, Any], defaults: Mapping[str, Any],
     if not allowance >= 0:
         raise ValueError(f"`allowance` must be at least 0, got {allowance}.")
     view = view_of(study)
-    model = None if view is None else model_of(view)
+    model = None if view is None else model_of(view, _as_deep_again(view, dict(start) | dict(defaults)))
     if view is None or model is None:
         raise ValueError(
             f"study {study.study_name!r} has fewer than 12 complete trials; a model needs as many."
@@ -87,3 +89,19 @@ def minimal(study: Study, start: Mapping[str, Any], defaults: Mapping[str, Any],
     more = {name: float(one) - cost for name, one in zip(away, expected, strict=False)}
     kept = dict(sorted(more.items(), key=lambda item: -item[1]))
     return Minimal(current, kept, returned, cost, uncertainty)
+
+
+def _as_deep_again(view: View, target: Mapping[str, Any]) -> float:
+    """Return a fitness as far below that of the trial nearest to ``target`` as that is below the best.
+
+    All the way from the start to the defaults has to be in the model, and the defaults may lie so far below the best
+    that they look like a crash: a model without them expects hardly any cost on the way.
+    """
+    cube, evidence = view.cube, view.evidence
+    if not cube.genes.distributions.keys() <= target.keys():
+        return np.inf
+    there = cube.features(cube.scale(cube.genes.encode(target)[np.newaxis]))
+    fitness = evidence.fitness[evidence.eligible]
+    distance = np.sum((cube.features(evidence.points[evidence.eligible]) - there) ** 2, axis=1)
+    nearest = float(fitness[np.argmin(np.where(np.isfinite(fitness), distance, np.inf))])
+    return 2 * nearest - float(fitness.max())

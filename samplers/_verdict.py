@@ -142,12 +142,19 @@ class Model(NamedTuple):
     unit: float  # of a standardised value, in units of the study's; 0 where all values are equal
 
 
-def model_of(view: View) -> Model | None:
-    """Fit a model to the trials that are no crashes; None while fewer than 12 such trials are complete."""
+def model_of(view: View, down_to: float = np.inf) -> Model | None:
+    """Fit a model to the trials that are no crashes; None while fewer than 12 such trials are complete.
+
+    Args:
+        view: The study.
+        down_to: A fitness that counts as no crash, however far it lies below the best quarter.
+    """
     evidence = view.evidence
     if view.history.best(1)[0].violation > 0:
         return None
-    sound = evidence.eligible[_not_far_below(evidence.fitness[evidence.eligible])]
+    all_of_them = evidence.fitness[evidence.eligible]
+    near = _not_far_below(all_of_them) | (np.isfinite(all_of_them) & (all_of_them >= down_to))
+    sound = evidence.eligible[near]
     if len(sound) < _N_BEFORE_MODEL:
         return None
     unit = divisor(evidence.fitness[sound])  # of huge values, whose squares are infinite

@@ -8,7 +8,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
 
-from samplers import minimal
+from samplers import WeightedParentSampler, minimal
 
 SPACE: dict[str, BaseDistribution] = {
     **{name: FloatDistribution(0.0, 1.0) for name in ("matters", "too", "idle", "inert")},
@@ -52,6 +52,34 @@ def test_costs_add_up_against_the_allowance() -> None:
     everything = minimal(study, START, DEFAULTS, 2.0)
     assert (everything.params, everything.kept) == (DEFAULTS, {})
     assert everything.cost == pytest.approx(0.85, rel=0.2)
+
+
+@pytest.mark.parametrize("crash", [None, -10.0])
+def test_a_default_far_below_the_best_is_no_crash(crash: float | None) -> None:
+    """A long search has few trials near its default; without them the way back seems to cost nothing."""
+    names = [f"x{i}" for i in range(8)]
+    defaults = dict.fromkeys(names, 0.4)
+    space: dict[str, BaseDistribution] = {name: FloatDistribution(0.0, 1.0) for name in names}
+
+    def truth(params: dict[str, float]) -> float:
+        return -sum(
+            worth * (params[name] - 0.75) ** 2 for name, worth in zip(names, (0.5, 0.35, 0.25), strict=False)
+        )
+
+    rng = np.random.default_rng(0)
+    study = optuna.create_study(
+        direction="maximize", sampler=WeightedParentSampler(seed=0, defaults=defaults)
+    )
+    study.enqueue_trial(defaults)
+    for number in range(60):
+        trial = study.ask(space)
+        value = truth(trial.params) + 0.005 * float(rng.standard_normal())
+        study.tell(trial, crash if crash is not None and number % 9 == 4 else value)
+    best = study.best_params
+    found = minimal(study, best, defaults, 0.005)
+    assert {"x0", "x1", "x2"} <= found.kept.keys()
+    assert len(found.kept) < 8
+    assert truth(best) - truth(dict(found.params)) < 0.005
 
 
 def test_a_parameter_without_a_default_stays_and_the_default_itself_is_minimal() -> None:
