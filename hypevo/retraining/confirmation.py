@@ -84,9 +84,7 @@ class Confirmation:
         looks = f"look {self.look} at these trainings"
         said = [f"measured with {self.conditions}; {looks}, all looks together err in at most 5 of 100 cases"]
         if self.selected_here:
-            said.append(
-                "the search selected on these images: expect less elsewhere (--data names other ones)"
-            )
+            said.append("the search selected on the same validation data: expect less elsewhere")
         if self.untouched is not None and self.untouched.fitness is None:
             said.append(f"not training at all is not compared: {self.untouched.reason}")
         return said
