@@ -13,7 +13,8 @@ from hypevo.trainings import child
 from hypevo.trainings.backend import Backend
 
 SPLIT, VAL, TEST = "split", "val", "test"
-_EARLIER = {SPLIT: VAL, "schedule_epochs": 0}  # what trainings did that were made before these settings were
+# What trainings did that were made before these settings were.
+_EARLIER = {SPLIT: VAL, "schedule_epochs": 0, "freeze_norm": False}
 
 
 def options_of(

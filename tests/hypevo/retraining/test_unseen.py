@@ -84,5 +84,5 @@ def test_a_trainer_without_the_choice_says_what_to_do(chosen):
 
 
 def test_older_trainings_are_found_again():
-    assert telling({"split": "val", "schedule_epochs": 0, "epochs": 3}) == {"epochs": 3}
+    assert telling({"split": "val", "schedule_epochs": 0, "freeze_norm": False, "epochs": 3}) == {"epochs": 3}
     assert telling({"split": "test"}) == {"split": "test"}
