@@ -56,7 +56,7 @@ def test_a_study_is_a_parent_run_with_a_child_run_for_each_trial(evolution):
         assert run.data.tags["hypevo.device"] == "cpu"
     assert children[0].data.tags["hypevo.origin"] == "default"
     assert files(evolution.client, parent) == [
-        "evolve.csv", "evolve.png", "hyp_evolved.yaml", "plan.json", "weights/best.pt",
+        "evolve.csv", "evolve.png", "history.png", "hyp_evolved.yaml", "plan.json", "weights/best.pt",
     ]  # fmt: skip
     assert parent.data.metrics["fitness"] == summary.best.value
     assert [step for step, _ in points(evolution.client, parent)] == [1, 2]
