@@ -10,7 +10,7 @@ from hypevo.evolution.baseline import FOLDER as NOISE
 from hypevo.evolution.baseline import Baseline
 from hypevo.evolution.driver import Driver, Summary
 from hypevo.evolution.ledger import Ledger
-from hypevo.evolution.untouched import measure_untouched
+from hypevo.evolution.untouched import remember_untouched
 from hypevo.messages import refuse
 from hypevo.preflight import preflight
 from hypevo.problem.settings import EvolveSettings
@@ -92,7 +92,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 slots=len(backend.slots()),
             )
             watcher.busy("measuring the weights it starts from" if checked.inspection.validates else "")
-            measure_untouched(
+            remember_untouched(
                 study, plan, checked.inspection, prepared, checked.fitness, backend, watcher.message
             )
             if not study.get_trials(deepcopy=False) and settings.noise_seeds == 0:

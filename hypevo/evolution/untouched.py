@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,15 +10,14 @@ import optuna
 from hypevo.problem.fitness import Fitness
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import BUILT_IN
-from hypevo.protocol import InputError, WorkError
 from hypevo.study.attributes import UNTOUCHED
 from hypevo.study.standing import Standing
-from hypevo.trainings import child
 from hypevo.trainings.backend import Backend
 from hypevo.trainings.child import Inspection, Prepared
+from hypevo.trainings.untouched import measure_untouched
 
 
-def measure_untouched(
+def remember_untouched(
     study: optuna.Study,
     plan: Plan,
     inspection: Inspection,
@@ -31,19 +29,17 @@ def measure_untouched(
     """Measure the starting weights, once in a study's life, where the trainer can; a failure is said, and no more."""
     if not inspection.validates or UNTOUCHED in study.user_attrs:
         return
-    found: dict[str, Any] = {"metrics": {}, "fitness": None, "data": plan.settings.get("data")}
-    slot = backend.slots()[0]
-    try:
-        metrics = backend.call(child.validate, plan.trainer, prepared.settings, slot.device, slot=slot)
-        value = fitness(metrics)
-        found["metrics"] = metrics
-        if not math.isfinite(value):
-            raise WorkError(f"{', '.join(fitness.missing(metrics)) or 'a metric'} is missing or not finite")
-        found["fitness"] = value
-        tell(f"untouched: without any training the starting weights have fitness {value:.5f}")
-    except (InputError, WorkError) as error:
-        found["failure"] = str(error).strip().split("\n")[0]
-        tell(f"the starting weights are not measured: {found['failure']}")
+    measured = measure_untouched(backend, plan.trainer, prepared.settings, fitness)
+    found: dict[str, Any] = {
+        "metrics": dict(measured.metrics),
+        "fitness": measured.fitness,
+        "data": plan.settings.get("data"),
+    }
+    if measured.fitness is None:
+        found["failure"] = measured.reason
+        tell(f"the starting weights are not measured: {measured.reason}")
+    else:
+        tell(f"untouched: without any training the starting weights have fitness {measured.fitness:.5f}")
     study.set_user_attr(UNTOUCHED, found)
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
-from hypevo.problem.fitness import Fitness, fittest
-from hypevo.study.attributes import DEFAULT, NOISE, ORIGIN, SEED_NOISE, UNTOUCHED, VERDICT, metrics_of
+from hypevo.problem.fitness import fittest
+from hypevo.study.attributes import DEFAULT, NOISE, ORIGIN, SEED_NOISE, UNTOUCHED, VERDICT
 from hypevo.study.storage import finished
 
 BAND = 2.0  # standard deviations to either side of the default
@@ -66,46 +66,26 @@ class Standing:
         return self.best_fitness - self.default
 
 
-def standing(
-    study: optuna.Study, fitness: Fitness | None = None, trials: Sequence[FrozenTrial] | None = None
-) -> Standing:
-    """Read how a study stands.
+def standing(study: optuna.Study, trials: Sequence[FrozenTrial] | None = None) -> Standing:
+    """Read how a study stands, by the fitness it has recorded; by another it is read from `rescore.rescored`.
 
     Args:
         study: One of ours.
-        fitness: What to rank by; the fitness that the study recorded unless given. The untouched weights and the
-            noise are known by their metrics, so without it they are read with the fitness that was stored beside them.
         trials: The finished trials, if they are at hand.
     """
     trials = finished(study) if trials is None else trials
-    scores = {trial.number: _score(trial, fitness) for trial in trials}
-    ranked = [trial for trial in trials if math.isfinite(scores[trial.number])]
-    best = fittest(ranked, lambda one: (scores[one.number], one.number))
+    best = fittest(trials, lambda one: (one.value, one.number))
     attributes = study.user_attrs
-    repeats = [value for one in attributes.get(NOISE, ()) if (value := _recorded(one, fitness)) is not None]
-    firsts = [scores[trial.number] for trial in ranked if trial.user_attrs.get(ORIGIN) == DEFAULT]
-    known = [*firsts, *repeats]
-    noise = stdev(known) if len(known) >= 3 else attributes.get(SEED_NOISE) if fitness is None else None
+    firsts = [trial.value for trial in trials if trial.user_attrs.get(ORIGIN) == DEFAULT]
+    repeats = [one.get("fitness") for one in attributes.get(NOISE, ())]
+    known = [value for value in (*firsts, *repeats) if value is not None and math.isfinite(value)]
+    untouched = (attributes.get(UNTOUCHED) or {}).get("fitness")
     return Standing(
         best=best,
-        best_fitness=None if best is None else scores[best.number],
+        best_fitness=None if best is None else best.value,
         default=fmean(known) if known else None,
-        untouched=_recorded(attributes.get(UNTOUCHED), fitness),
-        noise=noise,
+        untouched=untouched,
+        noise=stdev(known) if len(known) >= 3 else attributes.get(SEED_NOISE),
         seeds=len(known),
         verdict=attributes.get(VERDICT),
     )
-
-
-def _score(trial: FrozenTrial, fitness: Fitness | None) -> float:
-    if fitness is not None:
-        return fitness(metrics_of(trial))
-    return math.nan if trial.value is None else trial.value
-
-
-def _recorded(record: Mapping[str, Any] | None, fitness: Fitness | None) -> float | None:
-    """The fitness of what was measured outside of the trials; None if it was not, or failed."""
-    if record is None:
-        return None
-    value = record.get("fitness") if fitness is None else fitness(record.get("metrics") or {})
-    return value if value is not None and math.isfinite(value) else None

@@ -46,7 +46,9 @@ def measure_untouched(
         metrics = backend.call(child.validate, trainer, dict(settings), slot.device, slot=slot)
         value = fitness(metrics)
     except (InputError, WorkError) as error:
-        return Untouched({}, None, str(error).split("\n")[0])
+        return Untouched({}, None, str(error).strip().split("\n")[0])
     if not math.isfinite(value):
-        return Untouched(metrics, None, f"«{fitness.text}» gives no number for its {', '.join(metrics)}")
+        return Untouched(
+            metrics, None, f"{', '.join(fitness.missing(metrics)) or 'a metric'} is missing or not finite"
+        )
     return Untouched(metrics, value)

@@ -3,14 +3,21 @@
 import optuna
 import pytest
 
-from hypevo.problem.fitness import parse_fitness
+from hypevo.problem.hyp import check_hyp
+from hypevo.problem.plan import Plan
+from hypevo.problem.space import yolov5_space
 from hypevo.study.attributes import DEFAULT, NOISE, ORIGIN, SEED_NOISE, UNTOUCHED, metric_attributes
+from hypevo.study.rescore import rescored
 from hypevo.study.standing import standing
+from hypevo.study.storage import PLAN
 
 
 def _study(*fitness: float) -> optuna.Study:
     """A study whose first trial is the default; «recall» is 1 minus its fitness."""
+    space = yolov5_space().only(["lr0"])
+    plan = Plan("landscape:train", {}, space, check_hyp({}, space), "precision", "fixed", 0)
     study = optuna.create_study(direction="maximize")
+    study.set_user_attr(PLAN, plan.to_json())
     for number, value in enumerate(fitness):
         attributes = metric_attributes({"precision": value, "recall": 1 - value})
         study.add_trial(
@@ -63,7 +70,7 @@ def test_another_fitness_reads_everything_anew() -> None:
     study.set_user_attr(NOISE, [_measured(0.4), _measured(0.6)])
     study.set_user_attr(UNTOUCHED, _measured(0.7))
     study.set_user_attr(SEED_NOISE, 9.0)
-    found = standing(study, parse_fitness("recall", ("precision", "recall")))
+    found = standing(rescored(study, "recall").study)
     assert found.best is not None
     assert found.best.number == 2
     assert found.best_fitness == pytest.approx(0.8)
