@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING
 
 import typer
 
 from hypevo.cli.progress import TerminalWatcher
 from hypevo.messages import printable, refuse
+from hypevo.paste import pasted
 from hypevo.preflight import preflight
 from hypevo.study.adopt import adoptable
 from hypevo.study.earlier import begin_from_earlier
@@ -45,7 +45,7 @@ def look(settings: EvolveSettings, console: Console) -> bool:
     adoptable(settings, checked.plan)
     begin_from_earlier(settings, checked.plan, watcher.message)
     if any(finding.level == "absent" for finding in checked.findings):
-        command = shlex.join(["hypevo", "fetch", *settings.trainer_words()])
+        command = pasted(["hypevo", "fetch", *settings.trainer_words()])
         console.print(
             printable(f"not ready: what is not here could not be checked; this brings it here: {command}"),
             style="yellow",

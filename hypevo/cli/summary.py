@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hypevo.cli.paste import pasted
 from hypevo.cli.tables import standing_lines
 from hypevo.messages import hidden
+from hypevo.paste import pasted
 from hypevo.study.status import study_status
 from hypevo.tracking.charts import view_path
 

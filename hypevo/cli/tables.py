@@ -7,10 +7,10 @@ from typing import Any
 
 from rich.table import Table
 
-from hypevo.cli.paste import pasted
 from hypevo.cli.progress import clock
 from hypevo.cli.terminal import results
 from hypevo.messages import printable
+from hypevo.paste import pasted
 
 _TOLD = (  # in sentences below the table
     *(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hypevo.evolution.view import ENOUGH, view_of
 from hypevo.messages import hidden
+from hypevo.paste import pasted
 from hypevo.problem.metrics import column
 from hypevo.study.attributes import metrics_of
 from hypevo.study.dashboard import write_note
@@ -98,7 +98,7 @@ class Shown:
             self._tracker.crown(self._best)
 
     def _describe(self) -> None:
-        command = shlex.join(["hypevo", *map(hidden, sys.argv[1:])])
+        command = pasted(["hypevo", *map(hidden, sys.argv[1:])])
         note = study_note(self._study, self._plan, command, self._settings.folder)
         if note != self._note:
             self._note = note

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hypevo.problem.options import option_name
-from hypevo.problem.settings import BUILT_IN
+from hypevo.paste import pasted
 from hypevo.retraining.foretold import seeds_for
+from hypevo.retraining.unseen import SPLIT
 from hypevo.retraining.verdict import Verdict, error_of_look, shares
 from hypevo.study.exports import CONFIRMED
+from hypevo.study.onward import option_words, trainer_words
 from hypevo.trainings.untouched import Untouched
-
-_TOLD = (
-    "data",
-    "weights",
-    "model",
-    "epochs",
-    "img",
-    "imgsz",
-    "batch",
-)  # settings that a training is known by
 
 
 @dataclass(frozen=True)
@@ -113,19 +103,18 @@ class Confirmation:
         if needed is None:
             return ["next: train with the default; to show a gain this small takes more than 1000 seeds"]
         needed = max(needed, self.seeds + 1)
-        study = shlex.quote(self.study)
+        again = pasted(["hypevo", "confirm", "--study", self.study, "--seeds", str(needed)])
         return [
-            f"next: hypevo confirm --study {study} --seeds {needed}: so many would show a gain of {best.gain:.4f} in "
+            f"next: {again}: so many would show a gain of {best.gain:.4f} in "
             f"4 of 5 cases, if it is real; the trainings that are there count"
         ]
 
     def _train(self, hyp: Path) -> str:
-        words = ["hypevo", "train", *([] if self.trainer == BUILT_IN else ["--trainer", self.trainer])]
-        words += ["--hyp", str(hyp)]
-        for name in _TOLD:
-            if self.settings.get(name):
-                words += [option_name(name), str(self.settings[name])]
-        return shlex.join(words)
+        settings = {
+            name: value for name, value in self.settings.items() if name != SPLIT
+        }  # that of the search again
+        words = ["hypevo", "train", *trainer_words(self.trainer), "--hyp", str(hyp)]
+        return pasted([*words, *option_words(self.trainer, settings)])
 
     def to_dict(self) -> dict[str, Any]:
         """The confirmation for JSON."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypevo.messages import inline, literal
+from hypevo.paste import pasted
 from hypevo.study.attributes import DEFAULT
 from hypevo.study.standing import Standing, standing
 
@@ -40,7 +40,7 @@ def study_note(study: optuna.Study, plan: Plan, command: str, folder: Path) -> s
         f"Files: `hyp_evolved.yaml` (the best), `evolve.csv`, `evolve.png`, and each trial's log, in\n\n"
         f"{literal(str(folder.resolve()))}",
         f"To go on, also after an interruption, type the same command again in the same folder; a larger "
-        f"`--generations` goes further:\n\n{literal(f'cd {shlex.quote(str(Path.cwd()))}')}\n{literal(command)}",
+        f"`--generations` goes further:\n\n{literal(pasted(['cd', str(Path.cwd())]))}\n{literal(command)}",
     ]
     return "\n\n".join(part for part in parts if part)
 

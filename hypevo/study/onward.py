@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +12,13 @@ from hypevo.study.exports import HYP
 from hypevo.study.interchange import BEST_HYPERPARAMETERS, CHECKOUT, ULTRALYTICS
 from hypevo.study.opening import study_folder
 from hypevo.study.storage import load_plan, trained_by
+from hypevo.trainings.resolve import resolve
 
 if TYPE_CHECKING:
     import optuna
 
-_KEPT = (
-    "data",
-    "weights",
-    "model",
-    "repo",
-    "python",
-    "img",
-    "batch",
-    "epochs",
-)  # what a person types of a detector's
+_OURS = (BUILT_IN, CHECKOUT, ULTRALYTICS)
+_WHAT = ("data", "weights", "model", "repo", "python")  # what is trained, which no default stands for
 
 
 def onward(study: optuna.Study, storage: str) -> dict[str, list[str]]:
@@ -39,7 +33,10 @@ def onward(study: optuna.Study, storage: str) -> dict[str, list[str]]:
     hyp = str(folder / HYP)
     found = {
         "does the winner win": ["hypevo", "confirm", *which],
-        "train with it": ["hypevo", "train", "--hyp", hyp, *_options(plan.trainer, trained_by(study))],
+        "train with it": [
+            *("hypevo", "train", "--hyp", hyp, *trainer_words(plan.trainer)),
+            *option_words(plan.trainer, trained_by(study)),
+        ],
     }
     given = {name: str(value) for name, value in plan.settings.items() if value not in ("", None)}
     if given.get("data") in (None, EMBEDDED):
@@ -69,18 +66,32 @@ def _from_elsewhere(value: str) -> str:
     return str(Path(value).resolve()) if Path(value).is_file() else value
 
 
-def _options(trainer: str, values: dict[str, Any]) -> list[str]:
-    """The trainer and its options as they are typed; of a detector's the ones that a person types."""
-    known = trainer in (BUILT_IN, CHECKOUT, ULTRALYTICS)
-    named = [] if trainer == BUILT_IN else ["--trainer", trainer]
-    if trainer == BUILT_IN and values.get("data") in (None, EMBEDDED):
-        return named
-    kept = {
-        name: one for name, one in values.items() if one not in ("", None) and (not known or name in _KEPT)
-    }
+def trainer_words(trainer: str) -> list[str]:
+    """How a trainer is typed; nothing for the one that is taken anyway."""
+    return [] if trainer == BUILT_IN else ["--trainer", trainer]
+
+
+def option_words(trainer: str, values: Mapping[str, Any]) -> list[str]:
+    """A trainer's options as they are typed: of our own trainers those that differ from what they have anyway."""
+    kept = {name: one for name, one in values.items() if one not in ("", None)}
+    if trainer in _OURS:
+        kept = _telling(trainer, kept)
     if trainer == BUILT_IN and "weights" in kept:
         kept.pop("model", None)
-    return [*named, *(word for name, one in kept.items() for word in (option_name(name), _typed(one)))]
+    return [word for name, one in kept.items() for word in (option_name(name), _typed(one))]
+
+
+def _telling(trainer: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    found = resolve(trainer)  # ours are cheap to import
+    embedded = trainer == BUILT_IN and values.get("data") in (None, EMBEDDED)
+    what = {} if embedded else {name: values[name] for name in _WHAT if name in values}
+    usual = found.settings(what)
+    shown = {one.field for one in found.options}
+    return {
+        name: value
+        for name, value in values.items()
+        if name in what or (name in shown and value != getattr(usual, name))
+    }
 
 
 def _typed(value: object) -> str:

@@ -1,7 +1,8 @@
 """Find a trainer by its name, `module:function`, and bind its settings.
 
-Trainings and checks use it in child processes only. The one exception is help: a command that only lists a trainer's
-options imports it in its own process, because it ends right after.
+Trainings and checks use it in child processes only. Two exceptions: a command that only lists a trainer's options
+imports it in its own process, because it ends right after; and our own trainers, which import nothing heavy, are asked
+for their defaults.
 """
 
 from __future__ import annotations

@@ -7,10 +7,11 @@ from optuna.trial import TrialState, create_trial
 
 from hypevo.problem.gene import Gene
 from hypevo.problem.plan import Plan
+from hypevo.problem.settings import BUILT_IN
 from hypevo.problem.space import Space
 from hypevo.study.account import account, changes, remember_goal
 from hypevo.study.attributes import NOISE
-from hypevo.study.onward import onward
+from hypevo.study.onward import onward, option_words
 from hypevo.study.storage import PLAN
 from hypevo.study.tally import Tally
 
@@ -97,4 +98,35 @@ def test_the_commands_have_the_study_s_own_values(study, tmp_path, monkeypatch):
     assert found["in YOLOv5"] == [
         *("python", "train.py", "--hyp", str(tmp_path / hyp), "--data", str(tmp_path / "coco128.yaml")),
         *("--weights", "yolov5n.pt", "--img", "320", "--epochs", "3"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"data": "digits", "epochs": 6, "img": 160, "batch": 16}, []),
+        ({"data": "digits", "epochs": 1}, ["--epochs", "1"]),
+        (
+            {
+                "data": "d.yaml",
+                "weights": "w.pt",
+                "epochs": 10,
+                "freeze_norm": True,
+                "val_every": 1,
+                "optimizer": "AdamW",
+            },
+            ["--data", "d.yaml", "--weights", "w.pt", "--freeze-norm", "true", "--optimizer", "AdamW"],
+        ),
+    ],
+)
+def test_what_changes_a_training_is_typed_and_what_it_has_anyway_is_not(settings, words):
+    assert option_words(BUILT_IN, settings) == words
+
+
+def test_all_options_of_a_users_own_trainer_are_typed():
+    assert option_words("toy:train", {"sleep": 0.5, "rough": False, "name": ""}) == [
+        "--sleep",
+        "0.5",
+        "--rough",
+        "false",
     ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hypevo.cli.paste import pasted
+from hypevo.paste import pasted
 
 
 @pytest.mark.parametrize(
