@@ -16,7 +16,7 @@ import optuna
 
 from hypevo.problem.plan import Plan
 from hypevo.protocol import Outcome
-from hypevo.study.attributes import ATTEMPTS, DEVICE_SECONDS, NOISE, NOISE_BEGUN
+from hypevo.study.attributes import ATTEMPTS, DEVICE_SECONDS, NOISE, NOISE_BEGUN, device_seconds_of
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings.record import WEIGHTS, Record, Result
 from hypevo.trainings.work import Training
@@ -83,7 +83,7 @@ class Baseline:
     @property
     def device_seconds(self) -> float:
         """What they have cost, counted as one device each."""
-        return sum(float(entry[DEVICE_SECONDS]) for entry in (*self._ended, *self._begun.values()))
+        return device_seconds_of(self._ended, self._begun)
 
     def owns(self, training: Training) -> bool:
         """Whether a training is one of these."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from hypevo.study.attributes import DEVICE_SECONDS, NOISE, NOISE_BEGUN
+from hypevo.study.attributes import NOISE, NOISE_BEGUN, device_seconds_of
 from hypevo.study.exports import trained_with
 from hypevo.study.standing import standing
 
@@ -49,8 +49,8 @@ def account(study: optuna.Study, plan: Plan, tally: Tally) -> dict[str, Any]:
     total, slots, most = goal.get("generations"), goal.get("slots") or 1, goal.get("gpu_hours")
     missing = None if total is None else max(0, total - tally.generations)
     known = tally.generations > 0
-    aside = [*study.user_attrs.get(NOISE, ()), *(study.user_attrs.get(NOISE_BEGUN) or {}).values()]
-    spent = (tally.device_seconds + sum(float(one.get(DEVICE_SECONDS, 0.0)) for one in aside)) / 3600
+    aside = device_seconds_of(study.user_attrs.get(NOISE) or (), study.user_attrs.get(NOISE_BEGUN) or {})
+    spent = (tally.device_seconds + aside) / 3600
     left = (
         tally.device_seconds / 3600 / tally.generations * missing if missing is not None and known else None
     )

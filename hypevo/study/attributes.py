@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from hypevo.problem.metrics import STANDARD_COLUMNS
 
@@ -39,6 +39,11 @@ VERDICT = "verdict"  # what the last confirmation said
 _METRIC = "metrics/"
 _LONGEST = 200  # characters of a metric's name that any database takes
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def device_seconds_of(noise: Iterable[Mapping[str, Any]], begun: Mapping[str, Mapping[str, Any]]) -> float:
+    """Device time of the trainings of the noise, `NOISE`, and of their lost attempts, `NOISE_BEGUN`, in seconds."""
+    return sum(float(one.get(DEVICE_SECONDS, 0.0)) for one in (*noise, *begun.values()))
 
 
 def metric_attributes(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from hypevo.files import write_atomically
+from hypevo.results.evolve_csv import Row, best_of
 from hypevo.results.pictures.marks import Marks
 
 if TYPE_CHECKING:
@@ -76,6 +77,18 @@ def ages() -> Colormap:
 def dot_area(count: int) -> float:
     """Square points of a dot among so many."""
     return float(np.interp(math.log10(max(count, 1)), [1.0, 1.8, 2.5, 3.5], [34, 24, 12, 5]))
+
+
+def finite(rows: Sequence[Row], picture: str) -> tuple[list[Row], Row]:
+    """The rows with a finite fitness, and the best of them.
+
+    Raises:
+        ValueError: There is none; `picture` is what cannot be drawn.
+    """
+    best = best_of(rows)
+    if best is None:
+        raise ValueError(f"{picture}: expected a row with a finite fitness; {len(rows)} rows have none")
+    return [row for row in rows if math.isfinite(row.fitness)], best
 
 
 def fitness_limits(fitness: Sequence[float], references: Sequence[float] = ()) -> tuple[float, float]:

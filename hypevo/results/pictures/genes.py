@@ -11,7 +11,7 @@ import numpy as np
 
 from hypevo.problem.gene import Gene
 from hypevo.protocol import Value
-from hypevo.results.evolve_csv import Row, best_of
+from hypevo.results.evolve_csv import Row
 from hypevo.results.pictures.canvas import (
     BEST,
     START,
@@ -21,6 +21,7 @@ from hypevo.results.pictures.canvas import (
     dot_area,
     draw_marks,
     draw_trials,
+    finite,
     fitness_limits,
     legend_of,
     shortened,
@@ -53,10 +54,7 @@ def evolve_figure(rows: Sequence[Row], space: Space | None = None, marks: Marks 
     from matplotlib.figure import Figure
 
     marks = marks or Marks()
-    best = best_of(rows)
-    if best is None:
-        raise ValueError(f"evolve.png: expected a row with a finite fitness; {len(rows)} rows have none")
-    fit = [row for row in rows if math.isfinite(row.fitness)]
+    fit, best = finite(rows, "evolve.png")
     moving = [name for name in best.hyp if _moves(name, fit, space)]
     limits = fitness_limits([row.fitness for row in fit], marks.references)
     below = _lines_below(fit, best, moving, limits[0], marks)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hypevo.results.evolve_csv import Row, best_of
+from hypevo.results.evolve_csv import Row
 from hypevo.results.pictures.canvas import (
     BEST,
     WIDTH,
     dot_area,
     draw_marks,
     draw_trials,
+    finite,
     fitness_limits,
     legend_of,
     shortened,
@@ -41,10 +41,8 @@ def history_figure(rows: Sequence[Row], marks: Marks | None = None) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
     marks = marks or Marks()
-    best = best_of(rows)
-    if best is None:
-        raise ValueError(f"history.png: expected a row with a finite fitness; {len(rows)} rows have none")
-    fit = sorted((row for row in rows if math.isfinite(row.fitness)), key=lambda row: row.number)
+    fit, best = finite(rows, "history.png")
+    fit.sort(key=lambda row: row.number)
     numbers = np.array([row.number for row in fit], dtype=float)  # (n,)
     fitness = np.array([row.fitness for row in fit])  # (n,)
     figure = Figure(figsize=(WIDTH, _HEIGHT))
