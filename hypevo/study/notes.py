@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hypevo.messages import inline, literal
 from hypevo.paste import pasted
 from hypevo.study.attributes import DEFAULT
-from hypevo.study.standing import Standing, standing
+from hypevo.study.standing import BAND, Standing, standing
 
 if TYPE_CHECKING:
     import optuna
@@ -77,9 +77,10 @@ def _standing(now: Standing) -> Sequence[str]:
     if now.noise is None:
         lines.append("Noise of the seed: not measured, so the gain may be luck.")
     else:
-        known = f"from {now.seeds} trainings" if now.seeds >= 3 else "from a confirmation"
-        beyond = {True: "the best lies beyond it", False: "the best lies within it", None: "not compared"}
-        lines.append(f"Noise of the seed: ± {now.noise:.4f} ({known}); {beyond[now.beyond_noise]}.")
+        known = f"{now.seeds} trainings of the default" if now.seeds >= 3 else "a confirmation"
+        beyond = {True: "; the best lies beyond it", False: "; the best lies within it", None: ""}
+        width = f"± {BAND * now.noise:.4f}, two standard deviations"
+        lines.append(f"Noise of the seed: {width}, known from {known}{beyond[now.beyond_noise]}.")
     lines.append(f"Verdict: {_verdict(now.verdict)}.")
     return lines
 
