@@ -58,11 +58,12 @@ def _draw(
     rows: list[Row], space: Space | None, marks: Marks, out: Path | None, folder: Path, source: str
 ) -> list[Path]:
     drawn = pictures(rows, space, marks)
-    alone = out is not None and out.suffix != "" and not out.is_dir()
-    places = {EVOLVE: out} if alone else {name: (out or folder) / name for name in drawn}
+    if out is not None and out.suffix and not out.is_dir():
+        places = {EVOLVE: out}  # a file: of the most important one
+    else:
+        places = {name: (out or folder) / name for name in drawn}
     written = []
     for name, path in places.items():
-        assert path is not None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             save(path, drawn[name])
