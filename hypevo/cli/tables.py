@@ -78,7 +78,8 @@ def _worth(found: Mapping[str, Any]) -> list[str]:
             "noise is not known, so that a gain may be luck: evolve --baseline-seeds 3 measures it, confirm judges"
         )
     if found["verdict"] is not None:
-        said += [f"confirmed: {verdict}" for verdict in _verdicts(found["verdict"])]
+        first, *more = _verdicts(found["verdict"])
+        said += [f"confirmed: {first}", *(f"  {sentence}" for sentence in more)]
     return said
 
 

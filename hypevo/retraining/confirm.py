@@ -152,7 +152,9 @@ def _confirm(
             for candidate in (*reversed(candidates), default)  # of equal ones the default gives the name
         }
         tracker = _tracker(settings, subject, prepared, folder, watcher)
-        untouched = _untouched(folder, backend, plan.trainer, prepared, fitness)
+        untouched = Untouched({}, None, "the trainer has no starting weights that it could measure")
+        if inspection.validates:
+            untouched = _untouched(folder, backend, plan.trainer, prepared, fitness)
         if untouched.fitness is not None:
             watcher.message(f"not training at all: fitness {untouched.fitness:.4f}, of the starting weights")
         keys = [candidate.key for candidate in candidates]
