@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -41,6 +42,8 @@ class Tasks:
         Raises:
             InputError: there is none, or Ray is not installed.
         """
+        # Else Ray starts tasks by the `uv run` that the driver was started by, and a machine need not have uv.
+        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
         try:
             import ray
         except ImportError as error:

@@ -183,9 +183,13 @@ def test_what_closing_waits_for_is_told(monkeypatch):
     assert "MLflow: 812 items left, waiting 60 s at most; Ctrl-C leaves at once" in told[0]
 
 
-def test_an_interrupt_ends_the_waiting_and_the_sending(monkeypatch):
+def test_an_interrupt_ends_the_waiting_and_the_sending(monkeypatch, request):
     monkeypatch.setattr(outbox, "TELL_FIRST", 0.01)
     box, answer, sent = slow_box(20_000)
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored by what a shell starts with «&»
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
 
     def interrupt(_):
         signal.raise_signal(signal.SIGINT)  # as a user does while a message is shown

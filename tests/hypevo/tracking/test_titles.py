@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
 
@@ -93,14 +94,15 @@ def test_a_link_to_a_run_opens_the_pages_for_trainings():
     assert run_path("7", "abc") == "/#/experiments/7/runs/abc?workflowType=machine_learning"
 
 
-def test_the_notes_say_how_the_study_stands_and_where_a_trial_is_from(evolution):
+def test_the_notes_say_how_the_study_stands_and_where_a_trial_is_from(evolution, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["hypevo", "evolve", "--study", "s"])
     summary = evolution(3)
     note = evolution.parent.data.tags[NOTE]
     assert f"Best: trial {summary.best.number}, fitness {summary.best.value:.4f}" in note
     assert "landscape:train" in note
     assert "epochs 2" in note
     assert str(summary.folder.resolve()) in note
-    assert "    hypevo " in note
+    assert "    hypevo evolve --study s" in note
     assert "hypevo confirm" in note
     children = evolution.children
     assert children[0].data.tags[NOTE] == "The default: what the others are compared with."
