@@ -30,7 +30,8 @@ def show(asked: Confirm, console: Console) -> tuple[bool, bool]:
             typer.echo(printable(sentence))
     if confirmation.undelivered:
         console.print(
-            f"MLflow did not answer: {confirmation.undelivered} trainings will be delivered by the same command",
+            f"MLflow did not answer: {confirmation.undelivered} records (trainings, the verdict) will be delivered by "
+            f"the same command",
             style="yellow",
         )
     return False, not confirmation.undelivered and all(verdict.judged for verdict in confirmation.verdicts)

@@ -330,7 +330,7 @@ class ConfirmSettings(InSlots, Stored):
         Path("runs/cache"), "Folder for image caches, shared by all trainings.", PLACES, named="--cache-dir"
     )
     experiment: str | None = option(
-        None, "MLflow experiment; $MLFLOW_EXPERIMENT_NAME or _ID by default, else hypevo-confirm.", PLACES
+        None, "MLflow experiment; by default that of the study's run, below which it is shown.", PLACES
     )
 
 

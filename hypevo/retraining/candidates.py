@@ -42,6 +42,9 @@ class CandidateTrainings(Tracked):
         self._all = trainings
         self._waiting = deque(training for training in trainings if _is_open(training.record))
         super().__init__(tracker, watcher)
+        for training in trainings:  # what MLflow did not get in an earlier call
+            if training.record.result is not None and tracker.needs(training.number):
+                tracker.update(training.record)
 
     @property
     def done(self) -> int:

@@ -27,6 +27,7 @@ from hypevo.retraining.candidates import Candidate, CandidateTrainings, digest, 
 from hypevo.retraining.confirmation import Confirmation
 from hypevo.retraining.foretold import foretell
 from hypevo.retraining.looks import look_number, remember_look
+from hypevo.retraining.shown import Shown
 from hypevo.retraining.unseen import SPLIT, options_of, telling
 from hypevo.retraining.verdict import error_of_look, shares
 from hypevo.retraining.weighing import scatter_of, scores_of, weigh
@@ -38,9 +39,6 @@ from hypevo.study.lease import lock
 from hypevo.study.opening import study_folder
 from hypevo.study.standing import standing
 from hypevo.study.storage import load_plan, load_study, ranked, trained_by
-from hypevo.tracking.provenance import provenance
-from hypevo.tracking.store import Store
-from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import child, make_backend
 from hypevo.trainings.backend import Backend
 from hypevo.trainings.slots import Slots
@@ -50,7 +48,7 @@ from samplers import recommend
 
 DEFAULT, RECOMMENDED = "default", "recommended"
 FRESH = 10_000  # added to the study's seed: the seeds of a confirmation are none of the search's
-VERDICT_FILE, UNTOUCHED_FILE = "verdict.json", "untouched.json"
+UNTOUCHED_FILE = "untouched.json"
 
 
 @dataclass(frozen=True)
@@ -84,12 +82,7 @@ def confirm(settings: ConfirmSettings, watcher: Watcher) -> Confirmation:
     study = load_study(settings.storage, settings.study)
     subject = _subject(settings, study)
     with lock(subject.folder / "confirm", study.study_name):  # two would empty each other's folders
-        confirmation, options = _confirm(settings, subject, watcher)
-        if confirmation.verdicts:
-            study.set_user_attr(VERDICT, confirmation.to_dict())
-    if not options and not math.isnan(confirmation.seed_noise):  # of trainings as the study's own
-        study.set_user_attr(SEED_NOISE, confirmation.seed_noise)
-    return confirmation
+        return _confirm(settings, study, subject, watcher)
 
 
 def _subject(settings: ConfirmSettings, study: optuna.Study) -> _Subject:
@@ -118,9 +111,8 @@ def _subject(settings: ConfirmSettings, study: optuna.Study) -> _Subject:
 
 
 def _confirm(
-    settings: ConfirmSettings, subject: _Subject, watcher: Watcher
-) -> tuple[Confirmation, dict[str, Any]]:
-    """What came out, and the trainer's options that the study's own trainings had not."""
+    settings: ConfirmSettings, study: optuna.Study, subject: _Subject, watcher: Watcher
+) -> Confirmation:
     plan, candidates = subject.plan, subject.candidates
     backend = make_backend(
         plan.trainer,
@@ -151,7 +143,7 @@ def _confirm(
             for seed in range(first, first + settings.seeds)  # pairs are complete early
             for candidate in (*reversed(candidates), default)  # of equal ones the default gives the name
         }
-        tracker = _tracker(settings, subject, prepared, folder, watcher)
+        shown = Shown(settings, study, prepared, folder, watcher)
         untouched = Untouched({}, None, "the trainer has no starting weights that it could measure")
         if inspection.validates:
             untouched = _untouched(folder, backend, plan.trainer, prepared, fitness)
@@ -160,7 +152,7 @@ def _confirm(
         keys = [candidate.key for candidate in candidates]
         look = look_number(folder, settings.seeds, keys)
         error = error_of_look(look)
-        source = CandidateTrainings(list(trainings.values()), tracker, watcher)
+        source = CandidateTrainings(list(trainings.values()), shown.tracker, watcher)
         if source.done < len(trainings):
             known = untouched.fitness is not None
             part, _ = shares(error / len(candidates), untouched_known=known)
@@ -189,14 +181,6 @@ def _confirm(
     finally:
         backend.close()
     complete = not (end.interrupted or end.unscored)
-    undelivered = tracker.close(
-        "FINISHED" if complete else "KILLED", "complete" if complete else "interrupted"
-    )
-    source.catch_up()
-    if end.unscored:
-        raise WorkError(
-            f"{end.unscored}; nothing is lost: correct the fitness and run the same command again"
-        )
     scores = scores_of(trainings)
     known_scores = [value for value in scores.get(default.key, {}).values() if value is not None]
     value = math.nan if untouched.fitness is None else untouched.fitness
@@ -211,16 +195,26 @@ def _confirm(
         look=look,
         verdicts=weigh(candidates, default, scores, error=error, untouched=value) if complete else (),
         interrupted=end.interrupted,
-        undelivered=undelivered,
         default_fitness=fmean(known_scores) if known_scores else None,
         seed_noise=stdev(known_scores) if complete and len(known_scores) >= 3 else math.nan,
         untouched=untouched,
     )
     if complete:
         remember_look(folder, settings.seeds, keys)
-        write_atomically(folder / VERDICT_FILE, json.dumps(confirmation.to_dict(), indent=1))
+        study.set_user_attr(VERDICT, confirmation.to_dict())
+        if not options and not math.isnan(confirmation.seed_noise):  # of trainings as the study's own
+            study.set_user_attr(SEED_NOISE, confirmation.seed_noise)
         write_winner(subject.folder / CONFIRMED, confirmation, candidates, trainings, watcher)
-    return confirmation, options
+        shown.judged(confirmation)
+    undelivered = shown.tracker.close(
+        "FINISHED" if complete else "KILLED", "complete" if complete else "interrupted"
+    )
+    source.catch_up()
+    if end.unscored:
+        raise WorkError(
+            f"{end.unscored}; nothing is lost: correct the fitness and run the same command again"
+        )
+    return replace(confirmation, undelivered=undelivered)
 
 
 def _selected_here(options: Mapping[str, Any], subject: _Subject, prepared: child.Prepared) -> bool:
@@ -243,34 +237,3 @@ def _untouched(
     if measured.fitness is not None:
         write_atomically(path, json.dumps(dict(measured.metrics)))
     return measured
-
-
-def _tracker(
-    settings: ConfirmSettings,
-    subject: _Subject,
-    prepared: child.Prepared,
-    folder: Path,
-    watcher: Watcher,
-) -> Tracker:
-    tracker = Tracker(
-        f"{subject.study} confirmed",
-        Store.default(),
-        tell=watcher.message,
-        title=f"confirm {subject.study}",
-    )
-    known = folder / "mlflow_run"
-    parent = tracker.open(
-        known.read_text() if known.exists() else None,
-        experiment=settings.experiment,
-        params={
-            "seeds": settings.seeds,
-            "fitness": subject.plan.fitness,
-            **{f"trainer.{key}": value for key, value in prepared.settings.items()},
-        },
-        tags=provenance(prepared.fingerprint, prepared.versions),
-        dataset=prepared.settings.get("data"),
-        fingerprint=prepared.fingerprint,
-        otherwise="hypevo-confirm",
-    )
-    write_atomically(known, parent)
-    return tracker

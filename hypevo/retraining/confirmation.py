@@ -32,7 +32,7 @@ class Confirmation:
         look: Which different look in this folder it is, counted from 1.
         verdicts: One for each candidate; none after an interruption.
         interrupted: Whether the user stopped it.
-        undelivered: Trainings that MLflow has not got.
+        undelivered: Records that MLflow has not got: trainings, and the verdict.
         default_fitness: Mean of the default over the seeds; None when it failed on all.
         seed_noise: Standard deviation of the default's fitness over the seeds; nan for fewer than three.
         untouched: The weights before any training.
@@ -48,7 +48,7 @@ class Confirmation:
     look: int
     verdicts: tuple[Verdict, ...]
     interrupted: bool
-    undelivered: int
+    undelivered: int = 0
     default_fitness: float | None = None
     seed_noise: float = math.nan
     untouched: Untouched | None = None
@@ -57,6 +57,13 @@ class Confirmation:
     def winner(self) -> Verdict | None:
         """The winning candidate with the largest gain."""
         return max((one for one in self.verdicts if one.wins), key=lambda one: one.gain, default=None)
+
+    @property
+    def leading(self) -> Verdict:
+        """The verdict that stands for all of them: the winner's, else that of the largest gain."""
+        return self.winner or max(
+            self.verdicts, key=lambda one: -math.inf if math.isnan(one.gain) else one.gain
+        )
 
     @property
     def conditions(self) -> str:

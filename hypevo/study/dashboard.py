@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import optuna
 
@@ -14,9 +16,7 @@ def write_note(study: optuna.Study, body: str) -> bool:
     """Write the study's note, in Markdown; returns False where a user has written one, which stays."""
     storage, which = study._storage, study._study_id
     known = storage.get_study_system_attrs(which)
-    parts = sorted(
-        (key for key in known if key.startswith(_PART)), key=lambda key: int(key.removeprefix(_PART))
-    )
+    parts = _parts(known)
     before = "".join(known[key] for key in parts)
     if before == body:
         return True
@@ -29,6 +29,19 @@ def write_note(study: optuna.Study, body: str) -> bool:
     for index, part in enumerate(cut):
         storage.set_study_system_attr(which, f"{_PART}{index}", part)
     return True
+
+
+def change_note(study: optuna.Study, change: Callable[[str], str]) -> None:
+    """Change the study's note, if it is ours."""
+    known = study._storage.get_study_system_attrs(study._study_id)
+    if parts := _parts(known):
+        write_note(study, change("".join(known[key] for key in parts)))
+
+
+def _parts(known: Mapping[str, Any]) -> list[str]:
+    return sorted(
+        (key for key in known if key.startswith(_PART)), key=lambda key: int(key.removeprefix(_PART))
+    )
 
 
 def _digest(text: str) -> str:

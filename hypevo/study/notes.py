@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from hypevo.problem.plan import Plan
 
+_VERDICT = "\n- Verdict: "  # in the paragraph on how a study stands
 _MOST = 3  # mutations of a trial that are named
 _MUTATION = re.compile(r"(?P<gene>.+) (?P<sign>[×+-])(?P<size>[\d.e+-]+)")
 
@@ -43,6 +44,12 @@ def study_note(study: optuna.Study, plan: Plan, command: str, folder: Path) -> s
         f"`--generations` goes further:\n\n{literal(pasted(['cd', str(Path.cwd())]))}\n{literal(command)}",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def renewed(note: str, study: optuna.Study) -> str:
+    """A study's note that says how it stands now; the rest of it stays."""
+    now = "\n".join(f"- {line}" for line in _standing(standing(study)))
+    return "\n\n".join(now if _VERDICT in part else part for part in note.split("\n\n"))
 
 
 def trial_note(origin: str | None, lineage: str | None) -> str:
@@ -81,7 +88,7 @@ def _standing(now: Standing) -> Sequence[str]:
         beyond = {True: "; the best lies beyond it", False: "; the best lies within it", None: ""}
         width = f"± {BAND * now.noise:.4f}, two standard deviations"
         lines.append(f"Noise of the seed: {width}, known from {known}{beyond[now.beyond_noise]}.")
-    lines.append(f"Verdict: {_verdict(now.verdict)}.")
+    lines.append(f"Verdict: {_verdict(now.verdict)}.")  # `renewed` finds them by it
     return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from mlflow import MlflowClient
 
@@ -18,6 +19,13 @@ def describe(client: MlflowClient, run: str, note: str) -> None:
     if NOTE not in tags or tags.get(_OURS) == _digest(tags[NOTE]):
         client.set_tag(run, _OURS, _digest(note))
         client.set_tag(run, NOTE, note)
+
+
+def change_description(client: MlflowClient, run: str, change: Callable[[str], str]) -> None:
+    """Change a run's description, if it is ours."""
+    note = client.get_run(run).data.tags.get(NOTE)
+    if note is not None:
+        describe(client, run, change(note))
 
 
 def _digest(note: str) -> str:

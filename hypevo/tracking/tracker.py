@@ -27,6 +27,7 @@ from hypevo.tracking.patience import patiently
 from hypevo.tracking.provenance import dataset_inputs
 from hypevo.tracking.runs import Runs, Step
 from hypevo.tracking.store import Store
+from hypevo.tracking.verdict import Verdict
 from hypevo.trainings.record import Record
 
 LONGEST_PATIENCE = 600.0  # seconds for which a store that answers slowly is waited for at an end
@@ -117,7 +118,7 @@ class Tracker:
                 run = runs.client.get_run(
                     runs.create_parent(self._experiment(inherited, experiment, otherwise))
                 )
-            runs.begin(run, params, {**tags, **inherited.tags})
+            runs.begin(run, params, {**inherited.tags, **tags})
             inherited.continued(runs)
             return inherited
 
@@ -181,12 +182,16 @@ class Tracker:
         """Have the study's run say what it is, in Markdown, soon."""
         self._outbox.put(("note", ""), note)
 
+    def judge(self, verdict: Verdict) -> None:
+        """Have MLflow show a confirmation's verdict, soon."""
+        self._outbox.put(("verdict", ""), verdict)
+
     def add_view(self, name: str, value: str) -> None:
         """Save a chart view with the experiment, soon."""
         self._outbox.put(("view", name), value)
 
     def close(self, status: str, state: str, patience: float | None = None) -> int:
-        """Deliver what is left, and end the parent run; returns how many trials are not delivered.
+        """Deliver what is left, and end the parent run; returns how many trials and verdicts are not delivered.
 
         It takes `patience` seconds at most; without it as long as `drain`, and `outbox.GIVE_UP` after an interrupt.
         """
@@ -196,7 +201,7 @@ class Tracker:
         return self.drain(patience)
 
     def drain(self, patience: float | None = None) -> int:
-        """Deliver what is left, for `patience` seconds at most; returns how many trials are not delivered.
+        """Deliver what is left, for `patience` seconds at most; returns how many records are not delivered.
 
         Without `patience` it takes ten minutes at most, and `outbox.GIVE_UP` while nothing at all can be sent.
 
@@ -205,7 +210,7 @@ class Tracker:
         """
         limits = (LONGEST_PATIENCE, outbox.GIVE_UP) if patience is None else (patience, patience)
         left = self._outbox.close(limits[0], self._tell or self._early.append, away=limits[1])
-        return sum(kind == "trial" for kind, _ in left)
+        return sum(kind in ("trial", "verdict") for kind, _ in left)
 
     def stop(self) -> None:
         """Send nothing more, and leave the runs as they are: the next start delivers, and perhaps it has begun."""
@@ -258,6 +263,8 @@ class Tracker:
                     runs.crown(item)
                 case "note":
                     describe(runs.client, runs.parent, item)
+                case "verdict":
+                    item.write(runs)
                 case "names":
                     runs.rename_metrics(which)
                 case "end":

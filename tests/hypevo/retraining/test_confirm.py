@@ -12,6 +12,8 @@ from hypevo.problem.settings import ConfirmSettings
 from hypevo.protocol import InputError, WorkError
 from hypevo.study.standing import standing
 from hypevo.study.storage import load_study
+from hypevo.tracking.runs import PARENT
+from hypevo.tracking.titles import NOTE
 
 # Its fitness is `a` in the search. With fresh seeds `a` may be wild, and with a high `b` it turns into a loss.
 TOY = """
@@ -55,6 +57,12 @@ def confirmed(evolution, **settings):
     return confirmation, evolution.watcher.names[before:]
 
 
+def dashboard_note(study):
+    found = load_study("mlruns/optuna.journal", study)
+    known = found._storage.get_study_system_attrs(found._study_id)
+    return "".join(text for key, text in sorted(known.items()) if key.startswith("dashboard:note_str:"))
+
+
 @pytest.mark.slow
 def test_the_winner_is_trained_with_fresh_seeds_beside_the_default(evolution, arena):
     evolution(4, seed=0)
@@ -68,8 +76,12 @@ def test_the_winner_is_trained_with_fresh_seeds_beside_the_default(evolution, ar
     starts = [json.loads(path.read_text()) for path in arena.glob("runs/evolve/s/confirm-*/*/trial.json")]
     assert sorted(start["seed"] for start in starts) == [10_000, 10_000, 10_001, 10_001]
     assert {start["tags"]["hypevo.candidate"] for start in starts} == {"default", verdict.candidate}
-    runs = {run.info.run_name for run in evolution.runs("s confirmed")}
-    assert runs == {"confirm s", *names}
+    runs = {run.info.run_name: run for run in evolution.runs("s confirmed")}
+    own = runs.pop(f"confirm s · {verdict.word}")
+    assert runs.keys() == set(names)
+    assert {run.data.tags[PARENT] for run in runs.values()} == {own.info.run_id}
+    assert own.data.tags[PARENT] == evolution.parent.info.run_id
+    assert own.info.experiment_id == evolution.parent.info.experiment_id
 
 
 @pytest.mark.slow
@@ -78,7 +90,14 @@ def test_more_seeds_repeat_nothing_and_are_another_look(evolution, arena):
     assert confirmed(evolution, seeds=2)[0].look == 1
     confirmation, names = confirmed(evolution, seeds=3)
     assert len(names) == 2
-    assert (confirmation.look, confirmation.verdicts[0].pairs) == (2, 3)
+    (verdict,) = confirmation.verdicts
+    assert (confirmation.look, verdict.pairs) == (2, 3)
+    (run,) = [run for run in evolution.runs("s confirmed") if run.info.run_name.startswith("confirm s")]
+    metrics = run.data.metrics
+    assert (metrics["gain"], metrics["seeds"]) == (verdict.gain, 3)
+    assert metrics["gain_high"] - metrics["gain_low"] == pytest.approx(2 * verdict.half_width)
+    assert [point.value for point in evolution.client.get_metric_history(run.info.run_id, "seeds")] == [2, 3]
+    assert run.data.tags["hypevo.verdict"] == evolution.parent.data.tags["hypevo.verdict"] == verdict.word
     again, names = confirmed(evolution, seeds=3)
     assert (again.look, names) == (2, [])  # looking at the same again is no new chance to be fooled
     assert (arena / "runs/evolve/s/hyp_confirmed.yaml").exists() == confirmation.verdicts[0].wins
@@ -99,6 +118,18 @@ def test_a_winner_s_file_says_what_it_stands_for_and_goes_with_its_verdict(toy, 
     assert (stored["untouched"], stored["selected_here"], stored["look"]) == (0.65, True, 1)
     assert stored["verdicts"][0]["over_untouched"] == "better than not training at all"
     assert stored["sentences"][-1].startswith("next: hypevo train --trainer toy:train --hyp ")
+    (run,) = [run for run in evolution.runs("s confirmed") if run.info.run_name == "confirm s · better"]
+    for said in (
+        "trial 1: better than the default: +0.2",
+        "Default: 0.5",
+        "Untouched weights: 0.6500",
+        "seeds 10002",
+    ):
+        assert said in run.data.tags[NOTE]
+    assert {file.path for file in evolution.client.list_artifacts(run.info.run_id)} == {"verdict.json"}
+    for note in (evolution.parent.data.tags[NOTE], dashboard_note("s")):
+        assert "\n- Verdict: trial 1: better." in note
+        assert "To go on" in note
     path = arena / "runs/evolve/s/hyp_confirmed.yaml"
     text = path.read_text()
     assert "a: 0.7\n" in text
@@ -122,6 +153,24 @@ def test_a_candidate_that_fails_on_seeds_where_the_default_does_not_is_no_winner
     (verdict,) = confirmation.verdicts
     assert (verdict.pairs, verdict.failures, verdict.wins) == (3, 2, False)
     assert not (arena / "runs/evolve/s/hyp_confirmed.yaml").exists()
+
+
+@pytest.mark.slow
+def test_what_mlflow_has_lost_is_said_and_delivered_again(toy, evolution, arena):
+    toy((0.7, 0.5))
+    first, names = confirmed(evolution, seeds=2)
+    lost = evolution.parent.info.run_id
+    evolution.client.delete_run(lost)
+    for run in evolution.runs("s confirmed"):
+        evolution.client.delete_run(run.info.run_id)
+    again, trained = confirmed(evolution, seeds=2)
+    assert (trained, again.undelivered, again.look) == ([], 0, first.look)
+    assert any(
+        line.startswith(f"the study's run {lost} is not in MLflow") for line in evolution.watcher.messages
+    )
+    runs = {run.info.run_name: run for run in evolution.runs("s confirmed")}
+    assert PARENT not in runs.pop("confirm s · better").data.tags
+    assert runs.keys() == set(names)
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from hypevo.tracking.charts import view_key
 from hypevo.tracking.runs import status_of
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
+from hypevo.tracking.verdict import Verdict
 from hypevo.trainings.record import Record
 
 METRICS = {"metrics/mAP_0.5-0.95", "metrics/precision", "val/box_loss", "train/box_loss", "fitness"}
@@ -432,3 +433,22 @@ def test_runs_of_another_study_under_the_same_parent_are_let_alone(tracker, aren
         "other": "RUNNING",
     }
     assert client().get_run(foreign.info.run_id).data.metrics == {}
+
+
+def test_a_verdict_that_was_cut_off_counts_as_undelivered_and_is_once_in_mlflow(tracker, arena, monkeypatch):
+    (arena / "verdict.json").touch()
+    files = (arena / "verdict.json",)
+    verdict = Verdict("confirm s · better", {"seeds": 2}, {}, "why", files, None, {}, lambda note: note)
+    with monkeypatch.context() as patch:
+        failing(patch, "log_artifact", after=True)
+        tracker.judge(verdict)
+        assert tracker.close("FINISHED", "complete", patience=0.2) == 1
+    again = opened(tracker.parent)
+    again.judge(verdict)
+    assert again.close("FINISHED", "complete") == 0
+    run = client().get_run(tracker.parent)
+    assert points(client(), run, "seeds") == [(1, 2.0)]
+    assert (run.info.run_name, [one.path for one in client().list_artifacts(tracker.parent)]) == (
+        "confirm s · better",
+        ["verdict.json"],
+    )

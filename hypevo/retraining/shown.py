@@ -1,0 +1,151 @@
+"""What people see of a confirmation: its run in MLflow below the study's, the study's notes, verdict.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import optuna
+
+from hypevo.files import write_atomically
+from hypevo.messages import hidden, inline, literal
+from hypevo.problem.settings import ConfirmSettings
+from hypevo.retraining.confirmation import Confirmation
+from hypevo.retraining.verdict import Verdict
+from hypevo.study.dashboard import change_note
+from hypevo.study.notes import renewed
+from hypevo.study.storage import PARENT_RUN, load_plan
+from hypevo.tracking import verdict as tracked
+from hypevo.tracking.provenance import provenance
+from hypevo.tracking.runs import KIND
+from hypevo.tracking.store import Store
+from hypevo.tracking.tracker import Tracker
+from hypevo.trainings.child import Prepared
+from hypevo.trainings.work import Watcher
+
+VERDICT_FILE = "verdict.json"
+_RUN = "mlflow_run"  # in a confirmation's folder: the id of its run
+
+
+class Shown:
+    """Keeps the run of a confirmation."""
+
+    def __init__(
+        self,
+        settings: ConfirmSettings,
+        study: optuna.Study,
+        prepared: Prepared,
+        folder: Path,
+        watcher: Watcher,
+    ) -> None:
+        """Open the run: that of an earlier call in this folder, or a new one below the study's.
+
+        Raises:
+            InputError: MLflow does not answer, or refuses.
+        """
+        store = Store.default()
+        self._study = study
+        self._above = _above(study, store, watcher)
+        self._title = f"confirm {study.study_name}"
+        self.tracker = Tracker(
+            f"{study.study_name} confirmed", store, tell=watcher.message, title=self._title
+        )
+        known = folder / _RUN
+        run = self.tracker.open(
+            known.read_text(encoding="utf-8") if known.exists() else None,
+            experiment=settings.experiment or (self._above.experiment if self._above else None),
+            params={
+                "seeds": settings.seeds,
+                "fitness": load_plan(study).fitness,
+                **{f"trainer.{key}": value for key, value in prepared.settings.items()},
+            },
+            tags={
+                **provenance(prepared.fingerprint, prepared.versions),
+                KIND: "confirmation",
+                **(self._above.tags if self._above else {}),
+            },
+            dataset=prepared.settings.get("data"),
+            fingerprint=prepared.fingerprint,
+            otherwise="hypevo-confirm",
+        )
+        write_atomically(known, run)
+
+    def judged(self, confirmation: Confirmation) -> None:
+        """Show the verdict."""
+        path = confirmation.folder / VERDICT_FILE
+        write_atomically(path, json.dumps(confirmation.to_dict(), indent=1))
+        leading = confirmation.leading
+        tags = {"hypevo.verdict": leading.word, "hypevo.candidate": leading.candidate}
+        self.tracker.judge(
+            tracked.Verdict(
+                title=f"{self._title} · {leading.word}",
+                metrics=_metrics(confirmation),
+                tags={**tags, "hypevo.look": str(confirmation.look)},
+                note=_note(confirmation),
+                files=(path,),
+                above=self._above,
+                study_tags=tags,
+                study_note=lambda note: renewed(note, self._study),
+            )
+        )
+        change_note(self._study, lambda note: renewed(note, self._study))
+
+
+def _above(study: optuna.Study, store: Store, watcher: Watcher) -> tracked.Above | None:
+    run = study.user_attrs.get(PARENT_RUN)
+    if run is None:
+        return None  # an imported study that was never evolved
+    above = tracked.found_above(store, run, watcher.message)
+    if above is None:
+        watcher.message(
+            f"the study's run {run} is not in MLflow at {hidden(store.uri)}, or was deleted there: the confirmation "
+            f"gets a run that stands by itself"
+        )
+    return above
+
+
+def _metrics(confirmation: Confirmation) -> dict[str, float]:
+    """The leading candidate's under plain names; of several candidates, each one's under its own."""
+    verdicts, leading = confirmation.verdicts, confirmation.leading
+    found = {"seeds": float(confirmation.seeds), **_figures(leading)}
+    if len(verdicts) > 1:
+        for one in verdicts:
+            found |= {f"{one.candidate}/{name}": value for name, value in _figures(one).items()}
+    return found
+
+
+def _figures(verdict: Verdict) -> dict[str, float]:
+    return {
+        "gain": verdict.gain,
+        "gain_low": verdict.gain - verdict.half_width,
+        "gain_high": verdict.gain + verdict.half_width,
+        "pairs": float(verdict.pairs),
+        "candidate_fitness": verdict.fitness,
+        "default_fitness": verdict.default_fitness,
+        "untouched_fitness": verdict.untouched,
+        "untouched_gain": verdict.untouched_gain,
+    }
+
+
+def _note(confirmation: Confirmation) -> str:
+    *said, onward = confirmation.sentences
+    untouched = confirmation.untouched
+    lines = [
+        f"Default: {_number(confirmation.default_fitness)}, the mean over the seeds",
+        f"Untouched weights: {_number(untouched.fitness if untouched else None)}",
+        f"Fresh seeds, which the search has not used: {confirmation.seeds}",
+    ]
+    what = f"The best of the study «{inline(confirmation.study)}» and its default, trained again with fresh seeds."
+    return "\n\n".join(
+        [
+            what,
+            "\n".join(f"- **{inline(str(one))}**" for one in confirmation.verdicts),
+            "\n".join(f"- {inline(line)}" for line in [*lines, *said[len(confirmation.verdicts) :]]),
+            f"Files:\n\n{literal(str(confirmation.folder.resolve()))}",
+            f"Next:\n\n{literal(onward.removeprefix('next: '))}",
+        ]
+    )
+
+
+def _number(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.4f}"
