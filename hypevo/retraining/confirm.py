@@ -198,6 +198,7 @@ def _confirm(
         default_fitness=fmean(known_scores) if known_scores else None,
         seed_noise=stdev(known_scores) if complete and len(known_scores) >= 3 else math.nan,
         untouched=untouched,
+        scores={one.name: scores.get(one.key, {}) for one in (*candidates, default)},
     )
     if complete:
         remember_look(folder, settings.seeds, keys)

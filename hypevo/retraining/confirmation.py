@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Confirmation:
         default_fitness: Mean of the default over the seeds; None when it failed on all.
         seed_noise: Standard deviation of the default's fitness over the seeds; nan for fewer than three.
         untouched: The weights before any training.
+        scores: Fitness by candidate, the default among them, and by seed; None where the training failed.
     """
 
     study: str
@@ -52,6 +53,7 @@ class Confirmation:
     default_fitness: float | None = None
     seed_noise: float = math.nan
     untouched: Untouched | None = None
+    scores: Mapping[str, Mapping[int, float | None]] = field(default_factory=dict)
 
     @property
     def winner(self) -> Verdict | None:
@@ -141,5 +143,8 @@ class Confirmation:
             "untouched": None if untouched is None else untouched.fitness,
             "untouched_reason": "" if untouched is None else untouched.reason,
             "verdicts": [verdict.to_dict() for verdict in self.verdicts],
+            "scores": {
+                name: {str(seed): one for seed, one in by.items()} for name, by in self.scores.items()
+            },
             "sentences": self.sentences,
         }

@@ -1,4 +1,4 @@
-"""What people see of a confirmation: its run in MLflow below the study's, the study's notes, verdict.json."""
+"""What people see of a confirmation: its run in MLflow, the study's notes, verdict.json, confirm.png."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import optuna
 from hypevo.files import write_atomically
 from hypevo.messages import hidden, inline, literal
 from hypevo.problem.settings import ConfirmSettings
+from hypevo.results.pictures.canvas import save
+from hypevo.results.pictures.pairs import confirm_figure
 from hypevo.retraining.confirmation import Confirmation
 from hypevo.retraining.verdict import Verdict
 from hypevo.study.dashboard import change_note
 from hypevo.study.notes import renewed
+from hypevo.study.pictures import CONFIRM
 from hypevo.study.storage import PARENT_RUN, load_plan
 from hypevo.tracking import verdict as tracked
 from hypevo.tracking.provenance import provenance
@@ -45,6 +48,7 @@ class Shown:
         """
         store = Store.default()
         self._study = study
+        self._watcher = watcher
         self._above = _above(study, store, watcher)
         self._title = f"confirm {study.study_name}"
         self.tracker = Tracker(
@@ -72,8 +76,13 @@ class Shown:
 
     def judged(self, confirmation: Confirmation) -> None:
         """Show the verdict."""
-        path = confirmation.folder / VERDICT_FILE
-        write_atomically(path, json.dumps(confirmation.to_dict(), indent=1))
+        written = confirmation.to_dict()
+        path, picture = (confirmation.folder / name for name in (VERDICT_FILE, CONFIRM))
+        write_atomically(path, json.dumps(written, indent=1))
+        try:
+            save(picture, lambda: confirm_figure(written))
+        except OSError as error:
+            self._watcher.message(f"{picture} is not written ({error}); `hypevo plot` draws it again")
         leading = confirmation.leading
         tags = {"hypevo.verdict": leading.word, "hypevo.candidate": leading.candidate}
         self.tracker.judge(
@@ -82,7 +91,7 @@ class Shown:
                 metrics=_metrics(confirmation),
                 tags={**tags, "hypevo.look": str(confirmation.look)},
                 note=_note(confirmation),
-                files=(path,),
+                files=(path, picture),
                 above=self._above,
                 study_tags=tags,
                 study_note=lambda note: renewed(note, self._study),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hypevo.problem.space import Space
 
 EVOLVE, HISTORY = "evolve.png", "history.png"
+CONFIRM = "confirm.png"  # in the folder of a confirmation, beside its verdict.json
 
 
 def pictures(rows: Sequence[Row], space: Space | None, marks: Marks) -> dict[str, Drawing]:

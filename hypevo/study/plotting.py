@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PureWindowsPath
 
 from hypevo.problem.fitness import DEFAULT_FITNESS
-from hypevo.problem.space import Space, load_space, yolov5_space
+from hypevo.problem.space import load_space, yolov5_space
 from hypevo.protocol import InputError
-from hypevo.results.evolve_csv import Row
 from hypevo.results.individuals import read_individuals
-from hypevo.results.pictures.canvas import save
+from hypevo.results.pictures.canvas import Drawing, save
 from hypevo.results.pictures.marks import Marks
+from hypevo.results.pictures.pairs import confirm_figure
 from hypevo.study.exports import rows_of
-from hypevo.study.pictures import EVOLVE, marks_of, pictures
+from hypevo.study.pictures import CONFIRM, EVOLVE, marks_of, pictures
 from hypevo.study.rescore import load_ranked
+from hypevo.study.standing import standing
 from hypevo.study.storage import load_plan
 
 _FILES = {".csv", ".txt", ".ndjson"}
@@ -43,7 +46,9 @@ def plot(
     if path is not None and (path.suffix.lower() in _FILES or path.is_file()):
         rows = read_individuals(path, fitness or DEFAULT_FITNESS)
         genes = None if space is None else load_space(space, yolov5_space())
-        return _draw(rows, genes, Marks.of_file(rows, path.parent.name), out, path.parent, str(path))
+        return _draw(
+            pictures(rows, genes, Marks.of_file(rows, path.parent.name)), out, path.parent, str(path)
+        )
     if space is not None:
         raise InputError("--space: expected a csv with it; a study knows its genes")
     ranked = load_ranked(storage, source, fitness)
@@ -51,13 +56,15 @@ def plot(
         _log.warning("%s", note)
     study, name = ranked.study, f"study «{ranked.study.study_name}»"
     folder = ranked.place(None)
-    return _draw(rows_of(study), load_plan(study).space, marks_of(study), out, folder, name)
+    drawn = pictures(rows_of(study), load_plan(study).space, marks_of(study))
+    if (verdict := standing(study).verdict) is not None:
+        of = PureWindowsPath(str(verdict.get("folder", ""))).name  # of this or another system
+        place = Path() if out else Path(of)
+        drawn[str(place / CONFIRM)] = functools.partial(confirm_figure, verdict)
+    return _draw(drawn, out, folder, name)
 
 
-def _draw(
-    rows: list[Row], space: Space | None, marks: Marks, out: Path | None, folder: Path, source: str
-) -> list[Path]:
-    drawn = pictures(rows, space, marks)
+def _draw(drawn: Mapping[str, Drawing], out: Path | None, folder: Path, source: str) -> list[Path]:
     if out is not None and out.suffix and not out.is_dir():
         places = {EVOLVE: out}  # a file: of the most important one
     else:

@@ -47,7 +47,7 @@ class Verdict:
         metrics: By name; a verdict that cannot tell has nan.
         tags: Of the confirmation's run.
         note: Its description.
-        files: To be stored with it.
+        files: To be stored with it, if they are there.
         above: The study's run; None where it is gone.
         study_tags: Its new tags.
         study_note: Makes its new description of the one that it has.
@@ -68,7 +68,7 @@ class Verdict:
         self._log_metrics(runs, run)
         runs.log(runs.parent, tags=self.tags)
         describe(runs.client, runs.parent, self.note)
-        for path in self.files:
+        for path in filter(Path.is_file, self.files):  # a picture that could not be written is said elsewhere
             runs.log_file(runs.parent, path, PurePath(path.name))
         runs.client.update_run(runs.parent, name=text(self.title))
         if self.above is not None:

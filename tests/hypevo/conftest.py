@@ -214,7 +214,8 @@ def stored_trials(study: str = "s"):
 @pytest.fixture
 def evolution(arena, monkeypatch) -> Evolution:
     """Studies without their pictures, which take longer than all the rest: one test of `driver` has them drawn."""
-    monkeypatch.setattr("hypevo.study.exports.save", lambda path, *_: write_atomically(path, b""))
+    for module in ("hypevo.study.exports", "hypevo.retraining.shown"):
+        monkeypatch.setattr(f"{module}.save", lambda path, *_: write_atomically(path, b""))
     return Evolution()
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from hypevo.problem.settings import ConfirmSettings
 from hypevo.protocol import InputError, WorkError
+from hypevo.results.pictures.pairs import confirm_figure
+from hypevo.study.plotting import plot
 from hypevo.study.standing import standing
 from hypevo.study.storage import load_study
 from hypevo.tracking.runs import PARENT
@@ -104,7 +106,9 @@ def test_more_seeds_repeat_nothing_and_are_another_look(evolution, arena):
 
 
 @pytest.mark.slow
-def test_a_winner_s_file_says_what_it_stands_for_and_goes_with_its_verdict(toy, evolution, arena):
+def test_a_winner_s_file_says_what_it_stands_for_and_goes_with_its_verdict(
+    toy, evolution, arena, monkeypatch
+):
     with (arena / "toy.py").open("a") as file:
         file.write('def validate(settings, *, device):\n    return {"score": 0.65}\n')
     toy((0.7, 0.5))
@@ -126,7 +130,18 @@ def test_a_winner_s_file_says_what_it_stands_for_and_goes_with_its_verdict(toy, 
         "seeds 10002",
     ):
         assert said in run.data.tags[NOTE]
-    assert {file.path for file in evolution.client.list_artifacts(run.info.run_id)} == {"verdict.json"}
+    assert {file.path for file in evolution.client.list_artifacts(run.info.run_id)} == {
+        "confirm.png",
+        "verdict.json",
+    }
+    assert [len(axes.collections) for axes in confirm_figure(stored).axes] == [
+        2,
+        2,
+    ]  # the dots, the interval's bar
+    monkeypatch.setattr("hypevo.study.plotting.save", lambda *_: None)
+    drawn = plot("s", "mlruns/optuna.journal", None, None, None)
+    assert confirmation.folder.resolve() / "confirm.png" in drawn
+    assert Path("here/confirm.png") in plot("s", "mlruns/optuna.journal", Path("here"), None, None)
     for note in (evolution.parent.data.tags[NOTE], dashboard_note("s")):
         assert "\n- Verdict: trial 1: better." in note
         assert "To go on" in note

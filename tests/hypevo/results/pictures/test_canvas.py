@@ -43,7 +43,7 @@ def test_a_picture_of_a_study_that_was_taken_over_meanwhile_is_not_written(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("module", ["genes", "history", "curve", "canvas"])
+@pytest.mark.parametrize("module", ["genes", "history", "curve", "canvas", "pairs"])
 def test_importing_the_door_does_not_open_it(module: str) -> None:
     code = f"import sys, hypevo.results.pictures.{module}; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
