@@ -102,9 +102,8 @@ def measure(command: list[str], folder: Path) -> Cost:
     cpu: dict[int, float] = {}  # by process; not all of them are waited for by their parents
     with log.open("w") as output:
         process = psutil.Popen(
-            command, cwd=folder, env={**os.environ, **ONE_THREAD}, stdout=output, stderr=output,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            command, cwd=folder, env=environment(), stdout=output, stderr=output, stdin=subprocess.DEVNULL
+        )
         memory = 0.0
         while process.poll() is None:
             memory = max(memory, look(process, cpu))
@@ -112,6 +111,11 @@ def measure(command: list[str], folder: Path) -> Cost:
     if process.returncode:
         sys.exit(f"{' '.join(command[:3])} failed:\n{log.read_text()[-3000:]}")
     return Cost(sum(cpu.values()), time.perf_counter() - began, memory)
+
+
+def environment() -> dict[str, str]:
+    """Ours, for one thread; Python keeps what it compiles, as by default, so that only a first run pays for that."""
+    return {**os.environ, **ONE_THREAD, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def look(process: psutil.Process, cpu: dict[int, float]) -> float:
