@@ -143,7 +143,7 @@ def _confirm(
             for seed in range(first, first + settings.seeds)  # pairs are complete early
             for candidate in (*reversed(candidates), default)  # of equal ones the default gives the name
         }
-        shown = Shown(settings, study, prepared, folder, watcher)
+        shown = Shown(settings, study, inspection.settings, prepared, folder, watcher)
         untouched = Untouched({}, None, "the trainer has no starting weights that it could measure")
         if inspection.validates:
             untouched = _untouched(folder, backend, plan.trainer, prepared, fitness)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
 
@@ -37,11 +40,20 @@ class Shown:
         self,
         settings: ConfirmSettings,
         study: optuna.Study,
+        trained: Mapping[str, Any],
         prepared: Prepared,
         folder: Path,
         watcher: Watcher,
     ) -> None:
         """Open the run: that of an earlier call in this folder, or a new one below the study's.
+
+        Args:
+            settings: What was asked for.
+            study: What is confirmed.
+            trained: The trainer's settings that the trainings run with.
+            prepared: What the trainer made of them.
+            folder: The confirmation's.
+            watcher: Told what a user should know.
 
         Raises:
             InputError: MLflow does not answer, or refuses.
@@ -50,7 +62,7 @@ class Shown:
         self._study = study
         self._watcher = watcher
         self._above = _above(study, store, watcher)
-        self._title = f"confirm {study.study_name}"
+        self._title = "confirm" if self._above else f"confirm {study.study_name}"
         self.tracker = Tracker(
             f"{study.study_name} confirmed", store, tell=watcher.message, title=self._title
         )
@@ -59,16 +71,15 @@ class Shown:
             known.read_text(encoding="utf-8") if known.exists() else None,
             experiment=settings.experiment or (self._above.experiment if self._above else None),
             params={
-                "seeds": settings.seeds,
                 "fitness": load_plan(study).fitness,
-                **{f"trainer.{key}": value for key, value in prepared.settings.items()},
+                **{f"trainer.{key}": value for key, value in trained.items()},
             },
             tags={
                 **provenance(prepared.fingerprint, prepared.versions),
                 KIND: "confirmation",
                 **(self._above.tags if self._above else {}),
             },
-            dataset=prepared.settings.get("data"),
+            dataset=trained.get("data"),
             fingerprint=prepared.fingerprint,
             otherwise="hypevo-confirm",
         )
@@ -124,7 +135,7 @@ def _metrics(confirmation: Confirmation) -> dict[str, float]:
 
 
 def _figures(verdict: Verdict) -> dict[str, float]:
-    return {
+    found = {
         "gain": verdict.gain,
         "gain_low": verdict.gain - verdict.half_width,
         "gain_high": verdict.gain + verdict.half_width,
@@ -134,6 +145,7 @@ def _figures(verdict: Verdict) -> dict[str, float]:
         "untouched_fitness": verdict.untouched,
         "untouched_gain": verdict.untouched_gain,
     }
+    return {name: value if math.isfinite(value) else math.nan for name, value in found.items()}
 
 
 def _note(confirmation: Confirmation) -> str:

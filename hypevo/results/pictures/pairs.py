@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-_HEIGHT, _NARROWEST, _EACH = 6.2, 5.6, 1.5  # inches; the width grows with each candidate
+_HEIGHT, _NARROWEST, _EACH = 6.2, 6.8, 1.2  # inches; the width grows with each candidate
 _APART = 0.22  # of a default's and a candidate's dots from the middle between them
 _UP, _DOWN = "#5A9BD0", "0.72"  # lines of pairs in which the candidate is above, and is not
 _DASHES = (0, (6, 2, 1, 2))  # of the untouched weights, as in all pictures

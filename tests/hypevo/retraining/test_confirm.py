@@ -79,7 +79,7 @@ def test_the_winner_is_trained_with_fresh_seeds_beside_the_default(evolution, ar
     assert sorted(start["seed"] for start in starts) == [10_000, 10_000, 10_001, 10_001]
     assert {start["tags"]["hypevo.candidate"] for start in starts} == {"default", verdict.candidate}
     runs = {run.info.run_name: run for run in evolution.runs("s confirmed")}
-    own = runs.pop(f"confirm s · {verdict.word}")
+    own = runs.pop(f"confirm · {verdict.word}")
     assert runs.keys() == set(names)
     assert {run.data.tags[PARENT] for run in runs.values()} == {own.info.run_id}
     assert own.data.tags[PARENT] == evolution.parent.info.run_id
@@ -94,7 +94,7 @@ def test_more_seeds_repeat_nothing_and_are_another_look(evolution, arena):
     assert len(names) == 2
     (verdict,) = confirmation.verdicts
     assert (confirmation.look, verdict.pairs) == (2, 3)
-    (run,) = [run for run in evolution.runs("s confirmed") if run.info.run_name.startswith("confirm s")]
+    (run,) = [run for run in evolution.runs("s confirmed") if run.info.run_name.startswith("confirm")]
     metrics = run.data.metrics
     assert (metrics["gain"], metrics["seeds"]) == (verdict.gain, 3)
     assert metrics["gain_high"] - metrics["gain_low"] == pytest.approx(2 * verdict.half_width)
@@ -122,7 +122,7 @@ def test_a_winner_s_file_says_what_it_stands_for_and_goes_with_its_verdict(
     assert (stored["untouched"], stored["selected_here"], stored["look"]) == (0.65, True, 1)
     assert stored["verdicts"][0]["over_untouched"] == "better than not training at all"
     assert stored["sentences"][-1].startswith("next: hypevo train --trainer toy:train --hyp ")
-    (run,) = [run for run in evolution.runs("s confirmed") if run.info.run_name == "confirm s · better"]
+    (run,) = [run for run in evolution.runs("s confirmed") if run.info.run_name == "confirm · better"]
     for said in (
         "trial 1: better than the default: +0.2",
         "Default: 0.5",
