@@ -50,7 +50,10 @@ def standing_lines(found: Mapping[str, Any]) -> list[str]:
     """
     said = [*_worth(found), *_cost(found)]
     if found["best_trial"] is not None and not found["changed"]:
-        said.append("the best is the default: no other trial beat it")
+        said.append(
+            "the best is the default: no other trial beat it; more --generations of the same command may find one, "
+            "and so may wider bounds (--space) or longer trainings"
+        )
     if found["changed"]:
         said.append("genes that moved the farthest, default → best, in parts of their range:")
         said += [
@@ -73,7 +76,7 @@ def _worth(found: Mapping[str, Any]) -> list[str]:
         beyond = {True: "the best is beyond it", False: "the best is within it: no gain is shown"}
         known = beyond.get(found["beyond_noise"], "")
         said.append(f"noise ± {2 * found['noise']:.5f}, two standard deviations{known and ': '}{known}")
-    elif best is not None:
+    elif best is not None and found["changed"]:
         said.append(
             "noise is not known, so that a gain may be luck: evolve --baseline-seeds 3 measures it, confirm judges"
         )

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from hypevo.messages import inline, literal
 from hypevo.paste import pasted
+from hypevo.study.account import changes
 from hypevo.study.attributes import DEFAULT
-from hypevo.study.standing import BAND, Standing, standing
+from hypevo.study.standing import BAND, standing
+from hypevo.study.storage import load_plan
 
 if TYPE_CHECKING:
     import optuna
@@ -32,12 +34,11 @@ def study_note(study: optuna.Study, plan: Plan, command: str, folder: Path) -> s
         command: The command that its driver was started with.
         folder: Where its files are.
     """
-    now = standing(study)
     settings = ", ".join(f"{name} {value}" for name, value in plan.settings.items() if value is not None)
     what = f"Search for hyperparameters of {inline(plan.trainer)}"
     parts = [
         f"{what} ({inline(settings)})." if settings else f"{what}.",
-        "\n".join(f"- {line}" for line in _standing(now)),
+        _standing(study),
         f"Files: `hyp_evolved.yaml` (the best), `evolve.csv`, `evolve.png`, and each trial's log, in\n\n"
         f"{literal(str(folder.resolve()))}",
         f"To go on, also after an interruption, type the same command again in the same folder; a larger "
@@ -48,8 +49,7 @@ def study_note(study: optuna.Study, plan: Plan, command: str, folder: Path) -> s
 
 def renewed(note: str, study: optuna.Study) -> str:
     """A study's note that says how it stands now; the rest of it stays."""
-    now = "\n".join(f"- {line}" for line in _standing(standing(study)))
-    return "\n\n".join(now if _VERDICT in part else part for part in note.split("\n\n"))
+    return "\n\n".join(_standing(study) if _VERDICT in part else part for part in note.split("\n\n"))
 
 
 def trial_note(origin: str | None, lineage: str | None) -> str:
@@ -72,7 +72,12 @@ def trial_note(origin: str | None, lineage: str | None) -> str:
     return f"From {inline(whose)}." + (f" Mutated most: {named}{more}." if named else "")
 
 
-def _standing(now: Standing) -> Sequence[str]:
+def _standing(study: optuna.Study) -> str:
+    return "\n".join(f"- {line}" for line in _lines(study))
+
+
+def _lines(study: optuna.Study) -> Sequence[str]:
+    now = standing(study)
     if now.best is None or now.best_fitness is None:
         return ["No trial has a result yet."]
     best = f"Best: trial {now.best.number}, fitness {now.best_fitness:.4f}"
@@ -88,12 +93,15 @@ def _standing(now: Standing) -> Sequence[str]:
         beyond = {True: "; the best lies beyond it", False: "; the best lies within it", None: ""}
         width = f"± {BAND * now.noise:.4f}, two standard deviations"
         lines.append(f"Noise of the seed: {width}, known from {known}{beyond[now.beyond_noise]}.")
-    lines.append(f"Verdict: {_verdict(now.verdict)}.")  # `renewed` finds them by it
+    winner = bool(changes(load_plan(study), now.best))
+    lines.append(f"Verdict: {_verdict(now.verdict, winner=winner)}.")  # `renewed` finds them by it
     return lines
 
 
-def _verdict(verdict: Mapping[str, Any] | None) -> str:
+def _verdict(verdict: Mapping[str, Any] | None, *, winner: bool) -> str:
     """The last confirmation's, candidate by candidate."""
+    if verdict is None and not winner:
+        return "none; the best is the default"
     if verdict is None:
         return "none yet; `hypevo confirm` trains the best again with fresh seeds"
     said = [f"{one['candidate']}: {one['verdict']}" for one in verdict.get("verdicts", ())]

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from hypevo.problem.options import option_name
 from hypevo.problem.settings import BUILT_IN, EMBEDDED, Stored
+from hypevo.study.account import changes
 from hypevo.study.exports import HYP
 from hypevo.study.interchange import BEST_HYPERPARAMETERS, CHECKOUT, ULTRALYTICS
 from hypevo.study.opening import study_folder
+from hypevo.study.standing import standing
 from hypevo.study.storage import load_plan, trained_by
 from hypevo.trainings.resolve import resolve
 
@@ -24,6 +26,8 @@ _WHAT = ("data", "weights", "model", "repo", "python")  # what is trained, which
 def onward(study: optuna.Study, storage: str) -> dict[str, list[str]]:
     """What can be done next with a study that has a best trial: what it is for, and the words of the command.
 
+    Where the best is the default there is nothing to confirm.
+
     Raises:
         InputError: The study's folder is another study's now.
     """
@@ -31,13 +35,13 @@ def onward(study: optuna.Study, storage: str) -> dict[str, list[str]]:
     where = [] if storage == Stored().storage else ["--storage", storage]
     which = ["--study", study.study_name, *where]
     hyp = str(folder / HYP)
-    found = {
-        "does the winner win": ["hypevo", "confirm", *which],
-        "train with it": [
-            *("hypevo", "train", "--hyp", hyp, *trainer_words(plan.trainer)),
-            *option_words(plan.trainer, trained_by(study)),
-        ],
-    }
+    best, found = standing(study).best, {}
+    if best is not None and changes(plan, best):
+        found["does the winner win"] = ["hypevo", "confirm", *which]
+    found["train with it"] = [
+        *("hypevo", "train", "--hyp", hyp, *trainer_words(plan.trainer)),
+        *option_words(plan.trainer, trained_by(study)),
+    ]
     given = {name: str(value) for name, value in plan.settings.items() if value not in ("", None)}
     if given.get("data") in (None, EMBEDDED):
         return found  # other programs do not have the embedded dataset

@@ -1,16 +1,20 @@
 """How far a study is from its end, what it cost, and which genes its best moved."""
 
+from pathlib import Path
+
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
+from hypevo.cli.tables import standing_lines
 from hypevo.problem.gene import Gene
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import BUILT_IN
 from hypevo.problem.space import Space
 from hypevo.study.account import account, changes, remember_goal
 from hypevo.study.attributes import NOISE
+from hypevo.study.notes import study_note
 from hypevo.study.onward import onward, option_words
 from hypevo.study.storage import PLAN
 from hypevo.study.tally import Tally
@@ -99,6 +103,24 @@ def test_the_commands_have_the_study_s_own_values(study, tmp_path, monkeypatch):
         *("python", "train.py", "--hyp", str(tmp_path / hyp), "--data", str(tmp_path / "coco128.yaml")),
         *("--weights", "yolov5n.pt", "--img", "320", "--epochs", "3"),
     ]
+
+
+def test_where_the_best_is_the_default_there_is_nothing_to_confirm(plan):
+    study = optuna.create_study(direction="maximize", study_name="s")
+    study.set_user_attr(PLAN, plan.to_json())
+    study.add_trial(_trial(0.2, origin="default"))
+    study.add_trial(_trial(0.1, lr0=1e-3))
+    found = {
+        **_account(study, plan),
+        "next": onward(study, "sqlite:///s.db"),
+        "best_trial": 0,
+        "best_fitness": 0.2,
+    }
+    said = "\n".join(standing_lines(found))
+    assert "hypevo confirm" not in said
+    assert "more --generations" in said
+    assert "hypevo train" in said
+    assert "Verdict: none; the best is the default." in study_note(study, plan, "hypevo evolve", Path("s"))
 
 
 @pytest.mark.parametrize(
