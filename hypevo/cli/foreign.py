@@ -42,6 +42,7 @@ FOREIGN = {
     "fraction": "the whole training set is used; a smaller one is a data.yaml with fewer images",
     "pretrained": "it is --weights CHECKPOINT to fine-tune, --model SIZE to train from scratch",
     "save-period": "no weights are kept of single epochs; which trials keep theirs is --keep-weights (best, all, none)",
+    "freeze": "it is --freeze-layers{value} here",
     "nosave": "it is --keep-weights none here",
     "use-ray": "it is --backend ray here, on a running cluster",
     "gpu-per-trial": "it is --slots-per-device here: trainings at once on each device",

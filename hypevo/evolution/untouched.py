@@ -50,10 +50,11 @@ def worse_than_untouched(standing: Standing, plan: Plan) -> str:
         return ""
     ours = plan.trainer == BUILT_IN
     preset = "--hyp finetune with --freeze-norm, " if ours else ""
+    layers = "--freeze-layers 10" if ours else "frozen layers where the trainer has them"
     floor = " and --warmup-floor" if ours else ""
     return (
         f"the default has fitness {default:.5f}, and the starting weights have {untouched:.5f} without any training: "
         f"these trainings make them worse, and the best of the search may be worse than not training at all. Try "
         f"{preset}a lower lr0, a shorter warm-up (warmup_epochs, warmup_bias_lr{floor}), another --optimizer, more "
-        f"--epochs, frozen layers where the trainer has them; or use the weights as they are"
+        f"--epochs, {layers}; or use the weights as they are"
     )

@@ -160,8 +160,8 @@ class StudySettings(TrainingSettings):
         layers = [name for name in self.freeze if name.isdecimal()]
         if layers:
             raise InputError(
-                f"--freeze {','.join(layers)}: expected names of genes to hold, as lr0,momentum; YOLOv5's --freeze "
-                "holds layers, and trainers of other programs take it in --extra (see `hypevo trainer NAME`)"
+                f"--freeze {','.join(layers)}: expected names of genes to hold, as lr0,momentum; layers of the network "
+                f"are held by --freeze-layers {','.join(layers)}, of other programs in --extra (`hypevo trainer NAME`)"
             )
         if self.freeze and self.only:
             raise InputError(

@@ -14,7 +14,7 @@ from hypevo.trainings.backend import Backend
 
 SPLIT, VAL, TEST = "split", "val", "test"
 # What trainings did that were made before these settings were.
-_EARLIER = {SPLIT: VAL, "schedule_epochs": 0, "freeze_norm": False}
+_EARLIER = {SPLIT: VAL, "schedule_epochs": 0, "freeze_norm": False, "freeze_layers": ""}
 
 
 def options_of(

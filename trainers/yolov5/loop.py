@@ -29,7 +29,7 @@ from .settings import GENES, OPTIONAL_GENES
 from .weights import load_checkpoint, save_checkpoint, start_detector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from .. import Report
     from .data import Data, Part
@@ -60,6 +60,7 @@ def _train(
     for warning in warnings_of(data.train.split, data.val.split):
         log.warning("%s", warning)
     model = starting_model(settings, hyp, data, seed).to(place).to(memory_format=torch.channels_last)
+    freeze(model, settings.frozen_layers)
     gains = loss_gains(settings, hyp, data)
     batches = training_batches(settings, hyp, data, seed, place)
     validation = validation_batches(settings, data.val, place, training=True)
@@ -176,6 +177,12 @@ def starting_model(settings: Settings, hyp: Mapping[str, float], data: Data, see
         fitted = fit_anchors(model.anchors, sizes, threshold=hyp["anchor_t"], rng=rng, fresh=fresh)
         model.anchors.copy_(fitted)
     return model
+
+
+def freeze(model: Detector, layers: Iterable[int]) -> None:
+    """Let the parameters of these layers be; where they are the first ones, nothing is computed backwards there."""
+    for number in layers:
+        model.model[number].requires_grad_(False)
 
 
 def loss_gains(settings: Settings, hyp: Mapping[str, float], data: Data) -> LossGains:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ SIZES = {  # depth and width multiples of the detector
     "l": (1.0, 1.0),
     "x": (1.33, 1.25),
 }
+LAYERS, LEARNING = (
+    25,
+    frozenset(range(25)) - {11, 12, 15, 16, 19, 22},
+)  # of the detector; those with parameters
 EMBEDDED = "digits"
 EMBEDDED_WEIGHTS = Path(__file__).parents[1] / "digits.pt"
 GENES = (  # hyperparameters that a training reads; `anchors` may be left out, `iou_t` has no effect
@@ -77,6 +82,11 @@ class Settings:
         "keep the checkpoint's batch-norm statistics; those of a few images replace them otherwise, which costs a "
         "short fine-tuning more than it can gain",
     )
+    freeze_layers: str = _option(
+        "",
+        "layers whose parameters stay as they are: 10 for the first ten, the backbone, or numbers as in 0,1,2; their "
+        "batch-norm statistics still follow the images, unless freeze_norm",
+    )
     val_every: int = _option(1, "validate every so many epochs; 0: after the last one only")
     report_epoch: str = _option("last", "epoch whose metrics the training returns: last (as YOLOv5) or best")
     pictures: bool = _option(
@@ -111,6 +121,7 @@ class Settings:
             object.__setattr__(self, "cache", "auto")
         if self.warmup_floor == -1:  # zero is a floor too
             object.__setattr__(self, "warmup_floor", warmup_floor)
+        object.__setattr__(self, "freeze_layers", str(self.freeze_layers))  # Python and yaml give a number
         self._check()
 
     def _check(self) -> None:
@@ -125,6 +136,7 @@ class Settings:
             raise ValueError(
                 "freeze_norm: expected weights with it, got none: only a checkpoint has statistics"
             )
+        self._check_layers()
         _check_choice("model", self.model, ("", *SIZES))
         _check_choice("optimizer", self.optimizer, ("SGD", "Adam", "AdamW"))
         _check_choice("split", self.split, ("val", "test"))
@@ -144,6 +156,28 @@ class Settings:
                 f"schedule_epochs: expected {self.epochs} (epochs) or more, or 0 for a schedule of just these, "
                 f"got {self.schedule_epochs}"
             )
+
+    def _check_layers(self) -> None:
+        given = self.freeze_layers
+        if given and not re.fullmatch(r"[0-9]{1,2}(,[0-9]{1,2})*", given):
+            raise ValueError(
+                f"freeze_layers: expected how many of the first layers, or their numbers as in 0,1,2; got {given!r}"
+            )
+        frozen = self.frozen_layers
+        if not frozen < frozenset(range(LAYERS)) or frozen >= LEARNING:
+            raise ValueError(
+                f"freeze_layers: expected layers that leave one to train, of 0 to {LAYERS - 1}; got {given}"
+            )
+        if frozen and not self.weights:
+            raise ValueError(
+                "freeze_layers: expected weights with it, got none: layers that know nothing would stay so"
+            )
+
+    @property
+    def frozen_layers(self) -> frozenset[int]:
+        """Numbers of the layers that do not learn: one number is how many of the first, several are these."""
+        numbers = [int(number) for number in self.freeze_layers.split(",")] if self.freeze_layers else [0]
+        return frozenset(numbers if len(numbers) > 1 else range(numbers[0]))
 
     @property
     def schedule_length(self) -> int:

@@ -166,8 +166,9 @@ def test_an_error_names_the_option_what_was_expected_and_what_it_got(settings, w
          "images come from a cache that all trainings share, or from threads"),
         ("evolve", ["model=yolov5s.pt"], "unexpected argument «model=yolov5s.pt»; expected --weights yolov5s.pt"),
         ("evolve", ["--freeze", "10"],
-         "--freeze 10: expected names of genes to hold, as lr0,momentum; YOLOv5's --freeze "
-         "holds layers, and trainers of other programs take it in --extra (see `hypevo trainer NAME`)"),
+         "--freeze 10: expected names of genes to hold, as lr0,momentum; layers of the network "
+         "are held by --freeze-layers 10, of other programs in --extra (`hypevo trainer NAME`)"),
+        ("train", ["--freeze", "10"], "no option --freeze; it is --freeze-layers 10 here"),
         ("evolve", ["--cache"],
          "--cache: expected auto, disk, ram or none with it; YOLOv5's --cache alone is --cache ram"),
         ("evolve", ["--bucket", "b"], "no option --bucket; nothing is uploaded: results are in the study's folder "

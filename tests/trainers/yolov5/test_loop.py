@@ -16,8 +16,9 @@ from trainer_contract import Case, TrainerContract
 from trainers.digits import write_digits
 from trainers.yolov5 import METRICS, Settings, prepare, train, validate
 from trainers.yolov5.data import open_data
-from trainers.yolov5.loop import starting_model
+from trainers.yolov5.loop import freeze, starting_model
 from trainers.yolov5.model import Detector
+from trainers.yolov5.optimizer import parameter_groups
 from trainers.yolov5.weights import load_checkpoint, save_checkpoint
 
 HYP = {
@@ -218,6 +219,39 @@ def test_fine_tuning_starts_from_the_weights(settings, trained, tmp_path):
     trainable = [name for name in before if "running" not in name and "num_batches" not in name]
     assert all(torch.equal(before[name], after[name]) for name in trainable)
     assert set(METRICS) <= set(metrics)
+
+
+@pytest.mark.parametrize(("layers", "norms"), [("10", False), ("3,24", False), ("10", True)])
+def test_frozen_layers_keep_every_bit_and_the_others_learn(settings, trained, tmp_path, layers, norms):
+    weights = trained[0] / "weights" / "last.pt"
+    tuned = replace(settings, weights=str(weights), model="", freeze_layers=layers, freeze_norm=norms)
+    quick = replace(tuned, epochs=1, autoanchor=False, pictures=False)
+    far = {**HYP, "lr0": 10.0, "warmup_epochs": 30.0}  # at once steps that float16 can show
+    train(far, out=tmp_path, seed=0, device="cpu", report=ignore, settings=quick)
+    before, after = (load_checkpoint(path).state for path in (weights, tmp_path / "weights" / "last.pt"))
+    names = {name for name in before if not name.endswith(("num_batches_tracked", "anchors"))}
+    statistics = {name for name in names if "running" in name}
+    frozen = {name for name in names if int(name.split(".")[1]) in tuned.frozen_layers}
+    kept = {name for name in names if torch.equal(before[name], after[name])}
+    assert kept >= (frozen | statistics if norms else frozen - statistics)
+    assert norms or not kept & statistics
+    filters = {
+        name for name in names if name.endswith("conv.weight")
+    }  # a norm's step may be too small for float16
+    assert kept & filters == frozen & filters
+
+
+def test_what_is_frozen_gets_no_gradient_and_is_not_in_the_optimizer():
+    model = Detector("p", 3)
+    freeze(model, frozenset(range(10)))
+    groups = parameter_groups(model, 0.5)
+    learning = {parameter for group in groups for parameter in group["params"]}
+    assert learning == {*model.model[10:].parameters()}
+    below: list[torch.Tensor] = []
+    model.model[9].register_forward_hook(lambda layer, given, made: below.append(made))
+    sum(level.sum() for level in model(torch.rand(2, 3, 64, 64))).backward()
+    assert not below[0].requires_grad  # so that autograd keeps nothing of the backbone
+    assert all((parameter.grad is not None) == (parameter in learning) for parameter in model.parameters())
 
 
 def test_anchors_gene_keeps_the_checkpoints_or_starts_the_output_layer_fresh(settings, trained, tmp_path):

@@ -48,6 +48,11 @@ def test_every_option_has_a_help_text():
             r"schedule_epochs: expected 5 \(epochs\) or more, or 0 .*, got 4",
         ),
         ({"epochs": 5, "schedule_epochs": -1}, "schedule_epochs: expected 5 .*, got -1"),
+        ({"freeze_layers": "-1"}, r"freeze_layers: expected how many of the first layers, .* got '-1'"),
+        ({"freeze_layers": "lr0"}, "freeze_layers: expected how many of the first layers"),
+        ({"freeze_layers": "0,25"}, "leave one to train, of 0 to 24; got 0,25"),
+        ({"freeze_layers": 25}, "leave one to train, of 0 to 24; got 25"),
+        ({"model": "p", "freeze_layers": "10"}, "freeze_layers: expected weights with it"),
         ({"cache": "runs/cache"}, "cache: expected one of auto, disk, ram, none, got 'runs/cache'"),
     ],
 )
@@ -60,6 +65,13 @@ def test_norms_are_frozen_at_a_checkpoints_statistics_alone():
     with pytest.raises(ValueError, match="freeze_norm: expected weights with it"):
         Settings(data="d.yaml", model="n", freeze_norm=True)
     assert Settings(data="d.yaml", weights="yolov5n.pt", freeze_norm=True).freeze_norm
+
+
+@pytest.mark.parametrize(
+    ("given", "frozen"), [("", []), ("0", []), (3, [0, 1, 2]), ("0,5", [0, 5]), ("24,3", [3, 24])]
+)
+def test_one_number_freezes_the_first_layers_and_several_freeze_these(given, frozen):
+    assert sorted(Settings(freeze_layers=given).frozen_layers) == frozen
 
 
 def test_the_schedule_is_as_long_as_the_training_unless_told():
