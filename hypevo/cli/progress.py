@@ -104,8 +104,17 @@ class TerminalWatcher:
         if self._every_epoch:
             self._print(" · ".join([f"epoch {step + 1}{of}", *_values(metrics)]))
 
-    def advanced(self, *, done: int, best: float | None, best_number: int | None, beside: str = "") -> None:
+    def advanced(
+        self,
+        *,
+        done: int,
+        best: float | None,
+        best_number: int | None,
+        beside: str = "",
+        total: int | None = None,
+    ) -> None:
         """Take the new state of the whole."""
+        self._total = self._total if total is None else total
         self._done, self._best, self._best_number, self._beside = done, best, best_number, beside
 
     def ended(self, number: int, *, name: str, fitness: float | None, outcome: Outcome, again: bool) -> None:
@@ -149,7 +158,7 @@ class TerminalWatcher:
 
     def _refresh(self) -> None:
         if self._bar is not None:
-            self._progress.update(self._bar, completed=self._done, text=self._text())
+            self._progress.update(self._bar, completed=self._done, total=self._total, text=self._text())
 
     def _print(self, text: str, style: str = "") -> None:
         text = printable_lines(text)

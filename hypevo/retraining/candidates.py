@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hypevo.protocol import Hyp, Outcome
+from hypevo.retraining.race import Race, Scores, Standings
 from hypevo.retraining.tracked import Tracked
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings.record import Record
@@ -36,39 +36,73 @@ class Candidate:
 
 
 class CandidateTrainings(Tracked):
-    """The trainings of a confirmation, as the source of the loop."""
+    """The trainings of a confirmation, as the source of the loop: those of dropped candidates are not begun."""
 
-    def __init__(self, trainings: Sequence[Training], tracker: Tracker, watcher: Watcher) -> None:
+    def __init__(
+        self, trainings: Mapping[tuple[str, int], Training], race: Race, tracker: Tracker, watcher: Watcher
+    ) -> None:
         self._all = trainings
-        self._waiting = deque(training for training in trainings if _is_open(training.record))
+        self._race = race
+        self._waiting = {place: one for place, one in trainings.items() if _is_open(one.record)}
         super().__init__(tracker, watcher)
-        for training in trainings:  # what MLflow did not get in an earlier call
+        for training in trainings.values():  # what MLflow did not get in an earlier call
             if training.record.result is not None and tracker.needs(training.number):
                 tracker.update(training.record)
+        self.standings = Standings(tuple(race.names), {}, 0)
+        self._follow()
 
     @property
     def done(self) -> int:
         """How many have a result."""
-        return sum(training.record.result is not None for training in self._all)
+        return sum(training.record.result is not None for training in self._all.values())
+
+    @property
+    def total(self) -> int:
+        """How many are wanted, those that have a result included; fewer when a candidate is dropped."""
+        return sum(
+            training.record.result is not None or self._is_wanted(key)
+            for (key, _), training in self._all.items()
+        )
 
     def unscored(self) -> Iterable[tuple[Training, Outcome]]:
         """What an earlier call has trained and could not score."""
         return [
-            (training, outcome) for training in self._all if (outcome := training.record.unscored) is not None
+            (training, outcome)
+            for training in self._all.values()
+            if (outcome := training.record.unscored) is not None
         ]
 
     def next(self, active: int) -> Training | None:  # noqa: ARG002 - all of them are wanted
-        """The next one that has no result."""
-        while self._waiting:
-            training = self._waiting.popleft()
+        """The next one that has no result, none of a dropped candidate."""
+        while wanted := [place for place in self._waiting if self._is_wanted(place[0])]:
+            training = self._waiting.pop(min(wanted, key=self._may_be_in_vain))
             if _is_open(training.record):  # else it was scored meanwhile
                 return training
         return None
 
+    def _may_be_in_vain(self, place: tuple[str, int]) -> bool:
+        """Whether a candidate may be dropped before this training counts: then it is only for slots that would idle."""
+        key, seed = place
+        now = self._race.seeds[: self.standings.complete + 1]
+        return len(self.standings.racing) > 1 and key != self._race.default and seed not in now
+
     def ended(self, training: Training, outcome: Outcome, fitness: float | None) -> None:  # noqa: ARG002
-        """Have MLflow follow, and count it."""
+        """Have MLflow follow, count it, and see who is out."""
         self._tracker.update(training.record)
-        self._watcher.advanced(done=self.done, best=None, best_number=None)
+        self._follow()
+        self._watcher.advanced(done=self.done, best=None, best_number=None, total=self.total)
+
+    def _follow(self) -> None:
+        known = self.standings.dropped
+        self.standings = self._race.standings(
+            scores_of({place: one for place, one in self._all.items() if not _is_open(one.record)})
+        )
+        for key, out in self.standings.dropped.items():
+            if key not in known:
+                self._watcher.message(f"{self._race.names[key]}: {out}")
+
+    def _is_wanted(self, key: str) -> bool:
+        return key not in self.standings.dropped
 
 
 def training_of(folder: Path, candidate: Candidate, seed: int) -> Training:
@@ -95,10 +129,14 @@ def _is_open(record: Record) -> bool:
     return result.failure is not None and result.failure.lost
 
 
-def fitness_of(record: Record) -> float | None:
-    """The fitness of a training; None when it failed, or has no result yet."""
-    result = record.result
-    return None if result is None else result.fitness
+def scores_of(trainings: Mapping[tuple[str, int], Training]) -> Scores:
+    """The fitness of each training that has ended, by the candidate's key and the seed; None where it failed."""
+    scores: dict[str, dict[int, float | None]] = {}
+    for (key, seed), training in trainings.items():
+        result = training.record.result
+        if result is not None:
+            scores.setdefault(key, {})[seed] = result.fitness
+    return scores
 
 
 def digest(content: Mapping[str, Any]) -> str:

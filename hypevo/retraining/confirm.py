@@ -23,14 +23,15 @@ from hypevo.problem.fitness import Fitness, parse_fitness
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import ConfirmSettings
 from hypevo.protocol import InputError, WorkError
-from hypevo.retraining.candidates import Candidate, CandidateTrainings, digest, training_of
+from hypevo.retraining.candidates import Candidate, CandidateTrainings, digest, scores_of, training_of
 from hypevo.retraining.confirmation import Confirmation
 from hypevo.retraining.foretold import foretell
 from hypevo.retraining.looks import look_number, remember_look
+from hypevo.retraining.race import Race
 from hypevo.retraining.shown import Shown
 from hypevo.retraining.unseen import SPLIT, options_of, telling
 from hypevo.retraining.verdict import error_of_look, shares
-from hypevo.retraining.weighing import scatter_of, scores_of, weigh
+from hypevo.retraining.weighing import scatter_of, weigh
 from hypevo.retraining.winner import write_winner
 from hypevo.study.attributes import SEED_NOISE, VERDICT
 from hypevo.study.exports import CONFIRMED, trained_with
@@ -138,9 +139,11 @@ def _confirm(
         folder.mkdir(parents=True, exist_ok=True)
         default = Candidate(DEFAULT, plan.hyp)
         first = plan.seed + FRESH
+        names = {one.key: one.name for one in reversed(candidates) if one.key != default.key}
+        race = Race(names, default.key, range(first, first + settings.seeds))
         trainings = {
             (candidate.key, seed): training_of(folder, candidate, seed)
-            for seed in range(first, first + settings.seeds)  # pairs are complete early
+            for seed in race.seeds  # pairs are complete early
             for candidate in (*reversed(candidates), default)  # of equal ones the default gives the name
         }
         shown = Shown(settings, study, inspection.settings, prepared, folder, watcher)
@@ -152,12 +155,16 @@ def _confirm(
         keys = [candidate.key for candidate in candidates]
         look = look_number(folder, settings.seeds, keys)
         error = error_of_look(look)
-        source = CandidateTrainings(list(trainings.values()), shown.tracker, watcher)
-        if source.done < len(trainings):
+        source = CandidateTrainings(trainings, race, shown.tracker, watcher)
+        if source.done < source.total:
             known = untouched.fitness is not None
             part, _ = shares(error / len(candidates), untouched_known=known)
             scatter = scatter_of(candidates, default, scores_of(trainings), subject.noise)
             watcher.message(foretell(settings.seeds, scatter, part))
+            if len(names) > 1:
+                watcher.message(
+                    f"a race of {len(names)} candidates: who cannot win any more is dropped and trained no further"
+                )
         work = Work(
             plan.trainer,
             prepared.settings,
@@ -170,7 +177,7 @@ def _confirm(
         )
         watcher.opened(
             f"{subject.study} confirmed",
-            total=len(trainings),
+            total=source.total,
             done=source.done,
             best=None,
             seconds=math.nan,
@@ -181,7 +188,7 @@ def _confirm(
     finally:
         backend.close()
     complete = not (end.interrupted or end.unscored)
-    scores = scores_of(trainings)
+    scores = source.standings.counted(scores_of(trainings))
     known_scores = [value for value in scores.get(default.key, {}).values() if value is not None]
     value = math.nan if untouched.fitness is None else untouched.fitness
     confirmation = Confirmation(
@@ -193,7 +200,11 @@ def _confirm(
         settings=inspection.settings,
         selected_here=_selected_here(options, subject, prepared),
         look=look,
-        verdicts=weigh(candidates, default, scores, error=error, untouched=value) if complete else (),
+        verdicts=weigh(
+            candidates, default, scores, error=error, untouched=value, dropped=source.standings.dropped
+        )
+        if complete
+        else (),
         interrupted=end.interrupted,
         default_fitness=fmean(known_scores) if known_scores else None,
         seed_noise=stdev(known_scores) if complete and len(known_scores) >= 3 else math.nan,

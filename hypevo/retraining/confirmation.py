@@ -62,9 +62,10 @@ class Confirmation:
 
     @property
     def leading(self) -> Verdict:
-        """The verdict that stands for all of them: the winner's, else that of the largest gain."""
+        """The verdict that stands for all of them: the winner's, else the largest gain of those with all seeds."""
         return self.winner or max(
-            self.verdicts, key=lambda one: -math.inf if math.isnan(one.gain) else one.gain
+            self.verdicts,
+            key=lambda one: (one.dropped is None, -math.inf if math.isnan(one.gain) else one.gain),
         )
 
     @property
@@ -82,6 +83,11 @@ class Confirmation:
     def _holds_for(self) -> list[str]:
         looks = f"look {self.look} at these trainings"
         said = [f"measured with {self.conditions}; {looks}, all looks together err in at most 5 of 100 cases"]
+        if any(one.dropped for one in self.verdicts):
+            said.append(
+                "dropped ones could not win any more, which is wrong of the best one in at most 5 of 100 cases; "
+                "none of them is called better"
+            )
         if self.selected_here:
             said.append("the search selected on the same validation data: expect less elsewhere")
         if self.untouched is not None and self.untouched.fitness is None:
@@ -98,7 +104,7 @@ class Confirmation:
                 "lr0, fewer warm-up epochs, another --optimizer or more epochs"
             ]
         best = max(
-            (one for one in self.verdicts if one.gain > 0 and not one.same),
+            (one for one in self.verdicts if one.gain > 0 and not one.same and one.dropped is None),
             key=lambda one: one.gain,
             default=None,
         )

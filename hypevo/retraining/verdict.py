@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from statistics import fmean, stdev
 from typing import Any
 
@@ -25,6 +26,32 @@ _WORDS = {
     -1: "worse than not training at all",
     0: "no difference shown from not training at all",
 }
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Why a candidate is out of a race.
+
+    Attributes:
+        seeds: After how many.
+        behind: Behind whom; empty when it failed instead.
+        gap: Mean paired difference to that one; None when it failed.
+        least: How large it is at least.
+        failures: Seeds on which it failed and the default did not.
+    """
+
+    seeds: int
+    behind: str = ""
+    gap: float | None = None
+    least: float | None = None
+    failures: int = 0
+
+    def __str__(self) -> str:
+        """When and why."""
+        why = f"it failed on {self.failures} of them where the default did not"
+        if self.behind:
+            why = f"{self.gap:.4f} behind {self.behind}, at least {self.least:.4f}"
+        return f"dropped after {self.seeds} seed{'' if self.seeds == 1 else 's'}: {why}"
 
 
 @dataclass(frozen=True)
@@ -45,6 +72,7 @@ class Verdict:
         untouched: Fitness of the weights before any training; nan when it is not known.
         untouched_gain: Mean of the candidate over all seeds on which it has a fitness, minus that.
         untouched_half_width: Of its interval.
+        dropped: Why it was dropped in a race, from whose results until then all above are; None when it was not.
     """
 
     candidate: str
@@ -60,21 +88,24 @@ class Verdict:
     untouched: float = math.nan
     untouched_gain: float = math.nan
     untouched_half_width: float = math.inf
+    dropped: Dropped | None = None
 
     @property
     def judged(self) -> bool:
         """Whether enough trainings succeeded to say anything."""
-        return self.same or self.pairs >= 2 or self.failures > 0
+        return self.same or self.dropped is not None or self.pairs >= 2 or self.failures > 0
 
     @property
     def wins(self) -> bool:
         """Whether the whole interval lies above zero, and the candidate never failed where the default did not."""
-        return not self.same and self.pairs >= 2 and self.failures == 0 and self.gain - self.half_width > 0
+        decided = not self.same and self.dropped is None and self.pairs >= 2
+        return decided and self.failures == 0 and self.gain - self.half_width > 0
 
     @property
     def loses(self) -> bool:
         """Whether the whole interval lies below zero."""
-        return not self.same and self.pairs >= 2 and self.gain + self.half_width < 0
+        decided = not self.same and self.dropped is None and self.pairs >= 2
+        return decided and self.gain + self.half_width < 0
 
     @property
     def word(self) -> str:
@@ -83,6 +114,8 @@ class Verdict:
             return "cannot be judged"
         if self.same:
             return "the default itself"
+        if self.dropped is not None:
+            return "dropped"
         if self.wins:
             return "better"
         if self.loses:
@@ -119,6 +152,8 @@ class Verdict:
     def _against_default(self) -> str:
         if self.same:
             return f"{self.candidate}: the same hyperparameters as the default; there is nothing to compare"
+        if self.dropped is not None:
+            return f"{self.candidate}: {self.dropped}"
         if not self.judged:
             return (
                 f"{self.candidate}: cannot be judged: {self.pairs} of the seeds have a result with it and with the "
@@ -192,11 +227,16 @@ def paired_interval(differences: Sequence[float], error: float = ERROR) -> tuple
         differences: One per seed, at least two.
         error: Probability that the interval misses the true mean.
     """
+    n = len(differences)
+    return fmean(differences), quantile(error / 2, n - 1) * stdev(differences) / math.sqrt(n)
+
+
+@cache
+def quantile(error: float, freedom: int) -> float:
+    """What Student's t exceeds with this probability."""
     from scipy.stats import t as student  # half a second
 
-    n = len(differences)
-    quantile = float(student.ppf(1 - error / 2, n - 1))
-    return fmean(differences), quantile * stdev(differences) / math.sqrt(n)
+    return float(student.ppf(1 - error, freedom))
 
 
 def error_of_look(look: int) -> float:

@@ -7,27 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import stdev
 
-from hypevo.retraining.candidates import Candidate, fitness_of
+from hypevo.retraining.candidates import Candidate
 from hypevo.retraining.foretold import Scatter
-from hypevo.retraining.verdict import Verdict, judge
-from hypevo.trainings.work import Training
+from hypevo.retraining.race import Scores
+from hypevo.retraining.verdict import Dropped, Verdict, judge
 
 _ENOUGH = 3  # results from which a standard deviation is taken
 
-Scores = Mapping[str, Mapping[int, float | None]]  # by a candidate's key and by seed; None where it failed
-
-
-def scores_of(trainings: Mapping[tuple[str, int], Training]) -> Scores:
-    """The fitness of each training that has ended, by the candidate's key and the seed."""
-    scores: dict[str, dict[int, float | None]] = {}
-    for (key, seed), training in trainings.items():
-        if training.record.result is not None:
-            scores.setdefault(key, {})[seed] = fitness_of(training.record)
-    return scores
-
 
 def weigh(
-    candidates: Sequence[Candidate], default: Candidate, scores: Scores, *, error: float, untouched: float
+    candidates: Sequence[Candidate],
+    default: Candidate,
+    scores: Scores,
+    *,
+    error: float,
+    untouched: float,
+    dropped: Mapping[str, Dropped],
 ) -> tuple[Verdict, ...]:
     """The verdict on each candidate.
 
@@ -35,23 +30,26 @@ def weigh(
         candidates: All of them.
         default: What they are compared with.
         scores: Of all trainings.
-        error: Probability of a wrong verdict that the candidates have together.
+        error: Probability of a wrong verdict that the candidates have together, dropped ones too.
         untouched: Fitness of the weights before any training; nan when it is not known.
+        dropped: Who was dropped in the race, by key; what was trained of them in vain is not in the scores.
     """
-    return tuple(
-        replace(
-            judge(
-                one.name,
-                scores.get(one.key, {}),
-                scores.get(default.key, {}),
-                error=error / len(candidates),
-                search_fitness=one.search_fitness,
-                untouched=untouched,
-            ),
-            same=one.key == default.key,
+
+    def of(one: Candidate) -> Verdict:
+        out = dropped.get(one.key)
+        verdict = judge(
+            one.name,
+            scores.get(one.key, {}),
+            scores.get(default.key, {}),
+            error=error / len(candidates),
+            search_fitness=one.search_fitness,
+            untouched=untouched if out is None else math.nan,
         )
-        for one in candidates
-    )
+        if out is not None:  # when it ended was chosen by its results, so there is no interval
+            verdict = replace(verdict, half_width=math.inf, dropped=out)
+        return replace(verdict, same=one.key == default.key)
+
+    return tuple(map(of, candidates))
 
 
 def scatter_of(

@@ -132,8 +132,24 @@ class Watcher(Protocol):
     def ended(self, number: int, *, name: str, fitness: float | None, outcome: Outcome, again: bool) -> None:
         """A training ended, one that an earlier call had started too; `again` when it will be repeated."""
 
-    def advanced(self, *, done: int, best: float | None, best_number: int | None, beside: str = "") -> None:
-        """A training is about to end: how many are done with it, the best fitness, whose it is, what is said of it."""
+    def advanced(
+        self,
+        *,
+        done: int,
+        best: float | None,
+        best_number: int | None,
+        beside: str = "",
+        total: int | None = None,
+    ) -> None:
+        """A training is about to end.
+
+        Args:
+            done: How many are done with it.
+            best: The best fitness.
+            best_number: Whose it is.
+            beside: What is said of it.
+            total: Trainings in all where that has changed.
+        """
 
     def message(self, text: str) -> None:
         """Something the user should read."""

@@ -129,7 +129,7 @@ class Recorder:
     def reported(self, number, *, step, metrics, fitness):
         self.reports.append((number, step))
 
-    def advanced(self, *, done, best, best_number, beside=""):
+    def advanced(self, *, done, best, best_number, beside="", total=None):
         self.bests.append(best_number)
         self.beside = beside
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -204,6 +205,25 @@ def test_a_recommended_point_that_has_moved_is_trained_anew(toy, evolution, aren
             json.loads((path.parent / "result.json").read_text())["fitness"], abs=0.01
         )
     assert [verdict.candidate for verdict in confirmation.verdicts] == ["trial 3", "recommended"]
+
+
+@pytest.mark.slow
+def test_of_several_candidates_those_that_cannot_win_are_trained_no_further(toy, evolution):
+    toy((0.7, 0.5), (0.6, 0.5))
+    confirmation, names = confirmed(evolution, seeds=5, top=3, slots_per_device=1)
+    assert [verdict.word for verdict in confirmation.verdicts] == ["better", "dropped", "the default itself"]
+    assert sum(name.startswith("trial 2") for name in names) == 3
+    said = next(line for line in evolution.watcher.messages if line.startswith("trial 2: dropped after 3"))
+    written = json.loads((confirmation.folder / "verdict.json").read_text())
+    assert said in written["sentences"]
+    assert written["verdicts"][1]["dropped"]["behind"] == "trial 1"
+    assert len(written["scores"]["trial 2"]) == 3
+
+    for path in confirmation.folder.glob("hyp-*-seed-10003"):  # as if it had been killed there
+        shutil.rmtree(path)
+    again, names = confirmed(evolution, seeds=5, top=3, slots_per_device=3)
+    assert sorted(names) == [f"{one} · seed 10003" for one in ("default", "trial 1", "trial 2")]
+    assert again.verdicts == confirmation.verdicts
 
 
 @pytest.mark.slow
