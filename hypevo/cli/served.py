@@ -1,7 +1,8 @@
 """One server of `hypevo ui`, in a process that ends when `hypevo ui` does, however that ends.
 
-`python -P -m hypevo.cli.served dashboard PORT` reads the storage's address from its standard input, where no list of
-processes shows it; `… mlflow PORT` reads MLflow's store. The end of that input is the end of `hypevo ui`.
+`python -P -m hypevo.cli.served dashboard PORT` reads the storage's address and that of MLflow's page from its standard
+input, where no list of processes shows them; `… mlflow PORT` reads MLflow's store. The end of that input is the end of
+`hypevo ui`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import threading
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import psutil
 
@@ -22,6 +25,8 @@ from hypevo.trainings.descendants import kill_family
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from optuna.storages import BaseStorage
 
 _NOT_OURS = (
     b"refused: this page is for a browser that opened http://127.0.0.1 itself; not for other pages or names\n"
@@ -54,7 +59,34 @@ def guarded(app: WSGIApplication) -> WSGIApplication:
     return answer
 
 
-def serve_dashboard(storage: str, port: int) -> None:
+def leading(app: WSGIApplication, storage: BaseStorage, mlflow: str) -> WSGIApplication:
+    """An application that leads from `/mlflow/STUDY` to the study's run in MLflow, whose address fills two lines.
+
+    Args:
+        app: The application.
+        storage: Knows the studies, by number.
+        mlflow: The address of MLflow's page.
+    """
+    from hypevo.study.storage import EXPERIMENT, PARENT_RUN
+    from hypevo.tracking.charts import run_path
+
+    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        which = re.fullmatch(r"/mlflow/(\d{1,18})", environ.get("PATH_INFO", ""))
+        if which is None:
+            return app(environ, start)
+        try:
+            known = storage.get_study_user_attrs(int(which[1]))
+        except KeyError:
+            known = {}
+        experiment, run = known.get(EXPERIMENT), known.get(PARENT_RUN)
+        path = run_path(quote(str(experiment)), quote(str(run))) if experiment and run else "/"
+        start("302 Found", [("Location", mlflow + path), ("Content-Length", "0")])
+        return [b""]
+
+    return answer
+
+
+def serve_dashboard(port: int, storage: str, mlflow: str) -> None:
     """Serve optuna-dashboard, guarded, until the process ends."""
     from optuna_dashboard import wsgi
     from werkzeug.serving import make_server
@@ -62,14 +94,17 @@ def serve_dashboard(storage: str, port: int) -> None:
     from hypevo.study.storage import open_storage
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for each request
-    make_server(HOST, port, guarded(wsgi(open_storage(storage))), threaded=True).serve_forever()
+    opened = open_storage(storage)
+    app = leading(wsgi(opened), opened, mlflow)
+    make_server(HOST, port, guarded(app), threaded=True).serve_forever()
 
 
 def end_with(lifeline: IO[bytes]) -> None:
     """End this process and those it started once the other end of the pipe is closed, as by the end of its process."""
 
     def watch() -> None:
-        lifeline.read()
+        while os.read(lifeline.fileno(), 1024):  # unbuffered: Python's end does not wait for it
+            pass
         try:
             for child in psutil.Process().children():
                 kill_family(child.pid)
@@ -84,9 +119,10 @@ def main(what: str, port: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for `hypevo ui`, with which this ends
     from hypevo.tracking.page import serve_mlflow
 
-    address = json.loads(sys.stdin.buffer.readline())
+    told = json.loads(sys.stdin.buffer.readline())
     end_with(sys.stdin.buffer)
-    {"dashboard": serve_dashboard, "mlflow": serve_mlflow}[what](address, int(port))
+    serve: Callable[..., None] = serve_dashboard if what == "dashboard" else serve_mlflow
+    serve(int(port), *told)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,7 @@ def print_status(found: Mapping[str, Any]) -> None:
     table = Table(show_header=False, box=None)
     for key, value in found.items():
         if key not in _TOLD:
-            of = f" of {found['total']}" if key == "generations" and found["total"] is not None else ""
-            table.add_row(key.replace("_", " "), _cell(value) + of)
+            table.add_row(key.replace("_", " "), generations(found) if key == "generations" else _cell(value))
     output = results()
     output.print(table)
     for line in standing_lines(found):
@@ -112,11 +111,18 @@ def _hours(hours: float) -> str:
 def print_studies(found: Sequence[Mapping[str, Any]]) -> None:
     """Print several studies, a line for each."""
     table = Table(box=None)
-    for key in found[0]:
+    shown = [key for key in found[0] if key not in ("total", "mlflow_run", "id")]
+    for key in shown:
         table.add_column(key.replace("_", " "))
     for study in found:
-        table.add_row(*(_cell(value) for value in study.values()))
+        table.add_row(*(generations(study) if key == "generations" else _cell(study[key]) for key in shown))
     results().print(table)
+
+
+def generations(study: Mapping[str, Any]) -> str:
+    """How far a study is."""
+    of = "" if study["total"] is None else f" of {study['total']}"
+    return f"{study['generations']}{of}"
 
 
 def print_metrics(metrics: Mapping[str, float]) -> None:

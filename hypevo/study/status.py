@@ -20,19 +20,19 @@ from hypevo.study.tally import ENDED, Tally, in_order
 
 
 def all_studies(storage: str) -> list[dict[str, Any]]:
-    """Every study of a storage in a line: its name, who drives it, how far it is.
+    """Every study of a storage in a line: its name, who drives it, how far it is, its number there.
 
     Raises:
         InputError: no such storage.
     """
-    keys = ("study", "driver", "generations", "running", "best_fitness", "best_trial")
+    keys = ("study", "driver", "generations", "total", "running", "best_fitness", "best_trial", "mlflow_run")
     opened, names = studies(storage)
     found = []
     for name in sorted(names):
         study = optuna.load_study(study_name=name, storage=opened)
         if PLAN in study.user_attrs:
             state = _state(study, driver_of(study, journal(storage)))
-            found.append({key: state[key] for key in keys})
+            found.append({**{key: state[key] for key in keys}, "id": study._study_id})
     return found
 
 

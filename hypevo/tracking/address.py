@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 EXPERIMENT = "hypevo"
 HOST = "127.0.0.1"  # no server of ours asks for a password: this machine only
@@ -20,3 +21,9 @@ def default_address() -> str:
         return f"sqlite:///{path}"
     # The folder's name means something else in an address, as `a%2Fb`; quoted, MLflow would make a folder of that name.
     return "sqlite:///mlflow.db"
+
+
+def page_of(server: str) -> str:
+    """The address that a browser opens an MLflow server by: without a name and a password, which it asks for."""
+    parts = urlsplit(server)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/")

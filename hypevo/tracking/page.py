@@ -7,7 +7,7 @@ import os
 from hypevo.tracking.address import HOST, NAMES
 
 
-def serve_mlflow(store: str, port: int) -> None:
+def serve_mlflow(port: int, store: str) -> None:
     """Serve MLflow's page, with its own checks of Host and Origin, until the process ends."""
     from mlflow.cli import cli
 

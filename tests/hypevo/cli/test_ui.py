@@ -15,8 +15,9 @@ import pytest
 from rich.console import Console
 
 from hypevo.cli.served import guarded
-from hypevo.cli.ui import serve
+from hypevo.cli.ui import Server, opened, serve
 from hypevo.protocol import InputError
+from hypevo.tracking.address import page_of
 
 
 def free_port() -> int:
@@ -46,6 +47,13 @@ def status(address: str, method: str = "GET", body: bytes | None = None, **heade
         return error.code
 
 
+def until(true, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
 def commands() -> list[str]:
     return [" ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"])]
 
@@ -54,13 +62,35 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_both_pages_obey_their_own_browser_alone_and_end_with_the_command(evolution, arena, number):
     evolution(2)
+    evolution(1, study="a second study with a name that is longer than its column")
     mlflow, dashboard = free_port(), free_port()
     options = ["--mlflow-port", str(mlflow), "--dashboard-port", str(dashboard)]
-    with subprocess.Popen([sys.executable, "-m", "hypevo", "ui", *options]) as process:
+    said = arena / "said.txt"
+    with (
+        said.open("w") as file,
+        subprocess.Popen([sys.executable, "-m", "hypevo", "ui", *options], stderr=file) as process,
+    ):
         try:
             studies = f"http://127.0.0.1:{dashboard}/api/studies"
             assert '"study_name":"s"' in answer(studies).replace(" ", "")
             assert "<title>MLflow</title>" in answer(f"http://127.0.0.1:{mlflow}/")
+            until(lambda: "Ctrl-C stops both" in said.read_text())
+            shown = said.read_text()
+            assert max(map(len, shown.splitlines())) <= 80
+            assert "2 of 2" in shown
+            for study in (0, 1):
+                assert f" http://127.0.0.1:{dashboard}/dashboard/studies/{study} " in shown
+            assert f" http://127.0.0.1:{dashboard}/mlflow/0 " in shown
+            lead = urllib.request.urlopen(f"http://127.0.0.1:{dashboard}/mlflow/0", timeout=30).geturl()
+            page = f"http://127.0.0.1:{mlflow}/#/experiments/"
+            assert lead == f"{page}1/runs/{evolution.parent.info.run_id}?workflowType=machine_learning"
+            log = f"mlruns/ui-{dashboard}.log"
+            assert log in shown
+            assert "Uvicorn" not in shown
+            assert (
+                f"MLflow: [MLflow] Security middleware enabled. Allowed hosts: 127.0.0.1:{mlflow}"
+                in (arena / log).read_text()
+            )
             assert status(studies.replace("127.0.0.1", "localhost")) == 200
             experiments = f"http://127.0.0.1:{mlflow}/api/2.0/mlflow/experiments"
             for host in ("evil.example", "127.0.0.1.evil.example", f"evil.example:{mlflow}", "192.168.0.1"):
@@ -134,6 +164,24 @@ def test_a_taken_port_is_said_before_anything_starts(evolution, arena):
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"port {port} is taken; choose another with --mlflow-port"):
             serve("mlruns/optuna.journal", port, free_port(), Console())
+
+
+def test_the_last_words_of_a_server_that_ended_are_known_without_its_secrets(tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_PASSWORD", "correct-horse")
+    monkeypatch.setenv("PYTHONWARNINGS", "correct-horse")  # which Python complains about
+    log = tmp_path / "log"
+    server = Server("one", f"http://127.0.0.1:{free_port()}", ["dashboard"], opened(log))
+    server.wait()
+    assert server.ended
+    first, *_, last = server.last_words()
+    assert first == "Invalid -W option ignored: invalid action: '***'"
+    assert last.startswith("TypeError: ")
+    assert last in log.read_text()
+    assert "correct" not in log.read_text()
+
+
+def test_an_mlflow_server_s_page_is_addressed_without_its_password():
+    assert page_of("https://me:secret@host:5000/mlflow/") == "https://host:5000/mlflow"
 
 
 def test_a_folder_without_studies_is_said(bare_arena):
