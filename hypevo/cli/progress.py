@@ -169,9 +169,9 @@ class TerminalWatcher:
         parts = [f"{self._what} {self._done}{of}"]
         if self._best is not None:
             parts.append(f"best {self._best:.4f}{', ' if self._beside else ''}{self._beside}")
-        if self._durations and self._total is not None:
+        if self._durations and self._total is not None and self._done < self._total:
             mean = sum(self._durations) / len(self._durations)
-            parts.append(f"{clock(mean * math.ceil(max(0, self._total - self._done) / self._slots))} left")
+            parts.append(f"{clock(mean * math.ceil((self._total - self._done) / self._slots))} left")
         return " · ".join([*parts, self._busy] if self._busy else parts)
 
 

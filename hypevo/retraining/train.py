@@ -70,6 +70,7 @@ class _Single(Tracked):
         if curve.is_file():
             plot_pr_curve(curve, curve.with_suffix(".png"))
         self._tracker.update(training.record)
+        self._watcher.advanced(done=1, best=None, best_number=None)
 
 
 def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | None = None) -> Trained:

@@ -42,6 +42,7 @@ def test_one_training_is_one_run_with_curves_and_files(arena):
         "epoch 2/3",
         "epoch 3/3",
     ]
+    assert lines[-1].endswith(" · training 1/1")
     run, client = the_run(arena)
     assert run.info.status == "FINISHED"
     assert "mlflow.parentRunId" not in run.data.tags
