@@ -9,6 +9,7 @@ from rich.console import Console
 
 from hypevo.cli.progress import TerminalWatcher
 from hypevo.cli.questions import Confirm
+from hypevo.cli.summary import on_mlflow
 from hypevo.messages import printable
 from hypevo.retraining.confirm import confirm
 
@@ -22,16 +23,17 @@ def show(asked: Confirm, console: Console) -> tuple[bool, bool]:
         confirmation = confirm(asked, watcher)
     if confirmation.interrupted:
         console.print("interrupted; the same command continues", style="yellow")
-        return True, False
-    if asked.json:
+    elif asked.json:
         typer.echo(json.dumps(confirmation.to_dict()))
     else:
         for sentence in confirmation.sentences:
             typer.echo(printable(sentence))
+    console.print(on_mlflow(*confirmation.page), markup=False, highlight=False)
     if confirmation.undelivered:
         console.print(
             f"MLflow did not answer: {confirmation.undelivered} records (trainings, the verdict) will be delivered by "
             f"the same command",
             style="yellow",
         )
-    return False, not confirmation.undelivered and all(verdict.judged for verdict in confirmation.verdicts)
+    judged = bool(confirmation.verdicts) and all(verdict.judged for verdict in confirmation.verdicts)
+    return confirmation.interrupted, judged and not confirmation.undelivered

@@ -48,10 +48,18 @@ def show(summary: Summary, storage: str, console: Console) -> None:
             f"MLflow did not answer: {summary.undelivered} trials will be delivered at the next start",
             "yellow",
         )
-    path = view_path(summary.experiment_id, summary.parent_run)
-    if summary.tracking_uri.startswith("http"):
-        line(f"MLflow           {hidden(summary.tracking_uri).rstrip('/')}{path}")
-    else:
-        command = pasted(["mlflow", "ui", "--backend-store-uri", hidden(summary.tracking_uri)])
-        line(f"MLflow           {command}\n                 then http://127.0.0.1:5000{path}")
+    line(on_mlflow(summary.tracking_uri, view_path(summary.experiment_id, summary.parent_run)))
     line("both views       hypevo ui")
+
+
+def on_mlflow(uri: str, path: str) -> str:
+    """Where a page of MLflow is: its address, or the command that serves it first.
+
+    Args:
+        uri: Of the store.
+        path: Of the page.
+    """
+    if uri.startswith("http"):
+        return f"MLflow           {hidden(uri).rstrip('/')}{path}"
+    command = pasted(["mlflow", "ui", "--backend-store-uri", hidden(uri)])
+    return f"MLflow           {command}\n                 then http://127.0.0.1:5000{path}"

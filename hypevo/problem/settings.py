@@ -325,6 +325,12 @@ class ConfirmSettings(InSlots, Stored):
         choices=("val", "test"),
     )
     options: Mapping[str, Any] = field(default_factory=dict, metadata={"hidden": True})
+    keep_weights: str = option(
+        "best",
+        "Trainings whose weights stay on disk; best: the fittest of the default's and of each candidate's.",
+        PLACES,
+        choices=("best", "all", "none"),
+    )
     out: Path = option(Path("runs/evolve"), "Folder that holds the study's.", PLACES)
     cache: Path = option(
         Path("runs/cache"), "Folder for image caches, shared by all trainings.", PLACES, named="--cache-dir"

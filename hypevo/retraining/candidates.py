@@ -11,9 +11,11 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from hypevo.protocol import Hyp, Outcome
+from hypevo.retraining.keeping import Keeping
 from hypevo.retraining.race import Race, Scores, Standings
 from hypevo.retraining.tracked import Tracked
 from hypevo.tracking.tracker import Tracker
@@ -39,10 +41,16 @@ class CandidateTrainings(Tracked):
     """The trainings of a confirmation, as the source of the loop: those of dropped candidates are not begun."""
 
     def __init__(
-        self, trainings: Mapping[tuple[str, int], Training], race: Race, tracker: Tracker, watcher: Watcher
+        self,
+        trainings: Mapping[tuple[str, int], Training],
+        race: Race,
+        keeping: Keeping,
+        tracker: Tracker,
+        watcher: Watcher,
     ) -> None:
         self._all = trainings
         self._race = race
+        self._keeping = keeping
         self._waiting = {place: one for place, one in trainings.items() if _is_open(one.record)}
         super().__init__(tracker, watcher)
         for training in trainings.values():  # what MLflow did not get in an earlier call
@@ -63,6 +71,13 @@ class CandidateTrainings(Tracked):
             training.record.result is not None or self._is_wanted(key)
             for (key, _), training in self._all.items()
         )
+
+    @property
+    def mean_seconds(self) -> float:
+        """Mean duration of those that have a result; nan for none."""
+        results = [training.record.result for training in self._all.values()]
+        seconds = [result.seconds for result in results if result is not None]
+        return fmean(seconds) if seconds else math.nan
 
     def unscored(self) -> Iterable[tuple[Training, Outcome]]:
         """What an earlier call has trained and could not score."""
@@ -88,6 +103,7 @@ class CandidateTrainings(Tracked):
 
     def ended(self, training: Training, outcome: Outcome, fitness: float | None) -> None:  # noqa: ARG002
         """Have MLflow follow, count it, and see who is out."""
+        self._keeping.ended(training)
         self._tracker.update(training.record)
         self._follow()
         self._watcher.advanced(done=self.done, best=None, best_number=None, total=self.total)
@@ -105,7 +121,7 @@ class CandidateTrainings(Tracked):
         return key not in self.standings.dropped
 
 
-def training_of(folder: Path, candidate: Candidate, seed: int) -> Training:
+def training_of(folder: Path, candidate: Candidate, seed: int, beside: str = "") -> Training:
     """One training of a candidate; its folder and number stay the same when more candidates or seeds are asked for."""
     name = f"hyp-{candidate.key[:10]}-seed-{seed}"
     number = int(hashlib.sha256(name.encode()).hexdigest()[:12], 16)
@@ -118,6 +134,7 @@ def training_of(folder: Path, candidate: Candidate, seed: int) -> Training:
         seed=seed,
         tags={"hypevo.kind": "confirm", "hypevo.candidate": candidate.name},
         attempt=int(record.details.get("attempt", 0)),
+        beside=beside,
     )
 
 

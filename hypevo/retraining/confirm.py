@@ -26,6 +26,7 @@ from hypevo.protocol import InputError, WorkError
 from hypevo.retraining.candidates import Candidate, CandidateTrainings, digest, scores_of, training_of
 from hypevo.retraining.confirmation import Confirmation
 from hypevo.retraining.foretold import foretell
+from hypevo.retraining.keeping import Keeping
 from hypevo.retraining.looks import look_number, remember_look
 from hypevo.retraining.race import Race
 from hypevo.retraining.shown import Shown
@@ -142,7 +143,9 @@ def _confirm(
         names = {one.key: one.name for one in reversed(candidates) if one.key != default.key}
         race = Race(names, default.key, range(first, first + settings.seeds))
         trainings = {
-            (candidate.key, seed): training_of(folder, candidate, seed)
+            (candidate.key, seed): training_of(
+                folder, candidate, seed, f"{seed - first + 1} of {settings.seeds}"
+            )
             for seed in race.seeds  # pairs are complete early
             for candidate in (*reversed(candidates), default)  # of equal ones the default gives the name
         }
@@ -155,7 +158,12 @@ def _confirm(
         keys = [candidate.key for candidate in candidates]
         look = look_number(folder, settings.seeds, keys)
         error = error_of_look(look)
-        source = CandidateTrainings(trainings, race, shown.tracker, watcher)
+        keeping = Keeping(settings.keep_weights, trainings, backend.settle)
+        if dropped := keeping.sweep():
+            watcher.message(
+                f"deleted: the weights of {dropped} earlier trainings; --keep-weights all keeps them"
+            )
+        source = CandidateTrainings(trainings, race, keeping, shown.tracker, watcher)
         if source.done < source.total:
             known = untouched.fitness is not None
             part, _ = shares(error / len(candidates), untouched_known=known)
@@ -174,13 +182,14 @@ def _confirm(
             settings.stagger,
             declared=inspection.metrics,
             weights=inspection.weights,
+            all_weights=settings.keep_weights == "all",
         )
         watcher.opened(
             f"{subject.study} confirmed",
             total=source.total,
             done=source.done,
             best=None,
-            seconds=math.nan,
+            seconds=source.mean_seconds,
             slots=len(backend.slots()),
             epochs=prepared.settings.get("epochs"),
         )
@@ -226,7 +235,7 @@ def _confirm(
         raise WorkError(
             f"{end.unscored}; nothing is lost: correct the fitness and run the same command again"
         )
-    return replace(confirmation, undelivered=undelivered)
+    return replace(confirmation, undelivered=undelivered, page=shown.page)
 
 
 def _selected_here(options: Mapping[str, Any], subject: _Subject, prepared: child.Prepared) -> bool:

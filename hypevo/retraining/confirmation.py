@@ -36,6 +36,7 @@ class Confirmation:
         default_fitness: Mean of the default over the seeds; None when it failed on all.
         seed_noise: Standard deviation of the default's fitness over the seeds; nan for fewer than three.
         untouched: The weights before any training.
+        page: Where MLflow shows it: the store's address, and the path of the page.
         scores: Fitness by candidate, the default among them, and by seed; None where the training failed.
     """
 
@@ -53,6 +54,7 @@ class Confirmation:
     default_fitness: float | None = None
     seed_noise: float = math.nan
     untouched: Untouched | None = None
+    page: tuple[str, str] = ("", "")
     scores: Mapping[str, Mapping[int, float | None]] = field(default_factory=dict)
 
     @property

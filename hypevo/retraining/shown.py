@@ -22,6 +22,7 @@ from hypevo.study.notes import renewed
 from hypevo.study.pictures import CONFIRM
 from hypevo.study.storage import PARENT_RUN, load_plan
 from hypevo.tracking import verdict as tracked
+from hypevo.tracking.charts import run_path
 from hypevo.tracking.provenance import provenance
 from hypevo.tracking.runs import KIND
 from hypevo.tracking.store import Store
@@ -64,7 +65,11 @@ class Shown:
         self._above = _above(study, store, watcher)
         self._title = "confirm" if self._above else f"confirm {study.study_name}"
         self.tracker = Tracker(
-            f"{study.study_name} confirmed", store, tell=watcher.message, title=self._title
+            f"{study.study_name} confirmed",
+            store,
+            weights=settings.keep_weights == "all",
+            tell=watcher.message,
+            title=self._title,
         )
         known = folder / _RUN
         run = self.tracker.open(
@@ -84,6 +89,11 @@ class Shown:
             otherwise="hypevo-confirm",
         )
         write_atomically(known, run)
+
+    @property
+    def page(self) -> tuple[str, str]:
+        """Where MLflow shows it: the store's address, and the path of the page."""
+        return self.tracker.store.uri, run_path(self.tracker.experiment_id, self.tracker.parent)
 
     def judged(self, confirmation: Confirmation) -> None:
         """Show the verdict."""

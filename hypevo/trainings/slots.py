@@ -220,7 +220,7 @@ class Slots:
         if isinstance(event, str):
             if active.slot.node:  # its cluster has chosen the device
                 training.record.tag({"hypevo.device": event.removeprefix(f"{active.slot.node}:")})
-            self._watcher.started(number, name=training.name, where=event, attempt=training.attempt)
+            self._watcher.started(number, name=training.title, where=event, attempt=training.attempt)
             return
         step, metrics = event
         fitness = self._work.fitness.of_epoch(metrics)
@@ -305,5 +305,5 @@ class Slots:
     def _tell(
         self, training: Training, outcome: Outcome, fitness: float | None, *, again: bool = False
     ) -> None:
-        name = training.name
+        name = training.title
         self._watcher.ended(training.number, name=name, fitness=fitness, outcome=outcome, again=again)

@@ -27,6 +27,7 @@ class Training:
         losses: Attempts that were lost: killed, timed out.
         alone: The device that it has to have for itself, because it found no memory beside others; empty for none.
         avoid: The device that an attempt failed on, and that another one is better than.
+        beside: What is said beside its name to who watches, as «3 of 5».
     """
 
     number: int
@@ -40,6 +41,12 @@ class Training:
     losses: int = 0
     alone: str = ""
     avoid: str = ""
+    beside: str = ""
+
+    @property
+    def title(self) -> str:
+        """What who watches reads."""
+        return f"{self.name} ({self.beside})" if self.beside else self.name
 
 
 class Source(Protocol):

@@ -114,7 +114,8 @@ def _draw_candidate(
 def _name(one: Mapping[str, Any]) -> str:
     """What stands below a candidate."""
     failed = f"\nfailed on {counted(one['failures'], 'seed')}" if one["failures"] else ""
-    return f"{shortened(str(one['candidate']), 24)}\n{one['verdict']}{failed}"
+    after = f" after {counted(one['dropped']['seeds'], 'seed')}" if one.get("dropped") else ""
+    return f"{shortened(str(one['candidate']), 24)}\n{one['verdict']}{after}{failed}"
 
 
 def _title(verdict: Mapping[str, Any]) -> str:

@@ -81,7 +81,11 @@ def test_the_winner_is_trained_with_fresh_seeds_beside_the_default(evolution, ar
     assert {start["tags"]["hypevo.candidate"] for start in starts} == {"default", verdict.candidate}
     runs = {run.info.run_name: run for run in evolution.runs("s confirmed")}
     own = runs.pop(f"confirm · {verdict.word}")
-    assert runs.keys() == set(names)
+    assert runs.keys() == {name.partition(" (")[0] for name in names}
+    assert sorted(names) == [
+        *("default · seed 10000 (1 of 2)", "default · seed 10001 (2 of 2)"),
+        *(f"{verdict.candidate} · seed 10000 (1 of 2)", f"{verdict.candidate} · seed 10001 (2 of 2)"),
+    ]
     assert {run.data.tags[PARENT] for run in runs.values()} == {own.info.run_id}
     assert own.data.tags[PARENT] == evolution.parent.info.run_id
     assert own.info.experiment_id == evolution.parent.info.experiment_id
@@ -101,6 +105,13 @@ def test_more_seeds_repeat_nothing_and_are_another_look(evolution, arena):
     assert metrics["gain_high"] - metrics["gain_low"] == pytest.approx(2 * verdict.half_width)
     assert [point.value for point in evolution.client.get_metric_history(run.info.run_id, "seeds")] == [2, 3]
     assert run.data.tags["hypevo.verdict"] == evolution.parent.data.tags["hypevo.verdict"] == verdict.word
+    kept = {
+        path.parent.parent.name.partition("-seed")[0]
+        for path in arena.glob("runs/**/confirm-*/*/weights/best.pt")
+    }
+    assert (
+        len(kept) == len(list(arena.glob("runs/**/confirm-*/*/weights"))) == 2
+    )  # the default's and the candidate's
     again, names = confirmed(evolution, seeds=3)
     assert (again.look, names) == (2, [])  # looking at the same again is no new chance to be fooled
     assert (arena / "runs/evolve/s/hyp_confirmed.yaml").exists() == confirmation.verdicts[0].wins
@@ -186,7 +197,7 @@ def test_what_mlflow_has_lost_is_said_and_delivered_again(toy, evolution, arena)
     )
     runs = {run.info.run_name: run for run in evolution.runs("s confirmed")}
     assert PARENT not in runs.pop("confirm s · better").data.tags
-    assert runs.keys() == set(names)
+    assert runs.keys() == {name.partition(" (")[0] for name in names}
 
 
 @pytest.mark.slow
@@ -196,8 +207,8 @@ def test_a_recommended_point_that_has_moved_is_trained_anew(toy, evolution, aren
     toy((0.7, 0.5), (0.9, 0.5), (0.95, 0.5))
     confirmation, names = confirmed(evolution, seeds=2, recommended=True)
     assert sorted(name for name in names if name.startswith("recommended")) == [
-        "recommended · seed 10002",
-        "recommended · seed 10003",
+        "recommended · seed 10002 (1 of 2)",
+        "recommended · seed 10003 (2 of 2)",
     ]
     for path in arena.glob("runs/evolve/s/confirm-*/*/trial.json"):
         start = json.loads(path.read_text())
@@ -222,7 +233,7 @@ def test_of_several_candidates_those_that_cannot_win_are_trained_no_further(toy,
     for path in confirmation.folder.glob("hyp-*-seed-10003"):  # as if it had been killed there
         shutil.rmtree(path)
     again, names = confirmed(evolution, seeds=5, top=3, slots_per_device=3)
-    assert sorted(names) == [f"{one} · seed 10003" for one in ("default", "trial 1", "trial 2")]
+    assert sorted(names) == [f"{one} · seed 10003 (2 of 5)" for one in ("default", "trial 1", "trial 2")]
     assert again.verdicts == confirmation.verdicts
 
 
