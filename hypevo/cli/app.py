@@ -225,6 +225,16 @@ def plot(asked: ask.Plot) -> None:
         typer.echo(printable(str(path)))
 
 
+def report(asked: ask.Report) -> None:
+    """Write one HTML page of a study that can be sent to anybody: result, pictures, genes, all trials, settings.
+
+    Example: hypevo report coco128
+    """
+    from hypevo.cli.report import write
+
+    typer.echo(printable(str(write(asked, console))))
+
+
 def trainer(asked: ask.Describe) -> None:
     """Show a trainer: its options with their help, its genes, its metrics, its fitness.
 
@@ -259,6 +269,7 @@ COMMANDS: dict[str, tuple[type[Any], Any]] = {  # name -> its settings, what it 
     "import": (ask.Import, import_),
     "export": (ask.Export, export),
     "plot": (ask.Plot, plot),
+    "report": (ask.Report, report),
     "trainer": (ask.Describe, trainer),
     "ui": (ask.Ui, ui),
 }

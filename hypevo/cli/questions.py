@@ -141,6 +141,17 @@ class Plot(Stored):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Report(Stored):
+    """The options of `hypevo report`."""
+
+    study: str | None = argument(_ONLY, default=None)
+    out: Path | None = option(
+        None, "File of the page, or a folder for it; report.html in the study's folder by default.", PLACES
+    )
+    fitness: str | None = option(None, _RANK, SEARCH)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Describe(Checked):
     """What `hypevo trainer` is asked."""
 

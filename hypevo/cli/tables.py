@@ -47,7 +47,7 @@ def standing_lines(found: Mapping[str, Any]) -> list[str]:
     Args:
         found: As `study_status` has it.
     """
-    said = [*_worth(found), *_cost(found)]
+    said = [*_figures(found), *worth(found), *_cost(found)]
     if found["best_trial"] is not None and not found["changed"]:
         said.append(
             "the best is the default: no other trial beat it; more --generations of the same command may find one, "
@@ -63,11 +63,21 @@ def standing_lines(found: Mapping[str, Any]) -> list[str]:
     return [printable(line) for line in said]
 
 
-def _worth(found: Mapping[str, Any]) -> list[str]:
-    best, default, untouched = (found[f"{name}_fitness"] for name in ("best", "default", "untouched"))
+def _figures(found: Mapping[str, Any]) -> list[str]:
+    best, default = found["best_fitness"], found["default_fitness"]
+    if best is None or default is None:
+        return []
+    return [f"best {best:.5f} · default {default:.5f} · gain {found['gain']:+.5f}"]
+
+
+def worth(found: Mapping[str, Any]) -> list[str]:
+    """In sentences, what a study's best is worth: held against the untouched weights and the noise, and the verdict.
+
+    Args:
+        found: As `study_status` has it.
+    """
+    best, untouched = found["best_fitness"], found["untouched_fitness"]
     said = []
-    if best is not None and default is not None:
-        said.append(f"best {best:.5f} · default {default:.5f} · gain {found['gain']:+.5f}")
     if untouched is not None:
         beside = "" if best is None else ", above the best" if untouched > best else ", below the best"
         said.append(f"untouched weights {untouched:.5f}{beside}")

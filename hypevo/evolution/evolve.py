@@ -17,13 +17,14 @@ from hypevo.problem.settings import EvolveSettings
 from hypevo.protocol import Finding, WorkError
 from hypevo.study.account import remember_goal
 from hypevo.study.adopt import adopt, adoptable
-from hypevo.study.attributes import metrics_of
+from hypevo.study.attributes import ENVIRONMENT, metrics_of
 from hypevo.study.earlier import begin_from_earlier, enqueue_start
 from hypevo.study.lease import TAKEN_OVER
 from hypevo.study.opening import TRIALS, claim_folder, driven_study
 from hypevo.study.patience import reason
 from hypevo.study.search import make_pruner, make_sampler
 from hypevo.study.storage import enqueue_default, load_plan, remember_options, settle_plan
+from hypevo.tracking.provenance import provenance
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings import make_backend
@@ -91,6 +92,9 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 gpu_hours=settings.gpu_hours,
                 slots=len(backend.slots()),
             )
+            devices = ", ".join(sorted({slot.place for slot in backend.slots()}))
+            environment = provenance(prepared.fingerprint, prepared.versions) | {"hypevo.devices": devices}
+            study.set_user_attr(ENVIRONMENT, environment)
             watcher.busy("measuring the weights it starts from" if checked.inspection.validates else "")
             remember_untouched(
                 study, plan, checked.inspection, prepared, checked.fitness, backend, watcher.message

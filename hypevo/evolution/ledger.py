@@ -22,6 +22,7 @@ from hypevo.study.attributes import (
     ATTEMPTS,
     DEVICE_SECONDS,
     ENDED_AS,
+    ENVIRONMENT,
     FAILURE,
     LINEAGE,
     LOSSES,
@@ -38,7 +39,6 @@ from hypevo.study.pictures import marks_of
 from hypevo.study.search import suggest
 from hypevo.study.storage import EXPERIMENT, METRICS, PARENT_RUN
 from hypevo.study.tally import ENDED, Tally
-from hypevo.tracking.provenance import provenance
 from hypevo.tracking.titles import NOTE
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings.child import Prepared
@@ -105,7 +105,7 @@ class Ledger:
             self.study.user_attrs.get(PARENT_RUN),
             experiment=settings.experiment,
             params=params,
-            tags=provenance(self._prepared.fingerprint, self._prepared.versions),
+            tags=self.study.user_attrs.get(ENVIRONMENT, {}),
             dataset=plan.settings.get("data"),
             fingerprint=self._prepared.fingerprint,
         )

@@ -35,6 +35,7 @@ SEED_NOISE = (
     "seed_noise"  # standard deviation of the default's fitness over the fresh seeds of a confirmation
 )
 VERDICT = "verdict"  # what the last confirmation said
+ENVIRONMENT = "hypevo_environment"  # command, versions, machine and revision of the last driver, by name
 
 _METRIC = "metrics/"
 _LONGEST = 200  # characters of a metric's name that any database takes

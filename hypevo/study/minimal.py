@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial
 
 from hypevo.files import write_atomically
 from hypevo.problem.plan import Plan
@@ -17,6 +21,49 @@ from hypevo.study.storage import finished, load_plan
 from samplers import Minimal, minimal, noise
 
 MINIMAL = "hyp_minimal.yaml"
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """The minimal difference of a study, as its model expects it.
+
+    Attributes:
+        found: What is kept and what goes back.
+        best: The trial that is reduced.
+        trials: How many the model knows.
+        allowance: What all that goes back may cost.
+        source: What the allowance is.
+    """
+
+    found: Minimal
+    best: FrozenTrial
+    trials: int
+    allowance: float
+    source: str
+
+
+def reduced(study: optuna.Study) -> Reduced:
+    """Reduce the best individual of a study to the genes that matter.
+
+    Raises:
+        InputError: too few trials have finished for a model.
+    """
+    plan, stands = load_plan(study), standing(study)
+    count, best = len(finished(study)), stands.best
+    seen = noise(study)
+    if best is None or math.isnan(seen):
+        raise InputError(
+            f"expected 12 or more finished trials that are not far below the others, which the model needs; "
+            f"study «{study.study_name}» has {count} finished trials"
+        )
+    allowance = seen if stands.noise is None else stands.noise
+    source = (
+        "the scatter of the trials"
+        if stands.noise is None
+        else "the noise of the default over training seeds"
+    )
+    defaults = {gene.name: gene.read(plan.hyp[gene.name]) for gene in plan.space.movable}
+    return Reduced(minimal(study, best.params, defaults, allowance), best, count, allowance, source)
 
 
 def export_minimal(
@@ -37,29 +84,18 @@ def export_minimal(
     ranked = load_ranked(storage, study, fitness)
     for note in ranked.notes:
         tell(note)
-    plan, stands = load_plan(ranked.study), standing(ranked.study)
-    count, best = len(finished(ranked.study)), stands.best
-    seen = noise(ranked.study)
-    if best is None or math.isnan(seen):
-        raise InputError(
-            f"--minimal: expected 12 or more finished trials that are not far below the others, which the model needs; "
-            f"study «{ranked.study.study_name}» has {count} finished trials"
-        )
-    allowance = seen if stands.noise is None else stands.noise
-    source = (
-        "the scatter of the trials"
-        if stands.noise is None
-        else "the noise of the default over training seeds"
-    )
+    try:
+        less = reduced(ranked.study)
+    except InputError as error:
+        raise InputError(f"--minimal: {error}") from error
+    plan, found, best = load_plan(ranked.study), less.found, less.best
     if own := best.user_attrs.get(OWN):
         tell(f"trial {best.number} was trained with other values of {', '.join(own)} than the model knows")
-    defaults = {gene.name: gene.read(plan.hyp[gene.name]) for gene in plan.space.movable}
-    found = minimal(ranked.study, best.params, defaults, allowance)
     header = [
         f"hypevo: the minimal difference: trial {best.number} of the study «{ranked.study.study_name}» with "
         f"{len(found.returned)} of {len(found.returned) + len(found.kept)} genes back at the default",
         f"expected to cost {found.cost:.5f} ± {found.uncertainty:.5f} of its fitness {best.value:.5f}, by a model of "
-        f"{count} trials; at most {allowance:.5f} was allowed, {source}",
+        f"{less.trials} trials; at most {less.allowance:.5f} was allowed, {less.source}",
         *(
             [f"ranked by another fitness than the study's: {ranked.other_fitness}"]
             if ranked.other_fitness

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 EVOLVE, HISTORY = "evolve.png", "history.png"
 CONFIRM = "confirm.png"  # in the folder of a confirmation, beside its verdict.json
+SHOWS = {
+    EVOLVE: "The fitness over each gene's value: a dot for each trial, the darker the later.",
+    HISTORY: "The fitness of each trial in its order, and the best so far.",
+    CONFIRM: "The best against the default with fresh seeds, and the interval of the difference.",
+}
 
 
 def pictures(rows: Sequence[Row], space: Space | None, marks: Marks) -> dict[str, Drawing]:

@@ -6,6 +6,7 @@ import functools
 import logging
 from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING
 
 from hypevo.problem.fitness import DEFAULT_FITNESS
 from hypevo.problem.space import load_space, yolov5_space
@@ -19,6 +20,9 @@ from hypevo.study.pictures import CONFIRM, EVOLVE, marks_of, pictures
 from hypevo.study.rescore import load_ranked
 from hypevo.study.standing import standing
 from hypevo.study.storage import load_plan
+
+if TYPE_CHECKING:
+    import optuna
 
 _FILES = {".csv", ".txt", ".ndjson"}
 _log = logging.getLogger(__name__)
@@ -56,12 +60,21 @@ def plot(
         _log.warning("%s", note)
     study, name = ranked.study, f"study «{ranked.study.study_name}»"
     folder = ranked.place(None)
+    drawn = drawings(study)
+    if CONFIRM in drawn and not out:
+        of = PureWindowsPath(
+            str((standing(study).verdict or {}).get("folder", ""))
+        ).name  # of this or another system
+        drawn[str(Path(of) / CONFIRM)] = drawn.pop(CONFIRM)
+    return _draw(drawn, out, folder, name)
+
+
+def drawings(study: optuna.Study) -> dict[str, Drawing]:
+    """What draws each picture of a study, that of its last confirmation among them, by file name."""
     drawn = pictures(rows_of(study), load_plan(study).space, marks_of(study))
     if (verdict := standing(study).verdict) is not None:
-        of = PureWindowsPath(str(verdict.get("folder", ""))).name  # of this or another system
-        place = Path() if out else Path(of)
-        drawn[str(place / CONFIRM)] = functools.partial(confirm_figure, verdict)
-    return _draw(drawn, out, folder, name)
+        drawn[CONFIRM] = functools.partial(confirm_figure, verdict)
+    return drawn
 
 
 def _draw(drawn: Mapping[str, Drawing], out: Path | None, folder: Path, source: str) -> list[Path]:

@@ -14,7 +14,7 @@ from hypevo.study.account import account
 from hypevo.study.attributes import FAILURE, REASON, metrics_of
 from hypevo.study.lease import driver_of
 from hypevo.study.onward import onward
-from hypevo.study.rescore import load_ranked
+from hypevo.study.rescore import Ranked, load_ranked
 from hypevo.study.storage import METRICS, PARENT_RUN, PLAN, journal, load_plan, load_study, studies
 from hypevo.study.tally import ENDED, Tally, in_order
 
@@ -56,6 +56,11 @@ def study_status(
     ranked = load_ranked(storage, name, fitness)
     for note in ranked.notes:
         tell(note)
+    return status_of(ranked, storage)
+
+
+def status_of(ranked: Ranked, storage: str) -> dict[str, Any]:
+    """The same of a study that is open already."""
     stored = load_study(storage, ranked.study.study_name) if ranked.other_fitness else ranked.study
     state = _state(ranked.study, driver_of(stored, journal(storage)))
     return {**state, "next": {} if state["best_trial"] is None else _onward(stored, storage)}

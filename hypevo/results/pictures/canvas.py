@@ -43,12 +43,22 @@ def save(path: Path, make: Drawing, still_ours: Callable[[], None] = lambda: Non
         ValueError: There is nothing to draw, or matplotlib has no such format.
         OSError: The picture cannot be written; an older one is as it was.
     """
+    content = rendered(make, path.suffix.removeprefix(".") or "png")
+    still_ours()
+    write_atomically(path, content)
+
+
+def rendered(make: Drawing, kind: str = "png") -> bytes:
+    """Draw a figure; returns the content of its file.
+
+    Raises:
+        ValueError: There is nothing to draw, or matplotlib has no such format.
+    """
     picture = io.BytesIO()
     with our_style():
-        make().savefig(picture, format=path.suffix.removeprefix(".") or "png", dpi=_DPI)
+        make().savefig(picture, format=kind, dpi=_DPI)
     gc.collect()  # a figure is held in cycles, some ten megabytes of them
-    still_ours()
-    write_atomically(path, picture.getvalue())
+    return picture.getvalue()
 
 
 @contextlib.contextmanager
