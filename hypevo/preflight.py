@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hypevo.problem.fitness import Fitness, parse_fitness, usual_fitness
-from hypevo.problem.hyp import check_hyp, is_preset, load_hyp
+from hypevo.problem.hyp import check_hyp, load_hyp, read_individual
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import StudySettings, TrainingSettings
 from hypevo.problem.space import Space, load_space
@@ -205,13 +205,7 @@ To search YOLOv5's, write SPACE = "yolov5" there, or `inherit: true` into the fi
 def _hyp(settings: TrainingSettings, space: Space, *, searched: tuple[str, ...] | None) -> dict[str, Value]:
     if settings.hyp is None:
         return check_hyp({}, space, searched=searched)
-    hyp = load_hyp(settings.hyp)
-    if is_preset(settings.hyp) and not hyp.keys() <= set(space):
-        raise InputError(
-            f"--hyp {settings.hyp}: it is for YOLOv5's genes; those of {settings.trainer} are {', '.join(space)}; "
-            f"expected a file with their values, or nothing for their defaults"
-        )
-    return check_hyp(hyp, space, searched=searched, source=settings.hyp)
+    return read_individual(settings.hyp, space, trainer=settings.trainer, searched=searched)
 
 
 def _fitness(asked: str | None, inspection: Inspection) -> Fitness:

@@ -104,6 +104,29 @@ def check_hyp(
     return individual
 
 
+def read_individual(
+    source: str, space: Space, *, trainer: str, searched: Iterable[str] | None = None
+) -> dict[str, Value]:
+    """Read a hyp file or a preset as a complete individual.
+
+    Args:
+        source: As `load_hyp` takes it.
+        space: The genes.
+        trainer: Whose genes they are, for errors.
+        searched: As `check_hyp` takes it.
+
+    Raises:
+        InputError: As both of them, or the preset is for other genes.
+    """
+    hyp = load_hyp(source)
+    if is_preset(source) and not hyp.keys() <= set(space):
+        raise InputError(
+            f"--hyp {source}: it is for YOLOv5's genes; those of {trainer} are {', '.join(space)}; "
+            f"expected a file with their values, or nothing for their defaults"
+        )
+    return check_hyp(hyp, space, searched=searched, source=source)
+
+
 def _plain(source: str | Path) -> str:
     return str(source).lower().removeprefix("hyp.").removesuffix(".yaml")
 

@@ -167,6 +167,27 @@ def options_of(settings: Any, *, hidden: bool = False) -> list[Option]:
     ]
 
 
+def typed(values: Any, settings: type[Any], *, but: Sequence[str] = ()) -> list[str]:
+    """The words of a command line that say the same as these settings: what differs from the defaults.
+
+    Args:
+        values: An instance; the trainer's own options are in `options`.
+        settings: The class whose options are typed.
+        but: Fields that are left out.
+    """
+    words: list[str] = []
+    for one in options_of(settings):
+        value = getattr(values, one.field)
+        if one.field in but or value == one.default:
+            continue
+        if isinstance(value, tuple):
+            value = ",".join(map(str, value))
+        words += [one.name] if one.is_flag else [one.name, str(value)]
+    for name, value in values.options.items():
+        words += [option_name(name), str(value)]
+    return words
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checked:
     """Settings whose options hold what their fields say: choices and bounds.

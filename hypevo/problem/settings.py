@@ -308,8 +308,9 @@ class ConfirmSettings(InSlots, Stored):
     """The options of `hypevo confirm`. `options` are the trainer's, over those of the study: more epochs, say."""
 
     study: str | None = option(None, "Name of the study; the only one in --storage by default.", PLACES)
-    top: int = option(1, "How many of the best trials are candidates.", SEARCH, least=1)
+    top: int = option(1, "How many of the best trials are candidates.", SEARCH, least=0)
     recommended: bool = option(False, "One more candidate: the mean of the elite.", SEARCH)
+    hyp: tuple[str, ...] = option((), "More candidates: hyp files of your own, comma-separated.", SEARCH)
     seeds: int = option(
         5, "Fresh seeds, 2 or more; each trains the default and every candidate.", SEARCH, least=2
     )
@@ -338,6 +339,11 @@ class ConfirmSettings(InSlots, Stored):
     experiment: str | None = option(
         None, "MLflow experiment; by default that of the study's run, below which it is shown.", PLACES
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.top or self.recommended or self.hyp):
+            raise InputError("--top 0: expected --hyp or --recommended with it, else there is no candidate")
 
 
 def _check_name(name: str, value: str | None) -> None:

@@ -116,9 +116,12 @@ class CandidateTrainings(Tracked):
         for key, out in self.standings.dropped.items():
             if key not in known:
                 self._watcher.message(f"{self._race.names[key]}: {out}")
+        for key in known.keys() - self.standings.dropped.keys():
+            self._watcher.message(f"{self._race.names[key]} is back: it was behind one that has failed since")
 
     def _is_wanted(self, key: str) -> bool:
-        return key not in self.standings.dropped
+        nobody_is_left = bool(self._race.names) and not self.standings.racing
+        return key not in self.standings.dropped and not nobody_is_left
 
 
 def training_of(folder: Path, candidate: Candidate, seed: int, beside: str = "") -> Training:

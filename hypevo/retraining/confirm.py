@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -20,9 +20,9 @@ from hypevo.files import write_atomically
 from hypevo.messages import refuse
 from hypevo.preflight import inspect
 from hypevo.problem.fitness import Fitness, parse_fitness
-from hypevo.problem.plan import Plan
+from hypevo.problem.options import typed
 from hypevo.problem.settings import ConfirmSettings
-from hypevo.protocol import InputError, WorkError
+from hypevo.protocol import WorkError
 from hypevo.retraining.candidates import Candidate, CandidateTrainings, digest, scores_of, training_of
 from hypevo.retraining.confirmation import Confirmation
 from hypevo.retraining.foretold import foretell
@@ -30,48 +30,25 @@ from hypevo.retraining.keeping import Keeping
 from hypevo.retraining.looks import look_number, remember_look
 from hypevo.retraining.race import Race
 from hypevo.retraining.shown import Shown
+from hypevo.retraining.subject import Subject, subject_of
 from hypevo.retraining.unseen import SPLIT, options_of, telling
 from hypevo.retraining.verdict import error_of_look, shares
 from hypevo.retraining.weighing import scatter_of, weigh
 from hypevo.retraining.winner import write_winner
 from hypevo.study.attributes import SEED_NOISE, VERDICT
-from hypevo.study.exports import CONFIRMED, trained_with
-from hypevo.study.identity import DATASET, identity_of
+from hypevo.study.exports import CONFIRMED
+from hypevo.study.identity import identity_of
 from hypevo.study.lease import lock
-from hypevo.study.opening import study_folder
-from hypevo.study.standing import standing
-from hypevo.study.storage import load_plan, load_study, ranked, trained_by
+from hypevo.study.storage import load_study
 from hypevo.trainings import child, make_backend
 from hypevo.trainings.backend import Backend
 from hypevo.trainings.slots import Slots
 from hypevo.trainings.untouched import Untouched, measure_untouched
 from hypevo.trainings.work import Watcher, Work
-from samplers import recommend
 
-DEFAULT, RECOMMENDED = "default", "recommended"
+DEFAULT = "default"
 FRESH = 10_000  # added to the study's seed: the seeds of a confirmation are none of the search's
 UNTOUCHED_FILE = "untouched.json"
-
-
-@dataclass(frozen=True)
-class _Subject:
-    """What is confirmed: a study, as it stands now.
-
-    Attributes:
-        study: Its name.
-        plan: Its plan, with all of the trainer's options that its trainings had.
-        candidates: The points, at least one.
-        folder: The study's.
-        noise: Standard deviation of the default's fitness over seeds; None when it is not known.
-        dataset: Fingerprint of the data that it searched on; empty when it is not known.
-    """
-
-    study: str
-    plan: Plan
-    candidates: Sequence[Candidate]
-    folder: Path
-    noise: float | None
-    dataset: str
 
 
 def confirm(settings: ConfirmSettings, watcher: Watcher) -> Confirmation:
@@ -82,38 +59,13 @@ def confirm(settings: ConfirmSettings, watcher: Watcher) -> Confirmation:
         WorkError: a user's fitness function failed.
     """
     study = load_study(settings.storage, settings.study)
-    subject = _subject(settings, study)
+    subject = subject_of(settings, study)
     with lock(subject.folder / "confirm", study.study_name):  # two would empty each other's folders
         return _confirm(settings, study, subject, watcher)
 
 
-def _subject(settings: ConfirmSettings, study: optuna.Study) -> _Subject:
-    plan = replace(load_plan(study), settings=trained_by(study))
-    best = ranked(study)[: settings.top]
-    if not best:
-        raise InputError(f"study «{study.study_name}» has no finished trial yet")
-    candidates = [
-        Candidate(
-            f"trial {trial.number}",
-            trained_with(trial, plan),
-            math.nan if trial.value is None else trial.value,
-        )
-        for trial in best
-    ]
-    if settings.recommended:
-        candidates.append(Candidate(RECOMMENDED, {**plan.hyp, **recommend(study)}))
-    return _Subject(
-        study.study_name,
-        plan,
-        candidates,
-        study_folder(study, settings.out),
-        standing(study).noise,
-        str(study.user_attrs.get(DATASET) or ""),
-    )
-
-
 def _confirm(
-    settings: ConfirmSettings, study: optuna.Study, subject: _Subject, watcher: Watcher
+    settings: ConfirmSettings, study: optuna.Study, subject: Subject, watcher: Watcher
 ) -> Confirmation:
     plan, candidates = subject.plan, subject.candidates
     backend = make_backend(
@@ -202,6 +154,7 @@ def _confirm(
     value = math.nan if untouched.fitness is None else untouched.fitness
     confirmation = Confirmation(
         study=subject.study,
+        again=tuple(typed(settings, ConfirmSettings, but=("study", "seeds"))),
         trainer=plan.trainer,
         folder=folder,
         first_seed=first,
@@ -238,7 +191,7 @@ def _confirm(
     return replace(confirmation, undelivered=undelivered, page=shown.page)
 
 
-def _selected_here(options: Mapping[str, Any], subject: _Subject, prepared: child.Prepared) -> bool:
+def _selected_here(options: Mapping[str, Any], subject: Subject, prepared: child.Prepared) -> bool:
     """Whether the trainings are validated on what the search chose on."""
     if subject.dataset and prepared.fingerprint:
         return subject.dataset == prepared.fingerprint

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hypevo.messages import hidden
 from hypevo.paste import pasted
+from hypevo.retraining.agreement import agreement
 from hypevo.retraining.foretold import seeds_for
 from hypevo.retraining.unseen import SPLIT
 from hypevo.retraining.verdict import Verdict, error_of_look, shares
@@ -23,6 +25,7 @@ class Confirmation:
 
     Attributes:
         study: Its name.
+        again: What was typed besides its name and the seeds.
         trainer: Its trainer's full name.
         folder: Where its trainings and its verdict are.
         first_seed: The first of the fresh seeds; the others follow it.
@@ -41,6 +44,7 @@ class Confirmation:
     """
 
     study: str
+    again: tuple[str, ...]
     trainer: str
     folder: Path
     first_seed: int
@@ -90,6 +94,8 @@ class Confirmation:
                 "dropped ones could not win any more, which is wrong of the best one in at most 5 of 100 cases; "
                 "none of them is called better"
             )
+        if (agreed := agreement(self.verdicts)) is not None:
+            said.append(str(agreed))
         if self.selected_here:
             said.append("the search selected on the same validation data: expect less elsewhere")
         if self.untouched is not None and self.untouched.fitness is None:
@@ -120,9 +126,9 @@ class Confirmation:
         if needed is None:
             return ["next: train with the default; to show a gain this small takes more than 1000 seeds"]
         needed = max(needed, self.seeds + 1)
-        again = pasted(["hypevo", "confirm", "--study", self.study, "--seeds", str(needed)])
+        words = ["hypevo", "confirm", "--study", self.study, *map(hidden, self.again), "--seeds", str(needed)]
         return [
-            f"next: {again}: so many would show a gain of {best.gain:.4f} in "
+            f"next: {pasted(words)}: so many would show a gain of {best.gain:.4f} in "
             f"4 of 5 cases, if it is real; the trainings that are there count"
         ]
 
@@ -135,7 +141,7 @@ class Confirmation:
 
     def to_dict(self) -> dict[str, Any]:
         """The confirmation for JSON."""
-        untouched = self.untouched
+        untouched, agreed = self.untouched, agreement(self.verdicts)
         return {
             "study": self.study,
             "folder": str(self.folder),
@@ -151,6 +157,7 @@ class Confirmation:
             "untouched": None if untouched is None else untouched.fitness,
             "untouched_reason": "" if untouched is None else untouched.reason,
             "verdicts": [verdict.to_dict() for verdict in self.verdicts],
+            "agreement": None if agreed is None else asdict(agreed),
             "scores": {
                 name: {str(seed): one for seed, one in by.items()} for name, by in self.scores.items()
             },

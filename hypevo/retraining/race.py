@@ -7,8 +7,11 @@ best candidate: in at most 5 % of races, by this rule.
 After each seed, from the third on, every candidate is compared with the one that leads and with the default, pair by
 pair. It is dropped where it lies behind by more than `t(1 − e, df) · sd / √n`. The sd is that of the differences of
 this pair, or that expected of a pair from the scatter of all who still race, whichever is larger. After n seeds,
-`e = 5 % · 2 / (n (n − 1)) / candidates`: over n = 3, 4, … and all candidates that adds up to 5 %. Whoever failed on a
-seed where the default did not can no longer be called better and is dropped at once. The one that leads stays.
+`e = 5 % · 2 / (n (n − 1)) / candidates`: over n = 3, 4, … and all candidates that adds up to 5 %. The one that
+leads stays.
+
+Whoever failed on a seed where the default did not can no longer be called better, is dropped at once, and nobody counts
+as behind it any more: the race is read again without it, and those that were dropped behind it may return.
 
 Results are read in the order of their seeds, so the number of slots or an interruption changes no decision.
 """
@@ -67,42 +70,52 @@ class Race:
     seeds: Sequence[int]
 
     def standings(self, scores: Scores) -> Standings:
-        """How the race stands by the results that are there."""
-        racing, complete = list(self.names), 0
-        dropped: dict[str, Dropped] = {}
+        """How the race stands by the results that are there. One candidate alone is in no race."""
+        if len(self.names) < 2:
+            return Standings(tuple(self.names), {}, 0)
+        failed: dict[str, Dropped] = {}
+        while True:
+            standings, more = self._replayed(scores, failed)
+            if not more:
+                return standings
+            failed |= more
+
+    def _replayed(
+        self, scores: Scores, failed: Mapping[str, Dropped]
+    ) -> tuple[Standings, dict[str, Dropped]]:
+        """The race without those known to fail, up to the seed at which more do: those are returned."""
+        racing = [key for key in self.names if key not in failed]
+        dropped, complete = dict(failed), 0
         for seed in self.seeds:
-            if any(seed not in scores.get(key, {}) for key in (*racing, self.default)):
+            if not racing or any(seed not in scores.get(key, {}) for key in (*racing, self.default)):
                 break
             complete += 1
+            if scores[self.default][seed] is not None:
+                more = [key for key in racing if scores[key][seed] is None]
+                if more:
+                    return Standings((), {}, 0), {key: Dropped(complete) for key in more}
             if complete < len(self.seeds):  # else there is nothing to save
                 out = self._behind(racing, scores, self.seeds[:complete])
                 racing = [key for key in racing if key not in out]
                 dropped |= out
-        return Standings(tuple(racing), dropped, complete)
+        return Standings(tuple(racing), dropped, complete), {}
 
     def _behind(self, racing: Sequence[str], scores: Scores, seeds: Sequence[int]) -> dict[str, Dropped]:
-        """Who is out after these seeds, all of which have a result."""
+        """Who is out after these seeds, on which all of them have a fitness where the default has one."""
+        out: dict[str, Dropped] = {}
         valid = [seed for seed in seeds if scores[self.default][seed] is not None]
-        failures = {key: sum(scores[key][seed] is None for seed in valid) for key in racing}
-        sound = [key for key in racing if failures[key] == 0]
-        stays = "" if sound or not racing else min(racing, key=failures.__getitem__)
-        out = {
-            key: Dropped(len(seeds), failures=count)
-            for key, count in failures.items()
-            if count and key != stays
-        }
-        if len(sound) < 2 or len(valid) < FIRST:
+        if len(racing) < 2 or len(valid) < FIRST:
             return out
         table = np.array(
-            [[scores[key][seed] for seed in valid] for key in (*sound, self.default)], np.float64
+            [[scores[key][seed] for seed in valid] for key in (*racing, self.default)], np.float64
         )
         error = ERROR * (FIRST - 1) / (len(seeds) * (len(seeds) - 1)) / len(self.names)
         leader = int(table[:-1].mean(1).argmax())
         least = _least_gaps(table, error)
-        for row, key in enumerate(sound):
-            ahead = max((leader, len(sound)), key=least[:, row].__getitem__)
+        for row, key in enumerate(racing):
+            ahead = max((leader, len(racing)), key=least[:, row].__getitem__)
             if row != leader and least[ahead, row] > 0:
-                name = "the default" if ahead == len(sound) else self.names[sound[ahead]]
+                name = "the default" if ahead == len(racing) else self.names[racing[ahead]]
                 gap = float((table[ahead] - table[row]).mean())
                 out[key] = Dropped(len(seeds), name, gap, float(least[ahead, row]))
         return out

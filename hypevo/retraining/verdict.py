@@ -37,18 +37,16 @@ class Dropped:
         behind: Behind whom; empty when it failed instead.
         gap: Mean paired difference to that one; None when it failed.
         least: How large it is at least.
-        failures: Seeds on which it failed and the default did not.
     """
 
     seeds: int
     behind: str = ""
     gap: float | None = None
     least: float | None = None
-    failures: int = 0
 
     def __str__(self) -> str:
         """When and why."""
-        why = f"it failed on {self.failures} of them where the default did not"
+        why = "it failed where the default did not"
         if self.behind:
             why = f"{self.gap:.4f} behind {self.behind}, at least {self.least:.4f}"
         return f"dropped after {self.seeds} seed{'' if self.seeds == 1 else 's'}: {why}"

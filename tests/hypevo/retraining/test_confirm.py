@@ -219,6 +219,24 @@ def test_a_recommended_point_that_has_moved_is_trained_anew(toy, evolution, aren
 
 
 @pytest.mark.slow
+def test_a_file_of_the_user_s_own_is_judged_as_any_candidate(toy, evolution, arena):
+    toy((0.6, 0.5))
+    (arena / "mine.yaml").write_text("a: 0.7\nb: 0.5\n")
+    (arena / "wild.yaml").write_text("a: 0.9\nb: 0.4\n")
+    confirmation, _ = confirmed(evolution, seeds=4, top=0, hyp=("mine.yaml", "wild.yaml"), slots_per_device=2)
+    assert [(one.candidate, one.word) for one in confirmation.verdicts] == [
+        ("mine.yaml", "better"),
+        ("wild.yaml", "dropped"),
+    ]
+    typed = " ".join(confirmation.again)
+    assert typed == "--device cpu --slots-per-device 2 --top 0 --hyp mine.yaml,wild.yaml"
+    assert "a: 0.7\n" in (arena / "runs/evolve/s/hyp_confirmed.yaml").read_text()
+    (arena / "wrong.yaml").write_text("a: 0.7\nc: 0.5\n")
+    with pytest.raises(InputError, match=r"wrong.yaml: c: not in the search space"):
+        confirmed(evolution, top=0, hyp=("wrong.yaml",))
+
+
+@pytest.mark.slow
 def test_of_several_candidates_those_that_cannot_win_are_trained_no_further(toy, evolution):
     toy((0.7, 0.5), (0.6, 0.5))
     confirmation, names = confirmed(evolution, seeds=5, top=3, slots_per_device=1)

@@ -107,15 +107,26 @@ def test_who_fails_where_the_default_does_not_is_dropped_at_once():
         CANDIDATES, DEFAULT, scores_of(table), error=0.05, untouched=0.1, dropped=standings.dropped
     )
     assert (verdicts[1].word, verdicts[1].judged, verdicts[1].wins) == ("dropped", True, False)
-    assert str(verdicts[1]) == (
-        "trial 2: dropped after 1 seed: it failed on 1 of them where the default did not"
-    )
+    assert str(verdicts[1]) == ("trial 2: dropped after 1 seed: it failed where the default did not")
 
 
-def test_of_those_who_all_failed_one_stays():
+def test_nobody_is_left_where_all_have_failed():
     table = np.full((6, 5), 0.5)
     table[:5, 0] = np.nan
-    assert race_of(5).standings(scores_of(table)).racing == (CANDIDATES[0].key,)
+    assert race_of(5).standings(scores_of(table)).racing == ()
+
+
+@pytest.mark.parametrize("fails_on", [4, 7])
+def test_who_was_dropped_behind_one_that_fails_later_is_back(fails_on):
+    table = drawn(np.random.default_rng(5), (9, 5, 0, 0, 0), 8, 0.1)
+    assert "trial 2" in names(race_of(8).standings(scores_of(table)))
+    table[0, fails_on] = np.nan
+    standings = race_of(8).standings(scores_of(table))
+    assert standings.racing == (CANDIDATES[1].key,)
+    assert standings.dropped[CANDIDATES[0].key].seeds == fails_on + 1
+    assert {standings.dropped[one.key].behind for one in CANDIDATES[2:]} == {"trial 2"}
+    table[1, 3:] = np.inf  # as it was when it was dropped: it has to be trained now
+    assert race_of(8).standings(scores_of(table)).complete == 3
 
 
 def test_a_verdict_on_a_dropped_one_is_of_the_seeds_it_was_dropped_for():
