@@ -169,16 +169,13 @@ def fit_kernel(
     start: Hyperparameters | None, evidence: Evidence, cube: Cube, *, steps: int
 ) -> Hyperparameters:
     """Return hyperparameters improved from a start (None: the prior) on all evidence, as a trial records them."""
-    points, y = evidence.measurements()
-    return fit(
-        start or Hyperparameters.prior(cube.n_features), cube.features(points), y, steps=steps
-    ).rounded()
+    start = start or Hyperparameters.prior(cube.n_features)
+    return fit(start, *evidence.features(cube, start), steps=steps).rounded()
 
 
 def posterior(evidence: Evidence, cube: Cube, kernel: Hyperparameters) -> GaussianProcess:
     """Return the posterior given all measurements, and the running individuals at what is expected of them."""
-    points, y = evidence.measurements()
-    features = cube.features(points)
+    features, y = evidence.features(cube, kernel)
     process = GaussianProcess(kernel, features, y)
     if len(evidence.running) == 0:
         return process

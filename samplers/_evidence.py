@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from optuna.trial import TrialState
 
+from ._seeds import groups_of, without_offsets
 from ._surrogate import standardise
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ._cube import Cube
     from ._history import Candidate, History
+    from ._surrogate import Hyperparameters
 
 _N_NEWEST = 150  # finished trials that a model looks at, and
 _N_BEST = 50  # of the others, the best ones: its cost stays flat in a long study
@@ -39,6 +41,7 @@ class Evidence:
         ancestor: The default individual (genes,), NaN where a gene has no default; all NaN until it is told.
         numbers: Trial numbers of the finished individuals.
         n_total: Number of finished individuals in the study, of which these are the newest and the best.
+        groups: Which of the seeds the finished individuals were trained with (n,), −1 where that says nothing.
     """
 
     vectors: NDArray[np.float64]
@@ -51,6 +54,7 @@ class Evidence:
     ancestor: NDArray[np.float64]
     numbers: tuple[int, ...] = ()
     n_total: int = 1
+    groups: NDArray[np.int64] = field(default_factory=lambda: np.full(1, -1))
 
     @classmethod
     def of(cls, history: History, cube: Cube, asking: int) -> Evidence:
@@ -87,6 +91,7 @@ class Evidence:
             np.full(len(names), np.nan),
             tuple(candidate.number for candidate in finished),
             len(history.candidates),
+            groups_of([candidate.trial for candidate in finished]),
         )
 
     @classmethod
@@ -97,6 +102,19 @@ class Evidence:
         vectors = individual[np.newaxis]
         first = np.zeros(1, dtype=np.int64)
         return cls(vectors, cube.scale(vectors), np.zeros(1), first, none, none, none, unknown)
+
+    def features(
+        self, cube: Cube, kernel: Hyperparameters
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the measurements for a model with this kernel: features (n + m + k, features), and values.
+
+        What a seed adds to all individuals alike is taken away. A finished crash says nothing of its seed.
+        """
+        points, y = self.measurements()
+        x = cube.features(points)
+        groups = np.full(len(y), -1)
+        groups[: len(self.groups)] = self.groups
+        return x, without_offsets(kernel, x, y, np.where(y > y.min(), groups, -1))
 
     def measurements(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return individuals (n + m + k, genes) and standardised values for a model, finished ones first.

@@ -136,6 +136,10 @@ class GaussianProcess:
         prior = self._signal * _matern(_squared_distances(scaled, scaled))
         return cross @ self._weights, prior - explained.T @ explained
 
+    def whitened(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return ``columns`` (n, k) as W · columns, where Wᵀ W is the inverse covariance of the measurements."""
+        return np.asarray(self._whiten @ columns)
+
     def draw(self, points: NDArray[np.float64], normal: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return one joint sample (m,) of the posterior at ``points`` (m, genes), from normal numbers (m,)."""
         mean, covariance = self.posterior(points)

@@ -15,6 +15,7 @@ from ._genes import Genes
 from ._genetics import divisor, mean_parent
 from ._history import History
 from ._mutation import rank_weights
+from ._seeds import without_offsets
 from ._surrogate import GaussianProcess, Hyperparameters, fit
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def noise(study: Study) -> float:
     What the scatter is depends on what the trials differ in. Where every trial draws fresh randomness, it is the noise
     of a measurement. Where all train with one seed, it is the scatter under this seed only: what the seed does to all
     trials alike is not in it, and the standard deviation over fresh seeds is larger (.0106 to .0117 against .0050 in a
-    small training on COCO128). Whether an improvement holds is decided by trainings with other seeds.
+    small training on COCO128). Where a few seeds take turns and trials say so (``training_seed``), what a seed adds to
+    all its trials is not in it either. Whether an improvement holds is decided by trainings with other seeds.
 
     Args:
         study: A study with one objective.
@@ -163,5 +165,8 @@ def model_of(view: View, down_to: float = np.inf) -> Model | None:
     y = (fitness - fitness.mean()) / (spread or 1.0)
     features = view.cube.features(evidence.points[sound])
     start = Hyperparameters.prior(view.cube.n_features)
+    groups = evidence.groups[sound]
+    y = without_offsets(start, features, y, groups)
     kernel = fit(start, features, y, steps=_FIT_STEPS) if spread else start
+    y = without_offsets(kernel, features, y, groups)
     return Model(GaussianProcess(kernel, features, y), y, spread * unit)

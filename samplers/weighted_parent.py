@@ -58,7 +58,8 @@ class WeightedParentSampler(BaseSampler):
     defaults and add Gaussian steps, which shrink as trials accumulate and grow along genes that the fitness does
     not feel; the offspring is the mutant that is best in one joint draw from the posterior (`Thompson, 1933
     <https://doi.org/10.2307/2332286>`__). Running trials count at their posterior mean, crashed ones as the worst.
-    The number of trials to come plays no part.
+    The number of trials to come plays no part. Trials that say in the user attribute ``training_seed`` which of a few
+    seeds they had are compared without what the seed adds to all of them alike.
 
     A proposal is a function of the seed, the trial's number, the finished trials and the parameters of the
     running ones. So a study may be interrupted and continued in another process without a difference, and

@@ -11,6 +11,7 @@ from hypevo.cli.progress import clock
 from hypevo.cli.terminal import results
 from hypevo.messages import printable
 from hypevo.paste import pasted
+from hypevo.problem.seeds import FIXED
 
 _TOLD = (  # in sentences below the table
     *(
@@ -22,6 +23,7 @@ _TOLD = (  # in sentences below the table
         "gain",
         "untouched_fitness",
     ),
+    *("trial_seed", "best_seed"),
     *("noise", "noise_seeds", "beyond_noise", "verdict", "changed", "next"),
 )
 _GENES = 6  # that moved the farthest
@@ -88,6 +90,11 @@ def worth(found: Mapping[str, Any]) -> list[str]:
     elif best is not None and found["changed"]:
         said.append(
             "noise is not known, so that a gain may be luck: evolve --baseline-seeds 3 measures it, confirm judges"
+        )
+    if found["trial_seed"] != FIXED and found["best_seed"] is not None:
+        said.append(
+            f"seeds differ between trials ({found['trial_seed']}): the best had seed {found['best_seed']}, and part of "
+            "its fitness may be that seed's; what hypevo export writes as recommended hangs on no single one"
         )
     if found["verdict"] is not None:
         first, *more = _verdicts(found["verdict"])

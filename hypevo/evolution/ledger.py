@@ -44,6 +44,7 @@ from hypevo.tracking.tracker import Tracker
 from hypevo.trainings.child import Prepared
 from hypevo.trainings.record import WEIGHTS, Record, Result
 from hypevo.trainings.work import Training
+from samplers import TRAINING_SEED
 
 PLAN_FILE = "plan.json"  # what the study was begun with, beside its exports
 
@@ -109,11 +110,8 @@ class Ledger:
             dataset=plan.settings.get("data"),
             fingerprint=self._prepared.fingerprint,
         )
-        for key, value in (
-            (PARENT_RUN, parent),
-            (EXPERIMENT, self.tracker.experiment_id),
-            (METRICS, list(self._metrics)),
-        ):
+        known = {PARENT_RUN: parent, EXPERIMENT: self.tracker.experiment_id, METRICS: list(self._metrics)}
+        for key, value in known.items():
             if self.study.user_attrs.get(key) != value:
                 self.study.set_user_attr(key, value)
         settings.folder.mkdir(parents=True, exist_ok=True)
@@ -221,11 +219,11 @@ class Ledger:
         attributes: dict[str, float | str] = {
             **metric_attributes(result.metrics),
             SECONDS: result.seconds,
+            TRAINING_SEED: self._plan.training_seed(trial.number),
             DEVICE_SECONDS: self._cost(trial, result.seconds),
             ENDED_AS: self.tally.ended,
         }
-        run = self.tracker.run_id(trial.number)
-        if run is not None:
+        if (run := self.tracker.run_id(trial.number)) is not None:
             attributes[RUN] = run
         if result.failure is not None:
             attributes |= {FAILURE: result.failure.value, REASON: result.reason}

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hypevo.problem.seeds import training_seed
 from hypevo.problem.space import Space
 from hypevo.protocol import Hyp
 
@@ -39,7 +40,7 @@ class Plan:
         space: The genes.
         hyp: The default individual, complete, in the space's order.
         fitness: The expression that is maximised, or `module:function`.
-        trial_seed: "fixed": every training has the same seed; "per-trial": the seed plus the trial's number.
+        trial_seed: Which seed each training has, as `hypevo.problem.seeds` spells it.
         seed: What everything random derives from.
         start: What an earlier study recommends, if the search begins there.
     """
@@ -87,7 +88,7 @@ class Plan:
 
     def training_seed(self, number: int) -> int:
         """The seed of a trial's training."""
-        return self.seed + (number if self.trial_seed == "per-trial" else 0)
+        return training_seed(self.trial_seed, self.seed, number)
 
     def difference(self, other: Plan, *, apart_from: Collection[str] = ()) -> list[str]:
         """In sentences, how `other`, asked for now, differs, apart from some settings; empty when it does not.

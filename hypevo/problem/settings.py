@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hypevo.problem import seeds
 from hypevo.problem.options import Checked, option, option_name
 from hypevo.protocol import InputError, full_name
 
@@ -146,17 +147,13 @@ class StudySettings(TrainingSettings):
         SEARCH,
         choices=("adaptive", "classic", "tpe", "cmaes", "random"),
     )
-    trial_seed: str = option(
-        "fixed",
-        "fixed: one seed for all trainings, as YOLOv5; per-trial: seed + number.",
-        RUNNING,
-        choices=("fixed", "per-trial"),
-    )
+    trial_seed: str = option(seeds.FIXED, seeds.HELP, RUNNING)
     study: str | None = option(None, "Name of the study; the dataset's name by default.", PLACES)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_name("--study", self.study)
+        object.__setattr__(self, "trial_seed", seeds.policy(self.trial_seed))
         layers = [name for name in self.freeze if name.isdecimal()]
         if layers:
             raise InputError(

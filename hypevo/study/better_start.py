@@ -29,6 +29,9 @@ class BetterStart(BaseSampler):
             origin: Of the trial that measures the recommendation.
         """
         self._default, self._earlier, self._origin = default, earlier, origin
+        self._settled: dict[
+            str, BaseSampler
+        ] = {}  # by study: once both are measured, no trial is looked at again
 
     def reseed_rng(self) -> None:
         """Reseed both."""
@@ -64,13 +67,17 @@ class BetterStart(BaseSampler):
         self._chosen(study).after_trial(study, trial, state, values)
 
     def _chosen(self, study: optuna.Study) -> BaseSampler:
+        if (settled := self._settled.get(study.study_name)) is not None:
+            return settled
         ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
         earlier = next((trial for trial in ended if trial.user_attrs.get(ORIGIN) == self._origin), None)
         if earlier is None:
             return self._earlier
-        if earlier.state is not TrialState.COMPLETE:
-            return self._default
         measured = (one for one in ended if one.user_attrs.get(ORIGIN) == DEFAULT and one.value is not None)
         default = next(measured, None)
-        better = default is None or (earlier.value or 0.0) > (default.value or 0.0)
-        return self._earlier if better else self._default
+        failed = earlier.state is not TrialState.COMPLETE
+        if default is None and not failed:
+            return self._earlier  # until the default has a result
+        worse = failed or (default is not None and (earlier.value or 0.0) <= (default.value or 0.0))
+        self._settled[study.study_name] = self._default if worse else self._earlier
+        return self._settled[study.study_name]

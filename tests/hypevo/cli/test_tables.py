@@ -6,6 +6,7 @@ from hypevo.cli.tables import standing_lines
 
 FOUND = {
     "best_trial": 7, "best_fitness": 0.3, "default_fitness": 0.2, "gain": 0.1, "untouched_fitness": 0.25,
+    "trial_seed": "fixed", "best_seed": 0,
     "noise": 0.02, "beyond_noise": True, "verdict": None, "device_hours": 2.0, "device_hours_left": 1.0,
     "seconds_left": 3600.0, "driver": "here", "next": {"train with it": ["hypevo", "train"]},
     "changed": [{"gene": "lr0", "default": 0.01, "best": 0.001, "moved": 0.25}],

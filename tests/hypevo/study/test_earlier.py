@@ -7,7 +7,8 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.samplers import RandomSampler
+from optuna.trial import TrialState, create_trial
 
 from hypevo.problem.plan import Plan, Start
 from hypevo.problem.settings import EvolveSettings
@@ -15,6 +16,7 @@ from hypevo.problem.space import read_space
 from hypevo.protocol import InputError
 from hypevo.results.evolve_csv import EvolveCsv, Row
 from hypevo.study.attributes import DEFAULT, ORIGIN
+from hypevo.study.better_start import BetterStart
 from hypevo.study.earlier import begin_from_earlier, enqueue_start
 from hypevo.study.search import make_sampler
 from hypevo.study.storage import begin_study, create_study, enqueue_default, open_storage
@@ -144,6 +146,19 @@ def test_the_search_goes_on_around_the_better_start(value, around):
     near = [abs(v - around) < abs(v - (1 - around)) for params in others for v in params.values()]
     assert sum(near) > 0.8 * len(near)
     assert any(v == around for params in others for v in params.values())  # a gene at its start is dormant
+
+
+@pytest.mark.parametrize("value", [0.6, 0.4, None])
+def test_once_both_starts_are_measured_no_trial_is_looked_at_again(value, monkeypatch):
+    study = optuna.create_study(direction="maximize")
+    for origin, result in ((DEFAULT, 0.5), ("earlier study old", value)):
+        state = TrialState.FAIL if result is None else TrialState.COMPLETE
+        study.add_trial(create_trial(state=state, value=result, user_attrs={ORIGIN: origin}))
+    sampler = BetterStart(RandomSampler(), RandomSampler(), "earlier study old")
+    chosen = sampler._chosen(study)
+    assert chosen is (sampler._earlier if value == 0.6 else sampler._default)
+    monkeypatch.setattr(study, "get_trials", lambda *_, **__: pytest.fail("the trials were read again"))
+    assert sampler._chosen(study) is chosen
 
 
 def test_a_recommendation_that_is_the_default_is_not_measured_twice():
