@@ -71,7 +71,8 @@ def test_every_field_of_a_commands_settings_is_an_option(settings, command):
         if one.field in ("only", "from_study", "rescore", "minimal", "weights", "trainer"):
             continue  # they exclude another, or have no name that any word could be
         kind = next((kind for kind in values if kind in (one.hint, *getattr(one.hint, "__args__", ()))), str)
-        word = one.choices[-1] if one.choices else values.get(kind, "x")
+        free = "per-trial" if one.field == "trial_seed" else values.get(kind, "x")
+        word = one.choices[-1] if one.choices else free
         words += [word] if one.argument else [f"{one.name}={word}"]
         expected[one.field] = one.parse(word)
     given = settings(*words, command=command)
