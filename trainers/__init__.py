@@ -28,6 +28,9 @@ To add one, write a function with the signature of `Trainer` in any importable m
     fingerprint(settings) -> text that identifies the content of the data: a study tells when it has changed
     versions   (settings) -> versions by name of what the trainer runs, for MLflow: a commit, packages of another Python
     validate   (settings, *, device) -> metrics of the settings' weights, without training
+    pyfunc     (settings) -> how MLflow loads the weights of a training: {"loader": a module with MLflow's
+               `_load_pyfunc(path, model_config)`, "weights": the file in `out`/weights, "config": what the loader can
+               be told and its values, "requirements": the packages it needs, "says": what `predict` takes and returns}
     splits     (settings, cache) -> {"val": "", "test": "why it can't be used"}: the values that a setting `split` may
                have, the images that are validated; `hypevo confirm` takes "test" where it can
 

@@ -54,7 +54,8 @@ def evolve(settings: EvolveSettings) -> None:
     show(summary, settings.storage, console)
     if summary.interrupted:
         raise typer.Exit(INTERRUPTED)
-    if summary.best is None or summary.failed or summary.undelivered:
+    unregistered = settings.register and not summary.kept.registered
+    if summary.best is None or summary.failed or summary.undelivered or unregistered:
         raise typer.Exit(FAILED)
 
 
@@ -88,33 +89,11 @@ def train(settings: TrainSettings) -> None:
 
     Example: hypevo train --hyp runs/evolve/coco128/hyp_evolved.yaml --data coco128.yaml --weights yolov5s.pt
     """
-    from hypevo.cli.progress import TerminalWatcher
-    from hypevo.retraining.train import repeat_of, train_once
+    from hypevo.cli.train import run
 
-    repeat = None
-    if settings.from_trial is not None:
-        settings.refuse_what_the_trial_says()
-        repeat = repeat_of(settings.from_trial, settings.from_study, settings)
-    with TerminalWatcher(console, what="training", every_epoch=True) as watcher:
-        if repeat is None:
-            trained = train_once(settings, watcher)
-        else:
-            trained = train_once(repeat.settings, watcher, repeat.individual)
-    outcome, folder = trained.outcome, trained.folder
-    if outcome.failure is not None:
-        console.print(
-            printable(f"{outcome.failure}: {outcome.reason}; see {folder / 'log.txt'}"), style="bold red"
-        )
-        raise typer.Exit(INTERRUPTED if outcome.failure == "interrupted" else FAILED)
-    print_metrics(outcome.metrics)
-    for name, before in repeat.metrics.items() if repeat else ():
-        difference = outcome.metrics[name] - before
-        same = "the same to the last digit" if difference == 0 else f"differs by {difference:+.3g}"
-        console.print(f"{name}: {same}")
-    console.print(f"everything is in {folder}")
-    if trained.undelivered:
-        console.print("MLflow did not answer: this training is not in it", style="yellow")
-        raise typer.Exit(FAILED)
+    failed = run(settings, console)
+    if failed is not None:
+        raise typer.Exit(INTERRUPTED if failed == "interrupted" else FAILED)
 
 
 def val(asked: ask.Val) -> None:

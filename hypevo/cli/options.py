@@ -18,8 +18,7 @@ from typer.core import TyperCommand
 from hypevo.cli.foreign import answer, answer_word
 from hypevo.interrupts import Interrupted
 from hypevo.messages import refuse
-from hypevo.problem.options import Option, options_of
-from hypevo.problem.settings import PANELS
+from hypevo.problem.options import PANELS, Option, options_of
 from hypevo.protocol import InputError, full_name
 
 HELP = ("--help", "-h")

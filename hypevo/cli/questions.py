@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hypevo.problem.fitness import DEFAULT_FITNESS
-from hypevo.problem.options import Checked, argument, option
+from hypevo.problem.options import PLACES, SEARCH, Checked, argument, option
 from hypevo.problem.settings import (
-    PLACES,
-    SEARCH,
     ConfirmSettings,
     OnDevice,
     Stored,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hypevo.cli.tables import standing_lines
+from hypevo.cli.tables import kept_lines, standing_lines
 from hypevo.messages import hidden
 from hypevo.paste import pasted
 from hypevo.study.status import study_status
@@ -49,6 +49,8 @@ def show(summary: Summary, storage: str, console: Console) -> None:
             "yellow",
         )
     line(on_mlflow(summary.tracking_uri, view_path(summary.experiment_id, summary.parent_run)))
+    for text, style in kept_lines(summary.kept):
+        line(text, style)
     line("both views       hypevo ui")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -12,6 +12,9 @@ from hypevo.cli.terminal import results
 from hypevo.messages import printable
 from hypevo.paste import pasted
 from hypevo.problem.seeds import FIXED
+
+if TYPE_CHECKING:
+    from hypevo.tracking.models import Kept
 
 _TOLD = (  # in sentences below the table
     *(
@@ -164,3 +167,13 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.5f}"
     return "–" if value is None else printable(str(value))
+
+
+def kept_lines(kept: Kept) -> list[tuple[str, str]]:
+    """Where the best model is in MLflow, and what of it is not there; each line with its style."""
+    lines = [(f'model            mlflow.pyfunc.load_model("{kept.address}")', "")] if kept.address else []
+    if kept.registered:
+        lines.append((f"registered       {kept.registered}", ""))
+    if kept.refused:
+        lines.append((f"the best model: {kept.refused}", "yellow"))
+    return lines

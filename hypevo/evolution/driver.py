@@ -23,6 +23,7 @@ from hypevo.protocol import Finding, Metrics, Outcome, WorkError
 from hypevo.study.attributes import DEFAULT, ORIGIN
 from hypevo.study.standing import standing
 from hypevo.study.storage import enqueue_default
+from hypevo.tracking.models import Kept
 from hypevo.trainings.backend import Backend
 from hypevo.trainings.slots import Slots
 from hypevo.trainings.work import End, Training, Watcher, Work
@@ -44,6 +45,7 @@ class Summary:
     experiment_id: str
     parent_run: str
     undelivered: int  # trials that MLflow has not got yet; the next start delivers them
+    kept: Kept  # what became of the best model
 
 
 class Driver:
@@ -240,6 +242,7 @@ class Driver:
             experiment_id=self._ledger.tracker.experiment_id,
             parent_run=self._ledger.tracker.parent,
             undelivered=undelivered,
+            kept=self._ledger.tracker.kept,
         )
 
     @property

@@ -39,6 +39,7 @@ from hypevo.study.pictures import marks_of
 from hypevo.study.search import suggest
 from hypevo.study.storage import EXPERIMENT, METRICS, PARENT_RUN
 from hypevo.study.tally import ENDED, Tally
+from hypevo.tracking.models import BestModel
 from hypevo.tracking.titles import NOTE
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings.child import Prepared
@@ -259,7 +260,8 @@ class Ledger:
         best = self.tally.best
         self._shown.closing(self.tally)
         if best is not None and state != "interrupted":
-            self.tracker.attach(sorted((self.record(best.number).folder / WEIGHTS).glob("*")), WEIGHTS)
+            record, pyfunc = self.record(best.number), self._prepared.pyfunc
+            self.tracker.keep(BestModel(record, pyfunc, self._settings.register))
         return self.tracker.close(status, state)
 
     def record(self, number: int) -> Record:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,9 @@ from typing import Any
 
 from hypevo.messages import did_you_mean
 from hypevo.protocol import InputError
+
+PANELS = ("The training", "The search", "How it runs", "Where things are")  # in the order of the help
+TRAINING, SEARCH, RUNNING, PLACES = PANELS
 
 
 def option(
@@ -227,3 +231,13 @@ _KINDS: Mapping[Any, _Kind] = {
     float: _Kind(float, "a number", "number"),
     Path: _Kind(Path, "a path", "path"),
 }
+
+
+def check_name(name: str, value: str | None) -> None:
+    """See that a name can be that of a folder and of a study.
+
+    Raises:
+        InputError: It cannot; `name` is the option.
+    """
+    if value is not None and not re.fullmatch(r"[\w][\w. +-]*", value):
+        raise InputError(f"{name}: expected letters, digits, «.», «_», «+», «-» and blanks, got «{value}»")

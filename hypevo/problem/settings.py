@@ -13,13 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from hypevo.problem import seeds
-from hypevo.problem.options import Checked, option, option_name
+from hypevo.problem.options import (
+    PLACES,
+    RUNNING,
+    SEARCH,
+    TRAINING,
+    Checked,
+    check_name,
+    option,
+    option_name,
+)
+from hypevo.problem.tracked import InMlflow
 from hypevo.protocol import InputError, full_name
 
 BUILT_IN, EMBEDDED = "trainers.yolov5:train", "digits"
 LONG, USUAL_SEEDS = 100, 3  # generations from which the noise is measured unasked, and with how many seeds
-PANELS = ("The training", "The search", "How it runs", "Where things are")  # in the order of the help
-TRAINING, SEARCH, RUNNING, PLACES = PANELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +160,7 @@ class StudySettings(TrainingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_name("--study", self.study)
+        check_name("--study", self.study)
         object.__setattr__(self, "trial_seed", seeds.policy(self.trial_seed))
         layers = [name for name in self.freeze if name.isdecimal()]
         if layers:
@@ -177,7 +185,7 @@ class StudySettings(TrainingSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvolveSettings(StudySettings, InSlots):
+class EvolveSettings(StudySettings, InSlots, InMlflow):
     """The options of `hypevo evolve`."""
 
     generations: int | None = option(
@@ -233,9 +241,6 @@ class EvolveSettings(StudySettings, InSlots):
     keep_weights: str = option(
         "best", "Trials whose weights stay on disk.", PLACES, choices=("best", "all", "none")
     )
-    experiment: str | None = option(
-        None, "MLflow experiment; $MLFLOW_EXPERIMENT_NAME or _ID by default, else hypevo.", PLACES
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -243,6 +248,8 @@ class EvolveSettings(StudySettings, InSlots):
         given = [name for name, value in begins.items() if value is not None]
         if len(given) > 1:
             raise InputError(f"{' and '.join(given)} exclude each other: a study begins in one way")
+        if self.register and self.keep_weights == "none":
+            raise InputError("--register: expected weights to register, got --keep-weights none")
 
     @property
     def total(self) -> int | None:
@@ -260,7 +267,7 @@ class EvolveSettings(StudySettings, InSlots):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(TrainingSettings, Placed, Retried):
+class TrainSettings(TrainingSettings, Placed, Retried, InMlflow):
     """The options of `hypevo train`: one training, without a search."""
 
     name: str | None = option(
@@ -273,13 +280,10 @@ class TrainSettings(TrainingSettings, Placed, Retried):
         None, "The study that --from-trial is of; the only one in --storage by default.", SEARCH
     )
     out: Path = option(Path("runs/train"), "Folder in which the training gets a folder of its own.", PLACES)
-    experiment: str | None = option(
-        None, "MLflow experiment; $MLFLOW_EXPERIMENT_NAME or _ID by default, else hypevo-train.", PLACES
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_name("--name", self.name)
+        check_name("--name", self.name)
         if self.from_study is not None and self.from_trial is None:
             raise InputError("--from-study: expected --from-trial with it, the number of the trial to repeat")
 
@@ -341,8 +345,3 @@ class ConfirmSettings(InSlots, Stored):
         super().__post_init__()
         if not (self.top or self.recommended or self.hyp):
             raise InputError("--top 0: expected --hyp or --recommended with it, else there is no candidate")
-
-
-def _check_name(name: str, value: str | None) -> None:
-    if value is not None and not re.fullmatch(r"[\w][\w. +-]*", value):
-        raise InputError(f"{name}: expected letters, digits, «.», «_», «+», «-» and blanks, got «{value}»")

@@ -16,6 +16,7 @@ from hypevo.retraining.tracked import Tracked
 from hypevo.study.attributes import metrics_of
 from hypevo.study.exports import trained_with
 from hypevo.study.storage import METRICS, finished, load_plan, load_study, trained_by
+from hypevo.tracking.models import BestModel, Kept
 from hypevo.tracking.provenance import provenance
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
@@ -36,11 +37,13 @@ class Trained:
         outcome: Its metrics, or its failure.
         folder: Everything of it.
         undelivered: Whether MLflow has not got it.
+        kept: What became of its model.
     """
 
     outcome: Outcome
     folder: Path
     undelivered: bool
+    kept: Kept
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,9 @@ class Repeat:
 class _Single(Tracked):
     """One training, as the source of the loop."""
 
-    def __init__(self, training: Training, tracker: Tracker, watcher: Watcher) -> None:
+    def __init__(self, training: Training, tracker: Tracker, watcher: Watcher, model: BestModel) -> None:
         super().__init__(tracker, watcher)
+        self._model = model
         self._training: Training | None = training
         self.outcome = Outcome(failure=Failure.INTERRUPTED, reason="by the user")
 
@@ -71,6 +75,8 @@ class _Single(Tracked):
             plot_pr_curve(curve, curve.with_suffix(".png"))
         self._tracker.update(training.record)
         self._watcher.advanced(done=1, best=None, best_number=None)
+        if outcome.failure is None and (self._model.pyfunc or self._model.register):
+            self._tracker.keep(self._model)
 
 
 def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | None = None) -> Trained:
@@ -97,7 +103,7 @@ def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | N
         inspection = checked.inspection
         prepared = backend.prepare(inspection.trainer, inspection.settings, settings.cache.resolve())
         folder = _new_folder(settings.out, settings.training_name, given=settings.name is not None)
-        tracker = Tracker(folder.name, store, weights=True, tell=watcher.message)
+        tracker = Tracker(folder.name, store, weights=prepared.pyfunc is None, tell=watcher.message)
         tracker.open_single(
             settings.experiment,
             inspection.settings.get("data"),
@@ -113,7 +119,8 @@ def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | N
             tags=provenance(prepared.fingerprint, prepared.versions),
             params={f"trainer.{name}": value for name, value in inspection.settings.items()},
         )
-        source = _Single(training, tracker, watcher)
+        model = BestModel(training.record, prepared.pyfunc, settings.register)
+        source = _Single(training, tracker, watcher, model)
         work = Work(
             inspection.trainer,
             prepared.settings,
@@ -134,7 +141,7 @@ def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | N
             tracker.update(training.record)
         undelivered = tracker.drain()
         source.catch_up()
-        return Trained(source.outcome, folder, undelivered > 0)
+        return Trained(source.outcome, folder, undelivered > 0, tracker.kept)
     finally:
         backend.close()
 

@@ -12,7 +12,10 @@ from hypevo.messages import hidden
 
 # What a store that is away, or no store, raises.
 FAILURES = (MlflowException, SQLAlchemyError, OSError, ImportError)
-_REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE")
+_REFUSALS = (
+    *("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE"),
+    "FEATURE_DISABLED",
+)
 _SCHEMA = re.compile(r"found version (\w+), but expected (\w+)")
 _START = "Start the server, or set MLFLOW_TRACKING_URI to a store that can be reached"
 

@@ -6,8 +6,7 @@ could not be delivered is delivered by the next start.
 
 from __future__ import annotations
 
-import threading
-import time
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -17,26 +16,22 @@ from hypevo.protocol import Failure
 from hypevo.tracking import outbox
 from hypevo.tracking.address import EXPERIMENT
 from hypevo.tracking.artifacts import artifacts
+from hypevo.tracking.curve import Curve
 from hypevo.tracking.description import describe
 from hypevo.tracking.experiment import experiment_id
 from hypevo.tracking.failures import FAILURES, line, refused
 from hypevo.tracking.inherited import Inherited, look_up, taken_from_environment
+from hypevo.tracking.models import BestModel, Kept, keep
 from hypevo.tracking.names import metric_name, text
 from hypevo.tracking.outbox import Outbox, Refused, Tell, Turn
 from hypevo.tracking.patience import patiently
 from hypevo.tracking.provenance import dataset_inputs
-from hypevo.tracking.runs import Runs, Step
+from hypevo.tracking.runs import Runs
 from hypevo.tracking.store import Store
 from hypevo.tracking.verdict import Verdict
 from hypevo.trainings.record import Record
 
 LONGEST_PATIENCE = 600.0  # seconds for which a store that answers slowly is waited for at an end
-_OF_THE_STUDY = (
-    "best_trial",
-    "untouched_fitness",
-    "default_mean",
-    "noise",
-)  # of its curve, and of no trainer
 
 
 class Tracker:
@@ -64,14 +59,14 @@ class Tracker:
         """
         self.study = study
         self.store = store
+        self.kept = Kept()  # what became of the model that was to be kept
         self._title = title or f"evolve {study}"  # what the study's run is called
         self._weights = weights
         self._still_ours = still_ours
         self._early: list[str] = []  # notices from before the first delivery
         self._tell = tell
         self._runs: Runs | None = None
-        self._curve: dict[int, Any] = {}  # steps of the study itself that are to be sent: time, metrics
-        self._lock = threading.Lock()
+        self._curve = Curve()
         self._refused: set[int] = set()  # trials whose run MLflow will not change, as one that was deleted
         self._outbox = Outbox("MLflow", self._send)
 
@@ -169,26 +164,35 @@ class Tracker:
 
     def progress(self, step: int, metrics: Mapping[str, float]) -> None:
         """Log metrics of the study itself, soon; a step that the parent run has already is left out."""
-        named = {k if k in _OF_THE_STUDY else metric_name(k): value for k, value in metrics.items()}
-        with self._lock:
-            self._curve[step] = round(time.time() * 1000), named
-        self._outbox.put(("progress", ""), None)
+        self._curve.add(step, metrics)
+        self._outbox.put(("progress", ""), self._curve.send)
 
     def crown(self, number: int) -> None:
         """Mark the run of the best trial, soon."""
-        self._outbox.put(("best", ""), number)
+        self._outbox.put(("best", ""), lambda runs: runs.crown(number))
 
     def describe(self, note: str) -> None:
         """Have the study's run say what it is, in Markdown, soon."""
-        self._outbox.put(("note", ""), note)
+        self._outbox.put(("note", ""), lambda runs: describe(runs.client, runs.parent, note))
 
     def judge(self, verdict: Verdict) -> None:
         """Have MLflow show a confirmation's verdict, soon."""
-        self._outbox.put(("verdict", ""), verdict)
+        self._outbox.put(("verdict", ""), verdict.write)
+
+    def keep(self, model: BestModel) -> None:
+        """Log the best model, once, and register it where that is asked, soon; `kept` tells what became of it."""
+        self.kept = Kept(refused="MLflow does not answer; the same command does it when it does")
+
+        def send(runs: Runs) -> None:
+            self.kept = keep(runs, model)
+
+        self._outbox.put(("model", model.record.number), send)
 
     def add_view(self, name: str, value: str) -> None:
         """Save a chart view with the experiment, soon."""
-        self._outbox.put(("view", name), value)
+        self._outbox.put(
+            ("view", name), lambda runs: runs.client.set_experiment_tag(runs.experiment_id, name, value)
+        )
 
     def close(self, status: str, state: str, patience: float | None = None) -> int:
         """Deliver what is left, and end the parent run; returns how many trials and verdicts are not delivered.
@@ -239,7 +243,8 @@ class Tracker:
         if notice := patiently(attempt, self.store.uri, self._say).notice:
             self._say(notice)
         for run in self._opened.older:
-            self._outbox.put(("names", run), None, Turn.FIRST)
+            rename = functools.partial(Runs.rename_metrics, run=run)
+            self._outbox.put(("names", run), rename, Turn.FIRST)
         self._outbox.start()
 
     def _say(self, notice: str) -> None:
@@ -255,23 +260,14 @@ class Tracker:
             match kind:
                 case "trial":
                     self._deliver(item)
-                case "progress":
-                    self._send_curve()
-                case "view":
-                    runs.client.set_experiment_tag(runs.experiment_id, which, item)
-                case "best":
-                    runs.crown(item)
-                case "note":
-                    describe(runs.client, runs.parent, item)
-                case "verdict":
-                    item.write(runs)
-                case "names":
-                    runs.rename_metrics(which)
                 case "end":
                     waiting = {number for kind, number in self._outbox.left() if kind == "trial"}
                     runs.end(runs.open - waiting, which, item)
-                case "file" if which.exists():
-                    runs.log_file(runs.parent, which, PurePath(item or "", which.name))
+                case "file":
+                    if which.exists():
+                        runs.log_file(runs.parent, which, PurePath(item or "", which.name))
+                case _:
+                    item(runs)
         except (*FAILURES, ValueError) as error:
             if not refused(error):
                 raise
@@ -293,11 +289,3 @@ class Tracker:
         else:
             files = artifacts(record.folder, weights=self._weights)
             self._opened.finish(record.number, result, files, details.get("tags", {}))
-
-    def _send_curve(self) -> None:
-        with self._lock:
-            steps: list[Step] = [(step, *sent) for step, sent in sorted(self._curve.items())]
-        self._opened.log_steps(self.parent, steps)
-        with self._lock:
-            for step, _, _ in steps:
-                self._curve.pop(step)

@@ -19,7 +19,7 @@ from hypevo.messages import first_line, place
 from hypevo.problem.fitness import parse_fitness
 from hypevo.protocol import Failure, Finding, Hyp, InputError, Job, Report
 from hypevo.trainings.devices import device_name
-from hypevo.trainings.offer import SPACE, fitness_of, metrics_of, weights_of
+from hypevo.trainings.offer import SPACE, Pyfunc, fitness_of, metrics_of, pyfunc_of, weights_of
 from hypevo.trainings.resolve import resolve
 
 _OUT_OF_MEMORY = re.compile(
@@ -61,6 +61,9 @@ class Prepared:
     versions: dict[
         str, str
     ]  # of the programs that the trainer runs, by name; empty from a trainer that offers none
+    pyfunc: Pyfunc | None = (
+        None  # how MLflow loads the weights of a training; None from a trainer that does not say
+    )
 
 
 def train(job: Job, report: Report) -> dict[str, float]:
@@ -175,7 +178,7 @@ def prepare(trainer: str, settings: Mapping[str, Any], cache: Path) -> Prepared:
             versions = {str(name): str(value) for name, value in found.module.versions(bound).items()}
     except (ValueError, FileNotFoundError) as error:
         raise InputError(str(error)) from error
-    return Prepared(_plain(bound), fingerprint, versions)
+    return Prepared(_plain(bound), fingerprint, versions, pyfunc_of(found, bound))
 
 
 def validate(trainer: str, raw: Mapping[str, Any], device: str) -> dict[str, float]:

@@ -6,7 +6,8 @@ parameter `cache` gets the folder in which it may keep what it finds out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from inspect import signature
 from pathlib import Path, PurePath
 from typing import Any
@@ -18,7 +19,27 @@ from hypevo.protocol import InputError
 from hypevo.trainings.resolve import Resolved, resolve
 
 SPACE, METRICS, FITNESS, WEIGHTS = "SPACE", "METRICS", "FITNESS", "WEIGHTS"
+PYFUNC = "pyfunc"
 YOLOV5 = "yolov5"  # the name of a space that hypevo has
+
+
+@dataclass(frozen=True)
+class Pyfunc:
+    """How MLflow loads a trainer's weights without unpickling a class.
+
+    Attributes:
+        loader: A module with `_load_pyfunc(path, model_config)`.
+        weights: The file in a training's folder `weights`.
+        config: What the loader can be told, each with its usual value.
+        requirements: Packages that it needs, as pip takes them.
+        says: What `predict` takes and returns.
+    """
+
+    loader: str
+    weights: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    requirements: Sequence[str] = ()
+    says: str = ""
 
 
 def genes_of(
@@ -113,6 +134,22 @@ def fitness_of(found: Resolved, settings: Any, cache: Path | None = None) -> str
             raise InputError(
                 f"{source}: expected an expression such as 'accuracy', or weights; got {other!r:.100}"
             )
+
+
+def pyfunc_of(found: Resolved, settings: Any) -> Pyfunc | None:
+    """How MLflow loads the trainer's weights; None when it does not say.
+
+    Raises:
+        InputError: Its pyfunc is wrong.
+    """
+    said = _value(found, PYFUNC, settings, None)
+    if said is None:
+        return None
+    try:
+        return Pyfunc(**said)
+    except TypeError as error:
+        names = ", ".join(one.name for one in fields(Pyfunc))
+        raise InputError(f"{found.module.__name__}.{PYFUNC}: expected {names}; got {said!r:.100}") from error
 
 
 def _texts(found: Resolved, name: str, value: Any, expected: str) -> tuple[str, ...]:

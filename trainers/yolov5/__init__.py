@@ -31,6 +31,7 @@ __all__ = [
     "fingerprint",
     "prepare",
     "probe",
+    "pyfunc",
     "splits",
     "train",
     "validate",
@@ -170,3 +171,15 @@ def export_weights(weights: Path, target: Path, *, repo: str, python: str = "") 
     from .interchange import export_weights as run
 
     return run(weights, target, repo=repo, python=python)
+
+
+def pyfunc(settings: Settings) -> dict[str, object]:
+    """Return how MLflow loads a training's weights; the file is the one whose metrics the training returns."""
+    return {
+        "loader": "trainers.yolov5.predict",
+        "weights": f"{settings.report_epoch}.pt",
+        "config": {"img": settings.img, "confidence": 0.25, "device": "cpu"},
+        "requirements": ["numpy>=2.0", "pillow>=10.4", "torch>=2.6", "torchvision>=0.21"],
+        "says": "predict(image) takes (height, width, 3) RGB, 0 to 255, and returns a list of boxes in its pixels: "
+        "x1, y1, x2, y2, confidence, class, name. Several images give a list for each.",
+    }

@@ -68,7 +68,7 @@ def test_every_field_of_a_commands_settings_is_an_option(settings, command):
     words, expected = [], {}
     values = {bool: "true", int: "3", float: "0.5", Path: "p"}
     for one in options_of(cli.COMMANDS[command][0]):
-        if one.field in ("only", "from_study", "rescore", "minimal", "weights", "trainer"):
+        if one.field in ("only", "from_study", "rescore", "minimal", "weights", "trainer", "register"):
             continue  # they exclude another, or have no name that any word could be
         kind = next((kind for kind in values if kind in (one.hint, *getattr(one.hint, "__args__", ()))), str)
         free = "per-trial" if one.field == "trial_seed" else values.get(kind, "x")
