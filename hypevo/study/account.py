@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypevo.study.attributes import NOISE, NOISE_BEGUN, device_seconds_of
 from hypevo.study.exports import trained_with
 from hypevo.study.standing import standing
+from samplers import TRAINING_SEED
 
 if TYPE_CHECKING:
     import optuna
@@ -42,8 +43,8 @@ def account(study: optuna.Study, plan: Plan, tally: Tally) -> dict[str, Any]:
 
     Returns:
         `total` generations, `seconds_left` at the mean duration so far, `device_hours` spent, `device_hours_left`
-        for the generations that are missing (no more than --gpu-hours leaves), the figures of `standing`, and
-        `changed`: the genes that the best moved, the farthest first.
+        for the generations that are missing (no more than --gpu-hours leaves), `trial_seed`: the policy, `best_seed`,
+        the figures of `standing`, and `changed`: the genes that the best moved, the farthest first.
     """
     goal = study.user_attrs.get(GOAL) or {}
     total, slots, most = goal.get("generations"), goal.get("slots") or 1, goal.get("gpu_hours")
@@ -65,6 +66,8 @@ def account(study: optuna.Study, plan: Plan, tally: Tally) -> dict[str, Any]:
         else None,
         "device_hours": spent,
         "device_hours_left": left,
+        "trial_seed": plan.trial_seed,
+        "best_seed": None if how.best is None else how.best.user_attrs.get(TRAINING_SEED),
         "default_fitness": how.default,
         "gain": how.gain,
         "untouched_fitness": how.untouched,

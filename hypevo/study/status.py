@@ -17,7 +17,6 @@ from hypevo.study.onward import onward
 from hypevo.study.rescore import Ranked, load_ranked
 from hypevo.study.storage import METRICS, PARENT_RUN, PLAN, journal, load_plan, load_study, studies
 from hypevo.study.tally import ENDED, Tally, in_order
-from samplers import TRAINING_SEED
 
 
 def all_studies(storage: str) -> list[dict[str, Any]]:
@@ -87,7 +86,6 @@ def _state(study: optuna.Study, driver: str | None) -> dict[str, Any]:
         "trainer": plan.trainer,
         "data": plan.settings.get("data"),
         "fitness": plan.fitness,
-        "trial_seed": plan.trial_seed,
         "generations": tally.generations,
         "pruned": sum(trial.state is TrialState.PRUNED for trial in trials),
         "driver": driver,
@@ -97,7 +95,6 @@ def _state(study: optuna.Study, driver: str | None) -> dict[str, Any]:
         "last_failure": last[0] if last else None,
         "best_fitness": None if best is None else best.value,
         "best_trial": None if best is None else best.number,
-        "best_seed": None if best is None else best.user_attrs.get(TRAINING_SEED),
         "best_metrics": {} if best is None else metrics_of(best, study.user_attrs.get(METRICS, ())),
         "genes": [gene.name for gene in plan.space.movable],
         "mlflow_run": study.user_attrs.get(PARENT_RUN),
