@@ -52,7 +52,12 @@ def guarded(app: WSGIApplication) -> WSGIApplication:
             return [_NOT_OURS]
 
         def unframed(status: str, headers: list[tuple[str, str]], *more: Any) -> Callable[[bytes], object]:
-            return start(status, [*headers, ("X-Frame-Options", "DENY")], *more)
+            kept = [("X-Frame-Options", "DENY")]
+            if environ.get("PATH_INFO", "").startswith(
+                "/artifacts/"
+            ):  # a stranger's file may be a page of its own
+                kept += [("Content-Security-Policy", "sandbox"), ("X-Content-Type-Options", "nosniff")]
+            return start(status, [*headers, *kept], *more)
 
         return app(environ, unframed)
 
@@ -91,11 +96,12 @@ def serve_dashboard(port: int, storage: str, mlflow: str) -> None:
     from optuna_dashboard import wsgi
     from werkzeug.serving import make_server
 
+    from hypevo.study.artifacts import Artifacts
     from hypevo.study.storage import open_storage
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for each request
     opened = open_storage(storage)
-    app = leading(wsgi(opened), opened, mlflow)
+    app = leading(wsgi(opened, Artifacts(opened)), opened, mlflow)
     make_server(HOST, port, guarded(app), threaded=True).serve_forever()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from hypevo.evolution.shown import Shown
+from hypevo.evolution.shown import Shown, origin_tags
 from hypevo.files import write_atomically
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import EvolveSettings
@@ -24,23 +24,19 @@ from hypevo.study.attributes import (
     ENDED_AS,
     ENVIRONMENT,
     FAILURE,
-    LINEAGE,
     LOSSES,
-    ORIGIN,
     REASON,
     RUN,
     SECONDS,
     metric_attributes,
 )
 from hypevo.study.exports import Exports
-from hypevo.study.notes import trial_note
 from hypevo.study.opening import TRIALS
 from hypevo.study.pictures import marks_of
 from hypevo.study.search import suggest
 from hypevo.study.storage import EXPERIMENT, METRICS, PARENT_RUN
 from hypevo.study.tally import ENDED, Tally
 from hypevo.tracking.models import BestModel
-from hypevo.tracking.titles import NOTE
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings.child import Prepared
 from hypevo.trainings.record import WEIGHTS, Record, Result
@@ -159,20 +155,13 @@ class Ledger:
         """The training that a trial stands for."""
         self.still_ours()
         hyp = {**self._plan.hyp, **suggest(trial, self._plan.space)}
-        origin = {
-            f"hypevo.{key}": str(trial.user_attrs[key])
-            for key in (ORIGIN, LINEAGE)
-            if key in trial.user_attrs
-        }
-        if note := trial_note(trial.user_attrs.get(ORIGIN), trial.user_attrs.get(LINEAGE)):
-            origin[NOTE] = note
         return Training(
             number=trial.number,
             name=f"trial {trial.number}",
             record=self.record(trial.number),
             hyp=hyp,
             seed=self._plan.training_seed(trial.number),
-            tags={"hypevo.sampler": self._settings.sampler, **origin},
+            tags={"hypevo.sampler": self._settings.sampler, **origin_tags(trial.user_attrs)},
             attempt=int(trial.user_attrs.get(ATTEMPTS, 0)),
             losses=int(trial.user_attrs.get(LOSSES, 0)),
         )
@@ -230,6 +219,7 @@ class Ledger:
             attributes |= {FAILURE: result.failure.value, REASON: result.reason}
         for name, value in attributes.items():
             trial.set_user_attr(name, value)
+        self._shown.ending(trial, record.folder, result)
         before = self.tally.best
         if result.failure is None:
             self.study.tell(trial, result.fitness)
@@ -253,7 +243,9 @@ class Ledger:
         """
         if self.tally.finished:
             self.still_ours()
-            self.tracker.attach(self._exports.write(self.tally.finished, last=last))
+            files = self._exports.write(self.tally.finished, last=last)
+            self.tracker.attach(files)
+            self._shown.drawn(files)
 
     def close(self, *, state: str, status: str) -> int:
         """End the parent run; returns how many trials MLflow has not got yet."""

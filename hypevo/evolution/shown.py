@@ -1,29 +1,34 @@
-"""What people see of a study as a whole in MLflow and optuna-dashboard: its note, its curve, its charts, its best."""
+"""What people see of a study in MLflow and optuna-dashboard: notes, curve, charts, pictures, and which is the best."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hypevo.evolution.view import ENOUGH, view_of
 from hypevo.messages import hidden
 from hypevo.paste import pasted
 from hypevo.problem.metrics import column
-from hypevo.study.attributes import metrics_of
-from hypevo.study.dashboard import write_note
-from hypevo.study.notes import study_note
+from hypevo.study.artifacts import pictures_in, show_pictures
+from hypevo.study.attributes import LINEAGE, ORIGIN, metrics_of
+from hypevo.study.dashboard import write_note, write_trial_note
+from hypevo.study.notes import study_note, trial_note
 from hypevo.study.standing import standing
-from hypevo.tracking.charts import view_path
+from hypevo.tracking.address import HOST, PORT, page_of
+from hypevo.tracking.charts import run_path, view_path
+from hypevo.tracking.titles import NOTE, failure_note
 
 if TYPE_CHECKING:
     import optuna
-    from optuna.trial import FrozenTrial
+    from optuna.trial import FrozenTrial, Trial
 
     from hypevo.problem.plan import Plan
     from hypevo.problem.settings import EvolveSettings
     from hypevo.study.tally import Tally
     from hypevo.tracking.tracker import Tracker
+    from hypevo.trainings.record import Result
 
 
 class Shown:
@@ -66,6 +71,24 @@ class Shown:
             self._mark(tally)
             self._describe()
 
+    def ending(self, trial: Trial, folder: Path, result: Result) -> None:
+        """Show in optuna-dashboard what a trial has left, and how it went, just before it ends there."""
+        show_pictures(self._study, self._settings.folder, pictures_in(folder), trial)
+        attributes = trial.user_attrs
+        note = trial_note(attributes.get(ORIGIN), attributes.get(LINEAGE))
+        if result.failure is None:
+            note = f"Fitness {result.fitness:.5f}.\n\n{note}".rstrip()
+        else:
+            note = failure_note(result.failure, result.reason, note)
+        if run := self._tracker.run_id(trial.number):
+            note += f"\n\n{self._in_mlflow('Its run in MLflow', run_path(self._tracker.experiment_id, run))}"
+        write_trial_note(self._study, trial._trial_id, note)
+
+    def drawn(self, files: Iterable[Path]) -> None:
+        """Show in optuna-dashboard the pictures of the study among its files."""
+        pictures = [path for path in files if path.suffix == ".png"]
+        show_pictures(self._study, self._settings.folder, pictures)
+
     def closing(self, tally: Tally) -> None:
         """Show how it stands in the end: which genes matter, and the noise, may be known since."""
         if len(tally.finished) >= ENOUGH and tally.best is not None:
@@ -103,10 +126,31 @@ class Shown:
         if note != self._note:
             self._note = note
             self._tracker.describe(f"{note}\n\n{self._links()}")
-            write_note(self._study, note)
+            link = self._in_mlflow(
+                "Its run in MLflow", run_path(self._tracker.experiment_id, self._tracker.parent)
+            )
+            write_note(self._study, f"{note}\n\n{link}")
+
+    def _in_mlflow(self, words: str, path: str) -> str:
+        """A link from optuna-dashboard: to the team's server, or to where this machine shows its own store."""
+        store = self._tracker.store.uri
+        if store.startswith("http"):
+            return f"[{words}]({page_of(store)}{path})"
+        return f"[{words}](http://{HOST}:{PORT}{path}), while `hypevo ui` or `mlflow ui` runs"
 
     def _links(self) -> str:
         """Links from the description of the study's run to its trials, on the same server."""
         place = self._tracker.experiment_id, self._tracker.parent
         charts, table = (view_path(*place, charts=charts).removeprefix("/") for charts in (True, False))
         return f"[Its trials as charts]({charts}) · [as a table]({table})"
+
+
+def origin_tags(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Where a trial's values come from, as its run in MLflow says it.
+
+    Args:
+        attributes: Of the trial.
+    """
+    tags = {f"hypevo.{key}": str(attributes[key]) for key in (ORIGIN, LINEAGE) if key in attributes}
+    note = trial_note(attributes.get(ORIGIN), attributes.get(LINEAGE))
+    return {**tags, NOTE: note} if note else tags

@@ -1,4 +1,4 @@
-"""A study's note in optuna-dashboard, where that looks for it: to import it takes the driver seconds."""
+"""Notes in optuna-dashboard, of a study and of a trial, where that looks for them: to import it takes seconds."""
 
 from __future__ import annotations
 
@@ -42,6 +42,21 @@ def _parts(known: Mapping[str, Any]) -> list[str]:
     return sorted(
         (key for key in known if key.startswith(_PART)), key=lambda key: int(key.removeprefix(_PART))
     )
+
+
+def write_trial_note(study: optuna.Study, trial: int, body: str) -> None:
+    """Write a trial's note, in Markdown, unless it has one.
+
+    Args:
+        study: Its study, where optuna-dashboard looks for it.
+        trial: Its number in the storage.
+        body: The note; no more than one part of it is kept.
+    """
+    version, part = (f"dashboard:{trial}:{what}" for what in ("note_ver", "note_str:0"))
+    storage, which = study._storage, study._study_id
+    if version not in storage.get_study_system_attrs(which):
+        storage.set_study_system_attr(which, part, body[:_LONGEST])
+        storage.set_study_system_attr(which, version, 1)
 
 
 def _digest(text: str) -> str:

@@ -22,7 +22,7 @@ from hypevo.results.evolve_csv import cell
 from hypevo.results.individuals import read_individuals
 from hypevo.study.attributes import ORIGIN, OWN
 from hypevo.study.import_csv import trial_of
-from hypevo.study.storage import PLAN, journal, load_plan, load_study, studies
+from hypevo.study.storage import journal, load_plan, load_study, stored_plan, studies
 from samplers import recommend
 
 _log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def _begun(settings: EvolveSettings) -> Plan | None:
     if settings.name not in names:
         return None
     study = optuna.load_study(study_name=settings.name, storage=storage)
-    begun = study.user_attrs.get(PLAN)
+    begun = stored_plan(study)
     return Plan.from_json(begun) if begun is not None and study.get_trials(deepcopy=False) else None
 
 

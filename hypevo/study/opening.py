@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
+from optuna.study._frozen import FrozenStudy
 
 from hypevo.files import write_atomically
 from hypevo.messages import hidden
@@ -109,7 +110,7 @@ def claim_folder(study: optuna.Study, folder: Path, address: str) -> None:
     write_atomically(folder / OWNER, json.dumps(content, indent=1) + "\n")
 
 
-def study_folder(study: optuna.Study, out: Path) -> Path:
+def study_folder(study: optuna.Study | FrozenStudy, out: Path) -> Path:
     """The folder of a study that exists: where it was driven, as long as that is there, else its place under `out`.
 
     Raises:

@@ -15,7 +15,7 @@ from hypevo.study.attributes import FAILURE, REASON, metrics_of
 from hypevo.study.lease import driver_of
 from hypevo.study.onward import onward
 from hypevo.study.rescore import Ranked, load_ranked
-from hypevo.study.storage import METRICS, PARENT_RUN, PLAN, journal, load_plan, load_study, studies
+from hypevo.study.storage import METRICS, PARENT_RUN, journal, load_plan, load_study, stored_plan, studies
 from hypevo.study.tally import ENDED, Tally, in_order
 
 
@@ -30,7 +30,7 @@ def all_studies(storage: str) -> list[dict[str, Any]]:
     found = []
     for name in sorted(names):
         study = optuna.load_study(study_name=name, storage=opened)
-        if PLAN in study.user_attrs:
+        if stored_plan(study) is not None:
             state = _state(study, driver_of(study, journal(storage)))
             found.append({**{key: state[key] for key in keys}, "id": study._study_id})
     return found

@@ -121,14 +121,14 @@ def begin_study(study: optuna.Study, plan: Plan) -> None:
         InputError: as `check_plan`.
     """
     _compare(study, plan)
-    begun = study.user_attrs.get(PLAN)
+    begun = stored_plan(study)
     if begun is not None and Plan.from_json(begun).fitness != plan.fitness:
         study.set_user_attr(PARENT_RUN, None)  # MLflow's run says the old one for ever: it gets another run
     if begun != plan.to_json() and not study.get_trials(deepcopy=False):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names(["fitness"])
-        study.set_user_attr(PLAN, plan.to_json())
+        _store_plan(study, plan)
 
 
 def settle_plan(study: optuna.Study, plan: Plan, fingerprint: str) -> list[str]:
@@ -141,8 +141,8 @@ def settle_plan(study: optuna.Study, plan: Plan, fingerprint: str) -> list[str]:
         InputError: a path leads to another content than the study's.
     """
     sentences = settle(study, load_plan(study), plan, fingerprint)
-    if study.user_attrs.get(PLAN) != plan.to_json():
-        study.set_user_attr(PLAN, plan.to_json())  # the paths of today, for what comes after
+    if stored_plan(study) != plan.to_json():
+        _store_plan(study, plan)  # the paths of today, for what comes after
     return sentences
 
 
@@ -170,7 +170,7 @@ def enqueue_default(study: optuna.Study, plan: Plan) -> None:
 def _compare(study: optuna.Study, plan: Plan) -> None:
     if not study.get_trials(deepcopy=False):
         return  # nothing to be compared with yet
-    name, stored = study.study_name, study.user_attrs.get(PLAN)
+    name, stored = study.study_name, stored_plan(study)
     if stored is None:
         raise InputError(f"study «{name}» was not made by hypevo; choose another name with --study")
     begun = Plan.from_json(stored)
@@ -225,9 +225,26 @@ def load_plan(study: optuna.Study) -> Plan:
     Raises:
         InputError: the study was not made by hypevo.
     """
-    if PLAN not in study.user_attrs:
+    stored = stored_plan(study)
+    if stored is None:
         raise InputError(f"study «{study.study_name}» was not made by hypevo")
-    return Plan.from_json(study.user_attrs[PLAN])
+    return Plan.from_json(stored)
+
+
+def stored_plan(study: optuna.Study) -> str | None:
+    """The plan in a study, as JSON; None in one that is not ours.
+
+    It is where optuna-dashboard does not show it, a page of JSON; in studies of before, it stays where it was.
+    """
+    stored: str | None = study.user_attrs.get(PLAN)
+    return stored or study._storage.get_study_system_attrs(study._study_id).get(PLAN)
+
+
+def _store_plan(study: optuna.Study, plan: Plan) -> None:
+    if PLAN in study.user_attrs:
+        study.set_user_attr(PLAN, plan.to_json())
+    else:
+        study._storage.set_study_system_attr(study._study_id, PLAN, plan.to_json())
 
 
 def ranked(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 EXPERIMENT = "hypevo"
+PORT = 5000  # of MLflow's page, as MLflow itself has it
 HOST = "127.0.0.1"  # no server of ours asks for a password: this machine only
 NAMES = (HOST, "localhost")  # that a browser may call this machine by
 

@@ -166,6 +166,18 @@ def test_a_taken_port_is_said_before_anything_starts(evolution, arena):
             serve("mlruns/optuna.journal", port, free_port(), Console())
 
 
+@pytest.mark.parametrize(("path", "sandboxed"), [("/artifacts/0/0a", True), ("/dashboard/studies/0", False)])
+def test_a_stranger_s_artifact_is_no_page_with_rights(path, sandboxed):
+    def app(environ, start):
+        start("200 OK", [("Content-Type", "text/html")])
+        return [b"<script>"]
+
+    environ = {"HTTP_HOST": "localhost", "wsgi.url_scheme": "http", "PATH_INFO": path}
+    said = []
+    guarded(app)(environ, lambda *started: said.append(started))
+    assert (("Content-Security-Policy", "sandbox") in said[0][1]) is sandboxed
+
+
 def test_the_last_words_of_a_server_that_ended_are_known_without_its_secrets(tmp_path, monkeypatch):
     monkeypatch.setenv("MY_PASSWORD", "correct-horse")
     monkeypatch.setenv("PYTHONWARNINGS", "correct-horse")  # which Python complains about
