@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _HEIGHT, _NARROWEST, _EACH = 6.2, 6.8, 1.2  # inches; the width grows with each candidate
+_CROWDED, _RANKS = 2.1, 3.1  # inches: the least that a candidate needs, and the ranks of four or more
 _APART = 0.22  # of a default's and a candidate's dots from the middle between them
 _UP, _DOWN = "#5A9BD0", "0.72"  # lines of pairs in which the candidate is above, and is not
 _DASHES = (0, (6, 2, 1, 2))  # of the untouched weights, as in all pictures
@@ -42,7 +43,10 @@ def confirm_figure(verdict: Mapping[str, Any]) -> Figure:
             "which trains nothing anew"
         )
     candidates: Sequence[Mapping[str, Any]] = verdict["verdicts"]
-    width = min(WIDTH, _NARROWEST + _EACH * len(candidates))
+    width = max(min(WIDTH, _NARROWEST + _EACH * len(candidates)), 0.9 + _CROWDED * len(candidates))
+    agreed = verdict.get("agreement")
+    ranks = _RANKS if agreed else 0.0
+    width += ranks
     figure = Figure(figsize=(width, _HEIGHT))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     title = textwrap.wrap(_title(verdict), int(width * 10.5), max_lines=3, placeholder=" …")
@@ -50,7 +54,9 @@ def confirm_figure(verdict: Mapping[str, Any]) -> Figure:
     below = textwrap.wrap(_below(verdict), int(width * 15), max_lines=3, placeholder=" …")
     top = 1 - (0.55 + 0.2 * len(title)) / _HEIGHT
     bottom = (0.3 + 0.14 * len(below) + 0.16 * max(name.count("\n") + 1 for name in names)) / _HEIGHT
-    figure.subplots_adjust(left=0.75 / width, right=1 - 0.15 / width, bottom=bottom, top=top, hspace=0.09)
+    figure.subplots_adjust(
+        left=0.75 / width, right=1 - (0.15 + ranks) / width, bottom=bottom, top=top, hspace=0.09
+    )
     for index, one in enumerate(candidates):
         _draw_candidate(upper, lower, index, one, _pairs(scores, one["candidate"]))
     untouched, seen = verdict.get("untouched"), True
@@ -67,6 +73,9 @@ def confirm_figure(verdict: Mapping[str, Any]) -> Figure:
         axes.margins(y=0.12)
     lower.set_xlim(-0.5, len(candidates) - 0.5)
     lower.set_xticks(range(len(candidates)), names, fontsize=8.5, parse_math=False)
+    if agreed:
+        place = (1 - (ranks - 0.75) / width, bottom, (ranks - 0.9) / width, top - bottom)
+        _draw_ranks(figure.add_axes(place, label="ranks"), candidates, agreed)
     _say(figure, title, below, untouched, seen=seen, left=0.75 / width)
     return figure
 
@@ -109,6 +118,29 @@ def _draw_candidate(
             f"{one['gain']:+.4f}\n± {one['half_width']:.4f}", (index, one["gain"]), (10, 0), fontsize=8,
             textcoords="offset points", va="center", bbox={"color": "white", "pad": 0.8},
         )  # fmt: skip
+
+
+def _draw_ranks(axes: Axes, candidates: Sequence[Mapping[str, Any]], agreed: Mapping[str, Any]) -> None:
+    """Draw the gain with fresh seeds over the search's fitness."""
+    for one in candidates:
+        place = (one["search_fitness"], one["gain"])
+        if None not in place:
+            axes.plot(*place, "o", color=BEST, markersize=6, label="rank")
+            axes.annotate(
+                shortened(str(one["candidate"]), 14), place, (0, 6), textcoords="offset points", fontsize=7.5,
+                ha="center", parse_math=False,
+            )  # fmt: skip
+    axes.axhline(0, color=START, linestyle=(0, (5, 3)), linewidth=0.9, zorder=1)
+    axes.set_title(
+        f"Spearman {agreed['spearman']:.2f}; as high by chance\nin {100 * agreed['chance']:.0f} of 100 cases",
+        fontsize=8.5, loc="left",
+    )  # fmt: skip
+    axes.set_xlabel("fitness in the search", fontsize=9)
+    axes.set_ylabel("candidate − default, fresh seeds", fontsize=9)
+    axes.tick_params(labelsize=8, length=2)
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.margins(0.22, 0.12)
+    axes.locator_params(axis="x", nbins=4)
 
 
 def _name(one: Mapping[str, Any]) -> str:

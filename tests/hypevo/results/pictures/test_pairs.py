@@ -72,3 +72,14 @@ def test_a_candidate_that_never_had_a_result_is_named():
 def test_a_verdict_of_an_older_version_says_how_to_get_the_picture():
     with pytest.raises(ValueError, match="confirm again"):
         confirm_figure(verdict(1, 2, scores=None))
+
+
+def test_the_ranks_of_four_or_more_are_drawn_beside_it():
+    found = verdict(4, 3, agreement={"spearman": 0.8, "candidates": 4, "chance": 0.17})
+    for one, fitness in zip(
+        found["verdicts"], (0.3, 0.31, 0.32, None), strict=True
+    ):  # a recommended one has none
+        one["search_fitness"] = fitness
+    *_, ranks = confirm_figure(found).axes
+    assert [line.get_xdata()[0] for line in lines(ranks, "rank")] == [0.3, 0.31, 0.32]
+    assert "Spearman 0.80" in ranks.get_title(loc="left")
