@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypevo.messages import printable
+from hypevo.problem.settings import ConfirmSettings
 from hypevo.study.exports import export_study
 from hypevo.study.interchange import export_ultralytics, export_yolov5
 from hypevo.study.minimal import export_minimal
@@ -27,6 +28,8 @@ def write(asked: Export, console: Console) -> list[Path]:
     if asked.format == "ultralytics":
         return [export_ultralytics(asked.storage, asked.study, asked.out, asked.fitness, tell)]
     if asked.format == "hypevo":
+        if asked.confirm:
+            return [_confirmed(asked, console)]
         if asked.minimal:
             return [export_minimal(asked.storage, asked.study, asked.out, asked.fitness, tell)]
         return export_study(asked.storage, asked.study, asked.out, asked.fitness, tell)
@@ -47,3 +50,21 @@ def write(asked: Export, console: Console) -> list[Path]:
         backend.close()
     console.print(printable(said))
     return [path]
+
+
+def _confirmed(asked: Export, console: Console) -> Path:
+    from hypevo.cli.progress import TerminalWatcher
+    from hypevo.retraining.minimal import confirm_minimal
+
+    settings = ConfirmSettings(
+        storage=asked.storage,
+        study=asked.study,
+        seeds=asked.seeds or ConfirmSettings.seeds,
+        device=asked.device or ConfirmSettings.device,
+        slots_per_device=asked.slots_per_device or ConfirmSettings.slots_per_device,
+    )
+    with TerminalWatcher(console, what="training") as watcher:
+        path, said = confirm_minimal(settings, asked.out, watcher)
+    for sentence in said:
+        console.print(printable(sentence))
+    return path

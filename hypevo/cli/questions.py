@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hypevo.problem.fitness import DEFAULT_FITNESS
-from hypevo.problem.options import PLACES, SEARCH, Checked, argument, option
+from hypevo.problem.options import PLACES, SEARCH, Checked, argument, option, option_name
 from hypevo.problem.settings import (
     ConfirmSettings,
     OnDevice,
@@ -89,6 +89,12 @@ class Export(OfStudy):
         "Write hyp_minimal.yaml instead: the winner with every gene back at its default that is expected to cost less "
         "than the noise.",
     )
+    confirm: bool = option(
+        False, "With --minimal: train it against the winner, and put genes back until no loss is shown."
+    )
+    seeds: int | None = option(None, "Fresh seeds of --confirm, 2 or more; 5 by default.", least=2)
+    device: str | None = option(None, "Where --confirm trains: auto, the default, cpu, mps, 0, or 0,1,2.")
+    slots_per_device: int | None = option(None, "Trainings of --confirm at once on each device.", least=1)
     out: Path | None = option(None, "Folder to write into; runs/evolve/STUDY by default.", PLACES)
     format: str = option(
         "hypevo",
@@ -106,6 +112,17 @@ class Export(OfStudy):
         super().__post_init__()
         if self.minimal and self.format != "hypevo":
             raise InputError(f"--minimal: expected --format hypevo with it, got --format {self.format}")
+        of_confirm = [
+            name for name in ("seeds", "device", "slots_per_device") if getattr(self, name) is not None
+        ]
+        if self.confirm and not self.minimal:
+            raise InputError("--confirm: expected --minimal with it; `hypevo confirm` judges the winner")
+        if of_confirm and not self.confirm:
+            raise InputError(f"{option_name(of_confirm[0])}: expected --confirm with it, which trains")
+        if self.confirm and self.fitness is not None:
+            raise InputError(
+                "--confirm: expected no --fitness with it; trainings are judged by the study's own"
+            )
         if self.fitness is not None and self.weights is not None:
             raise InputError("--fitness: expected no --weights with it, which are taken whatever they score")
         if self.format == "yolov5" and not self.repo:

@@ -16,7 +16,7 @@ from typing import Any
 
 from hypevo.protocol import Hyp, Outcome
 from hypevo.retraining.keeping import Keeping
-from hypevo.retraining.race import Race, Scores, Standings
+from hypevo.retraining.race import Rule, Scores, Standings
 from hypevo.retraining.tracked import Tracked
 from hypevo.tracking.tracker import Tracker
 from hypevo.trainings.record import Record
@@ -43,7 +43,7 @@ class CandidateTrainings(Tracked):
     def __init__(
         self,
         trainings: Mapping[tuple[str, int], Training],
-        race: Race,
+        race: Rule,
         keeping: Keeping,
         tracker: Tracker,
         watcher: Watcher,
@@ -120,8 +120,8 @@ class CandidateTrainings(Tracked):
             self._watcher.message(f"{self._race.names[key]} is back: it was behind one that has failed since")
 
     def _is_wanted(self, key: str) -> bool:
-        nobody_is_left = bool(self._race.names) and not self.standings.racing
-        return key not in self.standings.dropped and not nobody_is_left
+        racing = self.standings.racing
+        return key in racing or (key == self._race.default and bool(racing or not self._race.names))
 
 
 def training_of(folder: Path, candidate: Candidate, seed: int, beside: str = "") -> Training:

@@ -8,46 +8,40 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 import optuna
 
 from hypevo.files import write_atomically
-from hypevo.messages import refuse
-from hypevo.preflight import inspect
-from hypevo.problem.fitness import Fitness, parse_fitness
+from hypevo.problem.fitness import Fitness
 from hypevo.problem.options import typed
 from hypevo.problem.settings import ConfirmSettings
 from hypevo.protocol import WorkError
-from hypevo.retraining.candidates import Candidate, CandidateTrainings, digest, scores_of, training_of
+from hypevo.retraining.candidates import Candidate, CandidateTrainings, scores_of, training_of
 from hypevo.retraining.confirmation import Confirmation
 from hypevo.retraining.foretold import foretell
+from hypevo.retraining.ground import FRESH, backend_of, ground_of
 from hypevo.retraining.keeping import Keeping
 from hypevo.retraining.looks import look_number, remember_look
 from hypevo.retraining.race import Race
 from hypevo.retraining.shown import Shown
 from hypevo.retraining.subject import Subject, subject_of
-from hypevo.retraining.unseen import SPLIT, options_of, telling
 from hypevo.retraining.verdict import error_of_look, shares
 from hypevo.retraining.weighing import scatter_of, weigh
 from hypevo.retraining.winner import write_winner
 from hypevo.study.attributes import SEED_NOISE, VERDICT
 from hypevo.study.exports import CONFIRMED
-from hypevo.study.identity import identity_of
 from hypevo.study.lease import lock
 from hypevo.study.storage import load_study
-from hypevo.trainings import child, make_backend
+from hypevo.trainings import child
 from hypevo.trainings.backend import Backend
 from hypevo.trainings.slots import Slots
 from hypevo.trainings.untouched import Untouched, measure_untouched
-from hypevo.trainings.work import Watcher, Work
+from hypevo.trainings.work import Watcher
 
 DEFAULT = "default"
-FRESH = 10_000  # added to the study's seed: the seeds of a confirmation are none of the search's
 UNTOUCHED_FILE = "untouched.json"
 
 
@@ -68,28 +62,10 @@ def _confirm(
     settings: ConfirmSettings, study: optuna.Study, subject: Subject, watcher: Watcher
 ) -> Confirmation:
     plan, candidates = subject.plan, subject.candidates
-    backend = make_backend(
-        plan.trainer,
-        device=settings.device,
-        slots_per_device=settings.slots_per_device,
-        placed=settings,
-        out=settings.out,
-        tell=watcher.message,
-    )
+    backend = backend_of(settings, plan.trainer, watcher)
     try:
-        cache = settings.cache.resolve()
-        options = options_of(settings, plan, backend, cache, watcher.message)
-        inspection = inspect(plan.trainer, {**plan.settings, **options}, plan.hyp, plan.space, cache, backend)
-        watcher.found(inspection.findings)
-        refuse([finding.message for finding in inspection.findings if finding.level == "error"])
-        prepared = backend.prepare(plan.trainer, inspection.settings, cache)
-        fitness = parse_fitness(plan.fitness, inspection.metrics)
-        identity = identity_of(
-            telling({k: v for k, v in inspection.settings.items() if k not in inspection.neutral}),
-            prepared.fingerprint,
-        )
-        folder = subject.folder / f"confirm-{digest(identity)[:8]}"
-        folder.mkdir(parents=True, exist_ok=True)
+        ground = ground_of(settings, subject, backend, watcher)
+        inspection, prepared, folder = ground.inspection, ground.prepared, ground.folder
         default = Candidate(DEFAULT, plan.hyp)
         first = plan.seed + FRESH
         names = {one.key: one.name for one in reversed(candidates) if one.key != default.key}
@@ -104,7 +80,7 @@ def _confirm(
         shown = Shown(settings, study, inspection.settings, prepared, folder, watcher)
         untouched = Untouched({}, None, "the trainer has no starting weights that it could measure")
         if inspection.validates:
-            untouched = _untouched(folder, backend, plan.trainer, prepared, fitness)
+            untouched = _untouched(folder, backend, plan.trainer, prepared, ground.fitness)
         if untouched.fitness is not None:
             watcher.message(f"not training at all: fitness {untouched.fitness:.4f}, of the starting weights")
         keys = [candidate.key for candidate in candidates]
@@ -125,17 +101,7 @@ def _confirm(
                 watcher.message(
                     f"a race of {len(names)} candidates: who cannot win any more is dropped and trained no further"
                 )
-        work = Work(
-            plan.trainer,
-            prepared.settings,
-            fitness,
-            settings.retries,
-            settings.trial_timeout,
-            settings.stagger,
-            declared=inspection.metrics,
-            weights=inspection.weights,
-            all_weights=settings.keep_weights == "all",
-        )
+        work = ground.work(settings, all_weights=settings.keep_weights == "all")
         watcher.opened(
             f"{subject.study} confirmed",
             total=source.total,
@@ -160,7 +126,7 @@ def _confirm(
         first_seed=first,
         seeds=settings.seeds,
         settings=inspection.settings,
-        selected_here=_selected_here(options, subject, prepared),
+        selected_here=ground.selected_here,
         look=look,
         verdicts=weigh(
             candidates, default, scores, error=error, untouched=value, dropped=source.standings.dropped
@@ -176,7 +142,7 @@ def _confirm(
     if complete:
         remember_look(folder, settings.seeds, keys)
         study.set_user_attr(VERDICT, confirmation.to_dict())
-        if not options and not math.isnan(confirmation.seed_noise):  # of trainings as the study's own
+        if not ground.options and not math.isnan(confirmation.seed_noise):  # of trainings as the study's own
             study.set_user_attr(SEED_NOISE, confirmation.seed_noise)
         write_winner(subject.folder / CONFIRMED, confirmation, candidates, trainings, watcher)
         shown.judged(confirmation)
@@ -189,13 +155,6 @@ def _confirm(
             f"{end.unscored}; nothing is lost: correct the fitness and run the same command again"
         )
     return replace(confirmation, undelivered=undelivered, page=shown.page)
-
-
-def _selected_here(options: Mapping[str, Any], subject: Subject, prepared: child.Prepared) -> bool:
-    """Whether the trainings are validated on what the search chose on."""
-    if subject.dataset and prepared.fingerprint:
-        return subject.dataset == prepared.fingerprint
-    return not options.keys() & {"data", SPLIT}
 
 
 def _untouched(

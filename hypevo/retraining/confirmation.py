@@ -77,9 +77,7 @@ class Confirmation:
     @property
     def conditions(self) -> str:
         """What the trainings have in common: data, epochs, seeds."""
-        known = {name: self.settings.get(name) for name in ("data", "split", "epochs")}
-        parts = [f"{name} {value}" for name, value in known.items() if value is not None]
-        return ", ".join([*parts, f"seeds {self.first_seed} to {self.first_seed + self.seeds - 1}"])
+        return conditions(self.settings, self.first_seed, self.seeds)
 
     @property
     def sentences(self) -> list[str]:
@@ -163,3 +161,10 @@ class Confirmation:
             },
             "sentences": self.sentences,
         }
+
+
+def conditions(settings: Mapping[str, Any], first: int, seeds: int) -> str:
+    """What trainings have in common: data, epochs, seeds."""
+    known = {name: settings.get(name) for name in ("data", "split", "epochs")}
+    parts = [f"{name} {value}" for name, value in known.items() if value is not None]
+    return ", ".join([*parts, f"seeds {first} to {first + seeds - 1}"])

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from hypevo.retraining.verdict import ERROR, Dropped, quantile
 
 Scores = Mapping[str, Mapping[int, float | None]]  # by a candidate's key and by seed; None where it failed
 
+_DEFAULT = "the default"
 FIRST = 3  # seeds before the first comparison
 
 
@@ -53,6 +55,25 @@ class Standings:
             else of
             for key, of in scores.items()
         }
+
+
+class Rule(Protocol):
+    """Decides who is trained further."""
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Of all candidates, by key."""
+
+    @property
+    def default(self) -> str:
+        """The key of what they are compared with."""
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        """All of them, in order."""
+
+    def standings(self, scores: Scores) -> Standings:
+        """What the results that are there decide."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +114,7 @@ class Race:
             if scores[self.default][seed] is not None:
                 more = [key for key in racing if scores[key][seed] is None]
                 if more:
-                    return Standings((), {}, 0), {key: Dropped(complete) for key in more}
+                    return Standings((), {}, 0), {key: Dropped(complete, _DEFAULT) for key in more}
             if complete < len(self.seeds):  # else there is nothing to save
                 out = self._behind(racing, scores, self.seeds[:complete])
                 racing = [key for key in racing if key not in out]
@@ -115,7 +136,7 @@ class Race:
         for row, key in enumerate(racing):
             ahead = max((leader, len(racing)), key=least[:, row].__getitem__)
             if row != leader and least[ahead, row] > 0:
-                name = "the default" if ahead == len(racing) else self.names[racing[ahead]]
+                name = _DEFAULT if ahead == len(racing) else self.names[racing[ahead]]
                 gap = float((table[ahead] - table[row]).mean())
                 out[key] = Dropped(len(seeds), name, gap, float(least[ahead, row]))
         return out

@@ -34,20 +34,20 @@ class Dropped:
 
     Attributes:
         seeds: After how many.
-        behind: Behind whom; empty when it failed instead.
+        behind: Behind whom, or who has not failed where it did.
         gap: Mean paired difference to that one; None when it failed.
         least: How large it is at least.
     """
 
     seeds: int
-    behind: str = ""
+    behind: str
     gap: float | None = None
     least: float | None = None
 
     def __str__(self) -> str:
         """When and why."""
-        why = "it failed where the default did not"
-        if self.behind:
+        why = f"it failed where {self.behind} did not"
+        if self.gap is not None:
             why = f"{self.gap:.4f} behind {self.behind}, at least {self.least:.4f}"
         return f"dropped after {self.seeds} seed{'' if self.seeds == 1 else 's'}: {why}"
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
@@ -12,10 +12,10 @@ from optuna.trial import FrozenTrial
 
 from hypevo.files import write_atomically
 from hypevo.problem.plan import Plan
-from hypevo.protocol import InputError
+from hypevo.protocol import InputError, Value
 from hypevo.results.hyp_file import yaml_value
 from hypevo.study.attributes import OWN
-from hypevo.study.rescore import load_ranked
+from hypevo.study.rescore import Ranked, load_ranked
 from hypevo.study.standing import standing
 from hypevo.study.storage import finished, load_plan
 from samplers import Minimal, minimal, noise
@@ -66,10 +66,126 @@ def reduced(study: optuna.Study) -> Reduced:
     return Reduced(minimal(study, best.params, defaults, allowance), best, count, allowance, source)
 
 
+@dataclass(frozen=True)
+class Proposal:
+    """What a study's model proposes as the minimal difference.
+
+    Attributes:
+        study: The study's name.
+        plan: Its plan.
+        best: Where the genes go back from.
+        found: What the model proposes, or a part of it.
+        said: Where it comes from, in lines.
+        again: Genes that the model would have returned and that keep their value, the dearest first.
+    """
+
+    study: str
+    plan: Plan
+    best: FrozenTrial
+    found: Minimal
+    said: Sequence[str]
+    again: tuple[str, ...] = ()
+
+    @property
+    def hyp(self) -> dict[str, Value]:
+        """The individual."""
+        return {
+            name: self.plan.space[name].read(self.found.params.get(name, value))
+            for name, value in self.plan.hyp.items()
+        }
+
+    def put_back(self) -> Proposal:
+        """The same with the dearest of the returned genes at the value of the best again."""
+        costs = list(self.found.returned.items())
+        (name, cost), before = costs[-1], costs[-2][1] if len(costs) > 1 else 0.0
+        found = replace(
+            self.found,
+            params={**self.found.params, name: self.best.params[name]},
+            kept={**self.found.kept, name: cost - before},
+            returned=dict(costs[:-1]),
+        )
+        return replace(self, found=found, again=(*self.again, name))
+
+    def write(self, path: Path, shown: Sequence[str]) -> None:
+        """Write it as a hyp file, with what trainings have shown of it."""
+        count, kept = len(self.found.returned), len(self.found.kept)
+        header = [
+            f"hypevo: the minimal difference: trial {self.best.number} of the study «{self.study}» with "
+            f"{count} of {count + kept} genes back at the default",
+            *self.said,
+            *shown,
+        ]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [*(f"# {line}" for line in header), "", *self._genes()]
+        write_atomically(path, "\n".join(lines) + "\n")
+
+    def _genes(self) -> list[str]:
+        """All genes: those that differ first, the dearest on top, then the others in the space's order."""
+        hyp, found = self.hyp, self.found
+
+        def line(name: str, comment: str = "") -> str:
+            return f"{name}: {yaml_value(hyp[name])}{comment}"
+
+        dearest = sorted(found.kept.items(), key=lambda item: -item[1])
+        differ = [
+            line(
+                name,
+                f"  # default {yaml_value(self.plan.hyp[name])}; expected cost of returning it {cost:.5f}"
+                + ("; put back after a loss" if name in self.again else ""),
+            )
+            for name, cost in dearest
+        ]
+        same = [
+            line(name, f"  # back from {self.best.params[name]}" if name in found.returned else "")
+            for name in hyp
+            if name not in found.kept
+        ]
+        return [*differ, "", "# at their defaults", *same]
+
+
+def propose(ranked: Ranked, tell: Callable[[str], None]) -> Proposal:
+    """The best individual with all genes at the default whose return is expected to cost less than the noise.
+
+    Args:
+        ranked: The study.
+        tell: Told what a user should know.
+
+    Raises:
+        InputError: too few trials have finished in it for a model.
+    """
+    for note in ranked.notes:
+        tell(note)
+    plan, stands = load_plan(ranked.study), standing(ranked.study)
+    count, best = len(finished(ranked.study)), stands.best
+    seen = noise(ranked.study)
+    if best is None or math.isnan(seen):
+        raise InputError(
+            f"--minimal: expected 12 or more finished trials that are not far below the others, which the model needs; "
+            f"study «{ranked.study.study_name}» has {count} finished trials"
+        )
+    allowance = seen if stands.noise is None else stands.noise
+    source = (
+        "the scatter of the trials"
+        if stands.noise is None
+        else "the noise of the default over training seeds"
+    )
+    if own := best.user_attrs.get(OWN):
+        tell(f"trial {best.number} was trained with other values of {', '.join(own)} than the model knows")
+    defaults = {gene.name: gene.read(plan.hyp[gene.name]) for gene in plan.space.movable}
+    found = minimal(ranked.study, best.params, defaults, allowance)
+    said = [
+        f"a model of {count} trials proposed to return {len(found.returned)}: an expected cost of {found.cost:.5f} ± "
+        f"{found.uncertainty:.5f} of its fitness {best.value:.5f}; at most {allowance:.5f} was allowed, {source}"
+    ]
+    if ranked.other_fitness:
+        said.append(f"ranked by another fitness than the study's: {ranked.other_fitness}")
+    return Proposal(ranked.study.study_name, plan, best, found, said)
+
+
 def export_minimal(
     storage: str, study: str | None, folder: Path | None, fitness: str | None, tell: Callable[[str], None]
 ) -> Path:
-    """Write the best individual with all genes at the default whose return is expected to cost less than the noise.
+    """Write what the model proposes, untrained.
 
     Args:
         storage: Where the study is.
@@ -82,48 +198,8 @@ def export_minimal(
         InputError: no such study, or too few trials have finished in it for a model.
     """
     ranked = load_ranked(storage, study, fitness)
-    for note in ranked.notes:
-        tell(note)
-    try:
-        less = reduced(ranked.study)
-    except InputError as error:
-        raise InputError(f"--minimal: {error}") from error
-    plan, found, best = load_plan(ranked.study), less.found, less.best
-    if own := best.user_attrs.get(OWN):
-        tell(f"trial {best.number} was trained with other values of {', '.join(own)} than the model knows")
-    header = [
-        f"hypevo: the minimal difference: trial {best.number} of the study «{ranked.study.study_name}» with "
-        f"{len(found.returned)} of {len(found.returned) + len(found.kept)} genes back at the default",
-        f"expected to cost {found.cost:.5f} ± {found.uncertainty:.5f} of its fitness {best.value:.5f}, by a model of "
-        f"{less.trials} trials; at most {less.allowance:.5f} was allowed, {less.source}",
-        *(
-            [f"ranked by another fitness than the study's: {ranked.other_fitness}"]
-            if ranked.other_fitness
-            else []
-        ),
-        "not trained yet; `hypevo train --hyp` with this file and the study's options measures it with one seed",
-    ]
-    lines = [*(f"# {line}" for line in header), "", *_genes(found, plan, best.params)]
     path = ranked.place(folder) / MINIMAL
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, "\n".join(lines) + "\n")
+    propose(ranked, tell).write(
+        path, ["not trained yet; `hypevo export --minimal --confirm` trains it against the best"]
+    )
     return path
-
-
-def _genes(found: Minimal, plan: Plan, start: dict[str, object]) -> list[str]:
-    """All genes: those that differ first, the dearest on top, then the others in the space's order."""
-    hyp = {name: plan.space[name].read(found.params.get(name, value)) for name, value in plan.hyp.items()}
-
-    def line(name: str, comment: str = "") -> str:
-        return f"{name}: {yaml_value(hyp[name])}{comment}"
-
-    differ = [
-        line(name, f"  # default {yaml_value(plan.hyp[name])}; expected cost of returning it {cost:.5f}")
-        for name, cost in found.kept.items()
-    ]
-    same = [
-        line(name, f"  # back from {start[name]}" if name in found.returned else "")
-        for name in hyp
-        if name not in found.kept
-    ]
-    return [*differ, "", "# at their defaults", *same]
