@@ -164,9 +164,11 @@ def _note(confirmation: Confirmation) -> str:
     lines = [
         f"Default: {_number(confirmation.default_fitness)}, the mean over the seeds",
         f"Untouched weights: {_number(untouched.fitness if untouched else None)}",
-        f"Fresh seeds, which the search has not used: {confirmation.seeds}",
+        f"Seeds, none of the search's: {confirmation.seeds}",
     ]
-    what = f"The best of the study «{inline(confirmation.study)}» and its default, trained again with fresh seeds."
+    what = (
+        f"Candidates of the study «{inline(confirmation.study)}» and its default, trained with fresh seeds."
+    )
     return "\n\n".join(
         [
             what,

@@ -116,6 +116,17 @@ def test_more_seeds_repeat_nothing_and_are_another_look(evolution, arena):
     assert (again.look, names) == (2, [])  # looking at the same again is no new chance to be fooled
     assert (arena / "runs/evolve/s/hyp_confirmed.yaml").exists() == confirmation.verdicts[0].wins
 
+    # What MLflow has lost is said, and delivered again.
+    lost, before = evolution.parent.info.run_id, evolution.runs("s confirmed")
+    for run_id in (lost, *(run.info.run_id for run in before)):
+        evolution.client.delete_run(run_id)
+    again, names = confirmed(evolution, seeds=3)
+    assert (again.undelivered, names) == (0, [])
+    assert any(line.startswith(f"the study's run {lost} is not in") for line in evolution.watcher.messages)
+    runs = {run.info.run_name: run for run in evolution.runs("s confirmed")}
+    assert len(runs) == len(before)
+    assert PARENT not in runs[f"confirm s · {verdict.word}"].data.tags
+
 
 @pytest.mark.slow
 def test_a_winner_s_file_says_what_it_stands_for_and_goes_with_its_verdict(
@@ -180,24 +191,6 @@ def test_a_candidate_that_fails_on_seeds_where_the_default_does_not_is_no_winner
     (verdict,) = confirmation.verdicts
     assert (verdict.pairs, verdict.failures, verdict.wins) == (3, 2, False)
     assert not (arena / "runs/evolve/s/hyp_confirmed.yaml").exists()
-
-
-@pytest.mark.slow
-def test_what_mlflow_has_lost_is_said_and_delivered_again(toy, evolution, arena):
-    toy((0.7, 0.5))
-    first, names = confirmed(evolution, seeds=2)
-    lost = evolution.parent.info.run_id
-    evolution.client.delete_run(lost)
-    for run in evolution.runs("s confirmed"):
-        evolution.client.delete_run(run.info.run_id)
-    again, trained = confirmed(evolution, seeds=2)
-    assert (trained, again.undelivered, again.look) == ([], 0, first.look)
-    assert any(
-        line.startswith(f"the study's run {lost} is not in MLflow") for line in evolution.watcher.messages
-    )
-    runs = {run.info.run_name: run for run in evolution.runs("s confirmed")}
-    assert PARENT not in runs.pop("confirm s · better").data.tags
-    assert runs.keys() == {name.partition(" (")[0] for name in names}
 
 
 @pytest.mark.slow
