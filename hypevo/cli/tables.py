@@ -27,7 +27,7 @@ _TOLD = (  # in sentences below the table
         "untouched_fitness",
     ),
     *("trial_seed", "best_seed"),
-    *("noise", "noise_seeds", "beyond_noise", "verdict", "changed", "next"),
+    *("noise", "noise_seeds", "beyond_noise", "luck", "luck_said", "verdict", "changed", "next"),
 )
 _GENES = 6  # that moved the farthest
 
@@ -90,6 +90,8 @@ def worth(found: Mapping[str, Any]) -> list[str]:
         beyond = {True: "the best is beyond it", False: "the best is within it: no gain is shown"}
         known = beyond.get(found["beyond_noise"], "")
         said.append(f"noise ± {2 * found['noise']:.5f}, two standard deviations{known and ': '}{known}")
+        if found["luck_said"]:
+            said.append(found["luck_said"])
     elif best is not None and found["changed"]:
         said.append(
             "noise is not known, so that a gain may be luck: evolve --baseline-seeds 3 measures it, confirm judges"

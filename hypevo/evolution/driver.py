@@ -190,11 +190,10 @@ class Driver:
     def _advanced(self) -> None:
         """Tell how far the study is, and how it stands."""
         tally = self._ledger.tally
-        found = standing(self._ledger.study, trials=tally.noted)
+        found = standing(self._ledger.study, trials=tally.noted, among=len(tally.finished))
         number = None if tally.best is None else tally.best.number
-        beside = {None: "", True: "beyond the noise", False: "within the noise"}[found.beyond_noise]
         self._watcher.advanced(
-            done=tally.generations, best=self._best_value, best_number=number, beside=beside
+            done=tally.generations, best=self._best_value, best_number=number, beside=found.beside
         )
         if tally.defaults and self._baseline.complete and not self._compared:
             self._compared = True

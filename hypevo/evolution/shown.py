@@ -97,7 +97,7 @@ class Shown:
 
     def _figures(self, tally: Tally) -> dict[str, float]:
         """What the curve of the best is held against, as far as it is known: a line each beside it."""
-        found = standing(self._study, trials=tally.noted)
+        found = standing(self._study, trials=tally.noted, among=len(tally.finished))
         figures = {
             "untouched_fitness": found.untouched,
             "default_mean": found.default,

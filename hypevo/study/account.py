@@ -74,6 +74,8 @@ def account(study: optuna.Study, plan: Plan, tally: Tally) -> dict[str, Any]:
         "noise": how.noise,
         "noise_seeds": how.seeds,
         "beyond_noise": how.beyond_noise,
+        "luck": how.luck,
+        "luck_said": how.luck_said,
         "verdict": None if how.verdict is None else dict(how.verdict),
         "changed": [] if how.best is None else changes(plan, how.best),
     }

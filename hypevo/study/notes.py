@@ -93,6 +93,8 @@ def _lines(study: optuna.Study) -> Sequence[str]:
         beyond = {True: "; the best lies beyond it", False: "; the best lies within it", None: ""}
         width = f"± {BAND * now.noise:.4f}, two standard deviations"
         lines.append(f"Noise of the seed: {width}, known from {known}{beyond[now.beyond_noise]}.")
+        if now.luck_said:
+            lines.append(f"Luck: {now.luck_said}.")
     winner = bool(changes(load_plan(study), now.best))
     lines.append(f"Verdict: {_verdict(now.verdict, winner=winner)}.")  # `renewed` finds them by it
     return lines

@@ -54,6 +54,7 @@ def marks_of(study: optuna.Study) -> Marks:
         hyp=plan.hyp,
         untouched=known.untouched,
         band=known.band,
+        beside=known.beside,
         failed=[one.number for one in trials if one.state in (TrialState.FAIL, TrialState.PRUNED)],
         parents={one.number: parents_in(words) for one in trials if (words := one.user_attrs.get(LINEAGE))},
         title=study.study_name,

@@ -12,14 +12,18 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial
+from scipy.special import gammaincinv, log_ndtr, ndtri
 
 from hypevo.problem.fitness import fittest
 from hypevo.study.attributes import DEFAULT, NOISE, ORIGIN, SEED_NOISE, UNTOUCHED, VERDICT
 from hypevo.study.storage import finished
 
 BAND = 2.0  # standard deviations to either side of the default
+LUCK = 0.05  # from here on a best may well be the luck of the draw
+_PARTS = 100  # of equal probability, in the mean over what is not known of the noise
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Standing:
         untouched: Fitness of the starting weights before any training.
         noise: Standard deviation of the default's fitness over training seeds.
         seeds: Trainings that the noise is known from.
+        trials: How many the best is the best of.
         verdict: What `hypevo confirm` said last, as plain values.
     """
 
@@ -42,6 +47,7 @@ class Standing:
     untouched: float | None
     noise: float | None
     seeds: int
+    trials: int
     verdict: Mapping[str, Any] | None
 
     @property
@@ -59,6 +65,45 @@ class Standing:
         return self.best_fitness > self.band[1]
 
     @property
+    def luck(self) -> float | None:
+        """How often a search that finds nothing has a best this high: that of as many trainings of the default alone.
+
+        With mean and sd known from k normal trainings, E[1 − Φ(x + gain / sd · y)ⁿ] for n trials, over x, normal with
+        variance 1 / k, and y² = χ²(k − 1) / (k − 1). It takes the noise to be the same everywhere. None where the
+        noise is not of this study's own trainings.
+        """
+        if self.gain is None or self.noise is None or self.seeds < 3:
+            return None
+        if self.noise == 0:
+            return 0.0 if self.gain > 0 else 1.0
+        parts = (np.arange(_PARTS) + 0.5) / _PARTS
+        mean = ndtri(parts) / math.sqrt(self.seeds)
+        freedom = self.seeds - 1
+        spread = np.sqrt(2 * gammaincinv(freedom / 2, parts) / freedom)
+        bar = np.add.outer(mean, self.gain / self.noise * spread)
+        return float(-np.expm1(self.trials * log_ndtr(bar)).mean())
+
+    @property
+    def luck_said(self) -> str | None:
+        """That in a sentence, where the best lies above the band; else nobody takes it for a gain."""
+        if self.luck is None or not self.beyond_noise:
+            return None
+        hundredths = round(100 * self.luck)
+        times = (
+            "fewer than 1" if hundredths == 0 else "more than 99" if hundredths == 100 else f"{hundredths}"
+        )
+        return f"{self.trials} trainings of the default alone would have a best this high in {times} of 100 searches"
+
+    @property
+    def beside(self) -> str:
+        """How the best stands to the noise, in three words; empty while that is unknown."""
+        if self.beyond_noise is None:
+            return ""
+        if not self.beyond_noise:
+            return "within the noise"
+        return "beyond the noise" if self.luck is None or self.luck <= LUCK else "maybe luck"
+
+    @property
     def gain(self) -> float | None:
         """Of the best over the default, as the search saw it."""
         if self.best_fitness is None or self.default is None:
@@ -66,12 +111,15 @@ class Standing:
         return self.best_fitness - self.default
 
 
-def standing(study: optuna.Study, trials: Sequence[FrozenTrial] | None = None) -> Standing:
+def standing(
+    study: optuna.Study, trials: Sequence[FrozenTrial] | None = None, *, among: int | None = None
+) -> Standing:
     """Read how a study stands, by the fitness it has recorded; by another it is read from `rescore.rescored`.
 
     Args:
         study: One of ours.
-        trials: The finished trials, if they are at hand.
+        trials: The finished trials, if they are at hand; those of the default and the best will do.
+        among: How many have finished, if those are not all.
     """
     trials = finished(study) if trials is None else trials
     best = fittest(trials, lambda one: (one.value, one.number))
@@ -87,5 +135,6 @@ def standing(study: optuna.Study, trials: Sequence[FrozenTrial] | None = None) -
         untouched=untouched,
         noise=stdev(known) if len(known) >= 3 else attributes.get(SEED_NOISE),
         seeds=len(known),
+        trials=len(trials) if among is None else among,
         verdict=attributes.get(VERDICT),
     )

@@ -18,6 +18,7 @@ class Marks:
         hyp: Its values.
         untouched: Fitness of the starting weights before any training.
         band: Fitness of the default with other seeds, from … to …: the noise.
+        beside: How the best stands to it: beyond the noise, within the noise, maybe luck.
         failed: Numbers of the trials without a fitness.
         parents: By trial, the numbers of those that it descends from; empty for mutants of the default.
         title: Whose picture it is.
@@ -29,6 +30,7 @@ class Marks:
     hyp: Hyp = field(default_factory=dict)
     untouched: float | None = None
     band: tuple[float, float] | None = None
+    beside: str = ""
     failed: Sequence[int] = ()
     parents: Mapping[int, Sequence[int]] = field(default_factory=dict)
     title: str = ""
@@ -64,7 +66,7 @@ def headline(rows: Sequence[Row], marks: Marks) -> str:
             said += f": {gain:+.2g} over the {marks.start}"
             if marks.band is not None:
                 half = (marks.band[1] - marks.band[0]) / 2
-                said += f", {'beyond' if best.fitness > marks.band[1] else 'within'} its noise (±{half:.2g})"
+                said += f", {marks.beside} (±{half:.2g})"
     if marks.untouched is not None and best.fitness < marks.untouched:
         said += f"; below the untouched weights ({marks.untouched:.4g})"
     return said

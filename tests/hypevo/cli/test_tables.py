@@ -7,7 +7,8 @@ from hypevo.cli.tables import standing_lines
 FOUND = {
     "best_trial": 7, "best_fitness": 0.3, "default_fitness": 0.2, "gain": 0.1, "untouched_fitness": 0.25,
     "trial_seed": "fixed", "best_seed": 0,
-    "noise": 0.02, "beyond_noise": True, "verdict": None, "device_hours": 2.0, "device_hours_left": 1.0,
+    "noise": 0.02, "beyond_noise": True, "luck": 0.59, "luck_said": "60 trainings …", "verdict": None,
+    "device_hours": 2.0, "device_hours_left": 1.0,
     "seconds_left": 3600.0, "driver": "here", "next": {"train with it": ["hypevo", "train"]},
     "changed": [{"gene": "lr0", "default": 0.01, "best": 0.001, "moved": 0.25}],
 }  # fmt: skip
@@ -18,6 +19,7 @@ def test_what_the_best_is_worth_and_what_to_do_with_it():
         "best 0.30000 · default 0.20000 · gain +0.10000",
         "untouched weights 0.25000, below the best",
         "noise ± 0.04000, two standard deviations: the best is beyond it",
+        "60 trainings …",
         "device time 2 h 00 min, some 1 h 00 min left · 1 h 00 min to go",
         "genes that moved the farthest, default → best, in parts of their range:",
         "  lr0                    0.01 → 0.001       25%",

@@ -36,7 +36,7 @@ def test_the_default_is_trained_with_further_seeds_outside_of_the_search(evoluti
     fitness = [evolution.trials[0].value, *(entry["fitness"] for entry in noise)]
     assert found.noise == pytest.approx(stdev(fitness))
     assert (found.noise > 0, found.seeds) == (True, 4)
-    assert evolution.watcher.beside == ("beyond the noise" if found.beyond_noise else "within the noise")
+    assert evolution.watcher.beside == found.beside
     assert evolution.parent.data.metrics["noise"] == pytest.approx(found.noise)
     assert evolution.parent.data.metrics["default_mean"] == pytest.approx(found.default)
     runs = [evolution.children[FIRST + number] for number in range(3)]

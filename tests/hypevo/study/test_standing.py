@@ -1,5 +1,6 @@
 """How a study stands: the best against the default, the untouched weights and the noise."""
 
+import numpy as np
 import optuna
 import pytest
 
@@ -55,6 +56,38 @@ def test_within_the_band_is_not_beyond_the_noise() -> None:
     study = _study(0.5, 0.69)
     study.set_user_attr(NOISE, [_measured(0.4), _measured(0.6)])
     assert standing(study).beyond_noise is False
+
+
+@pytest.mark.parametrize("trials", [2, 60])
+def test_luck_is_how_often_a_search_of_nothing_but_noise_has_such_a_best(trials: int) -> None:
+    draws = np.random.default_rng(0).normal(size=(20_000, 4 + trials))
+    default, noise = draws[:, :4].mean(1), draws[:, :4].std(1, ddof=1)
+    study = _study(0.5, *[0.0] * (trials - 2), 0.9)
+    study.set_user_attr(NOISE, [_measured(0.4), _measured(0.6), _measured(0.5)])
+    found = standing(study)
+    assert (found.trials, found.seeds) == (trials, 4)
+    away = found.gain / found.noise
+    as_high = np.mean([(d[4:] > m + away * s).any() for d, m, s in zip(draws, default, noise, strict=True)])
+    assert found.luck == pytest.approx(as_high, abs=0.01)
+    assert found.luck_said.endswith(f"in {round(100 * found.luck)} of 100 searches")
+
+
+def test_a_best_beyond_the_band_may_be_luck() -> None:
+    study = _study(0.5, *[0.0] * 58, 0.75)
+    study.set_user_attr(NOISE, [_measured(0.4), _measured(0.6)])
+    found = standing(study)
+    assert found.beyond_noise
+    assert found.beside == "maybe luck"
+    study.set_user_attr(NOISE, [_measured(0.5 + 0.01 * (-1) ** number) for number in range(9)])
+    assert standing(study).beside == "beyond the noise"
+
+
+def test_a_noise_of_nothing_leaves_no_luck() -> None:
+    study = _study(0.5, 0.75)
+    study.set_user_attr(NOISE, [_measured(0.5), _measured(0.5)])
+    assert standing(study).luck == 0
+    study.set_user_attr(NOISE, [_measured(0.5)])
+    assert standing(study).luck is None
 
 
 def test_two_trainings_are_no_noise_but_a_confirmation_is() -> None:

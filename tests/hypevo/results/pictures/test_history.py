@@ -50,8 +50,14 @@ def test_nothing_to_draw_is_said() -> None:
     [
         (Marks(), "best 0.33 in trial 3"),
         (Marks(default=0.30), "best 0.33 in trial 3: +0.03 over the default"),
-        (Marks(default=0.30, band=(0.28, 0.32)), BEST + " over the default, beyond its noise (±0.02)"),
-        (Marks(default=0.30, band=(0.26, 0.34)), BEST + " over the default, within its noise (±0.04)"),
+        (
+            Marks(default=0.30, band=(0.28, 0.32), beside="maybe luck"),
+            BEST + " over the default, maybe luck (±0.02)",
+        ),
+        (
+            Marks(default=0.30, band=(0.26, 0.34), beside="within the noise"),
+            BEST + " over the default, within the noise (±0.04)",
+        ),
         (Marks(default=0.33), "best 0.33 in trial 3, no better than the default (0.33)"),
         (Marks(default=0.30, untouched=0.4),
          "best 0.33 in trial 3: +0.03 over the default; below the untouched weights (0.4)"),
