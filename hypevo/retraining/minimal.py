@@ -84,13 +84,11 @@ class Steps:
         if not standings.racing:
             return [*lost, f"so every gene is where it was: this is {self.best} itself"]
         found = self.verdict(len(lost) + 1, scores)
-        interval = f"{found.gain:+.4f} ± {found.half_width:.4f}"
+        over = f"over {found.pairs} seeds: {found.gain:+.4f} ± {found.half_width:.4f}"
+        if found.wins:
+            return [*lost, f"better than {self.best} {over}"]
         hidden = found.half_width - found.gain
-        return [
-            *lost,
-            f"no loss against {self.best} is shown over {found.pairs} seeds: {interval}; one of {hidden:.4f} cannot be "
-            "excluded",
-        ]
+        return [*lost, f"no loss against {self.best} is shown {over}; one of {hidden:.4f} cannot be excluded"]
 
 
 def confirm_minimal(

@@ -30,6 +30,12 @@ def test_the_whole_proposal_stays_where_no_loss_is_shown():
     )
 
 
+def test_a_gain_is_said_as_one():
+    assert STEPS.said({"0": BEST, "2": shifted(0.1)}) == [
+        "better than trial 9 over 5 seeds: +0.1004 ± 0.0034"
+    ]
+
+
 def test_after_a_loss_the_dearest_is_put_back_and_the_rest_is_trained():
     scores = {"0": BEST, "2": shifted(-0.1)}
     standings = STEPS.standings(scores)
