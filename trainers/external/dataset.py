@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ..findings import contents
+from ..progress import shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from ..findings import Finding
 
 _SUFFIXES = frozenset(
     {".bmp", ".dng", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp", ".pfm", ".heic"}
@@ -47,6 +53,22 @@ def fingerprint(source: Path) -> str:
     return f"{RULE}-{digest.hexdigest()}"
 
 
+def holdings(data: Mapping[str, Any]) -> Iterator[Finding]:
+    """Say what the training and the validation images of a resolved data.yaml hold; rows are not judged here."""
+    names = class_names(data)
+    for part in ("train", "val"):
+        found = list(images(parts(data, part)))
+        if not found:
+            continue
+        boxes: Counter[int] = Counter()
+        labelled = 0
+        for rows in shown(map(_labels, found), len(found), f"reading the labels of {part}"):
+            classes = [row.split(maxsplit=1)[0] for row in rows.splitlines() if row.strip()]
+            boxes.update(int(float(word)) for word in classes if word.replace(b".", b"", 1).isdigit())
+            labelled += bool(classes)
+        yield contents(part, images=len(found), labelled=labelled, boxes=boxes, names=names)
+
+
 def have_outlines(sources: Iterable[Path]) -> bool:
     """Whether a label has more than a box."""
     return any(len(row.split()) > 5 for image in images(sources) for row in _labels(image).splitlines())
@@ -65,9 +87,9 @@ def images(sources: Iterable[Path]) -> Iterator[Path]:
             yield source
 
 
-def parts(data: Mapping[str, Any]) -> list[Path]:
-    """The sources of the training and validation images of a resolved data.yaml."""
-    entries = (data.get(part) for part in ("train", "val"))
+def parts(data: Mapping[str, Any], *which: str) -> list[Path]:
+    """The sources of the images of some parts of a resolved data.yaml, by default `train` and `val`."""
+    entries = (data.get(part) for part in which or ("train", "val"))
     sources = (source for entry in entries for source in (entry if isinstance(entry, list) else [entry]))
     return [Path(data.get("path") or "") / source for source in sources if source]
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..printable import printable
+from ..progress import shown
 from .decode import read
-from .progress import shown
 from .resize import fitted, resized
 from .text import BadFileError
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..printable import printable
+from ..progress import shown
 from .decode import measure
 from .labels import Labels, label_path, read_labels
 from .listing import list_images
-from .progress import shown
 from .split import Split, read_split, save_split
 from .text import BadFileError
 

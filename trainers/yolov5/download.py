@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from ..printable import printable
-from .progress import bar
+from ..progress import bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

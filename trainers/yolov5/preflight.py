@@ -9,8 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..findings import HIGHEST_FOR_ADAM, NO_POLYGONS, rate_for_sgd
+import numpy as np
+
+from ..findings import HIGHEST_FOR_ADAM, NO_POLYGONS, contents, rate_for_sgd
 from ..printable import printable
+from ..progress import shown
 from .data import at_hand, cache_names, missing_bytes, prepare_data, scan_parts, warnings_of
 from .data_yaml import DataConfig, load_data
 from .data_yaml import splits as named_splits
@@ -18,7 +21,6 @@ from .labels import label_path
 from .limits import impossible
 from .listing import list_images
 from .memory import Room, memory_findings
-from .progress import shown
 from .schedule import warmup_iterations
 from .settings import EMBEDDED, GENES, OPTIONAL_GENES
 from .sources import Missing, missing, tell
@@ -58,6 +60,8 @@ def check(
             config = load_data(settings.data, settings.split)
             train, val = scan_parts(config, settings, cache)
             findings += [
+                _contents("train", train, config),
+                _contents(settings.split, val, config),
                 *_images(train, val),
                 *_leak(train, val),
                 *_names(config),
@@ -153,6 +157,17 @@ def _images(train: Split, val: Split) -> Iterator[Finding]:
     counts = [split.warnings[0] for split in (train, val) if split.unlabelled]  # never cut off by a long list
     for warning in dict.fromkeys((*counts, *warnings_of(train, val))):
         yield "warning", warning
+
+
+def _contents(part: str, split: Split, config: DataConfig) -> Finding:
+    numbers = np.concatenate([boxes[:, 0] for boxes in split.boxes]).astype(int)
+    return contents(
+        part,
+        images=len(split),
+        labelled=sum(map(bool, map(len, split.boxes))),
+        boxes=Counter(numbers.tolist()),
+        names=config.names,
+    )
 
 
 def _leak(train: Split, val: Split) -> Iterator[Finding]:

@@ -249,6 +249,13 @@ def test_a_default_outside_the_bounds_widens_them():
     assert (space["lr0"]["low"], space["lr0"]["high"]) == (1e-5, 0.02)
 
 
+def test_what_each_split_holds_is_said(settings, data, tmp_path):
+    (data.parent / "images" / "train" / "b.jpg").write_bytes(b"background")
+    said = "\n".join(text for _, text in ultralytics.check(settings, HYP, {}, tmp_path))
+    assert "train: 2 images, 1 of them background (no box); 1 boxes of 1 of" in said
+    assert "val: 1 images, all with boxes; 1 boxes of 1 of" in said
+
+
 def test_mosaic_that_never_acts_is_said(settings, tmp_path):
     said = [text for level, text in ultralytics.check(settings, {**HYP, "close_mosaic": 3}, {}, tmp_path)]
     assert any("none of the 3 epochs trains with mosaic, copy_paste" in text for text in said)

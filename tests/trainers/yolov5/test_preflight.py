@@ -45,6 +45,16 @@ def test_nothing_to_say_about_a_sound_study(dataset):
     assert told(dataset(batch=1), hyp, {"lr0": {"gain": 1}}) == []
 
 
+def test_what_each_split_holds_is_said_and_classes_without_a_box_in_train(dataset, tmp_path):
+    settings = dataset(BOX + "0 0.2 0.2 0.1 0.1\n")
+    (tmp_path / "labels" / "a.txt").write_text("")
+    said = [text for level, text in check(settings, HYP, {}) if level == "note"]
+    assert said[:2] == [
+        "train: 2 images, 1 of them background (no box); 2 boxes of 1 of 2 classes; no box here of dog",
+        "val: 1 images, all with boxes; 2 boxes of 1 of 2 classes",
+    ]
+
+
 def test_a_batch_of_one_image_of_32_pixels_is_an_error(dataset):
     assert not [level for level, _ in told(dataset(batch=2, img=32), HYP, {}) if level == "error"]
     (finding,) = [one for one in told(dataset(batch=1, img=32), HYP, {}) if one[0] == "error"]
@@ -52,8 +62,9 @@ def test_a_batch_of_one_image_of_32_pixels_is_an_error(dataset):
 
 
 def told(settings, hyp, space) -> list[tuple[str, str]]:
-    """All findings but what the training takes, which is always said."""
-    return [finding for finding in check(settings, hyp, space) if not finding[1].startswith("memory: ")]
+    """All findings but what the data hold and what the training takes, which are always said."""
+    always = ("train: ", "val: ", "memory: ")
+    return [finding for finding in check(settings, hyp, space) if not finding[1].startswith(always)]
 
 
 def single_error(settings: Settings) -> str:

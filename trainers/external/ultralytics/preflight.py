@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...digits import write_digits
 from ...findings import HIGHEST_FOR_ADAM, NO_POLYGONS, rate_for_sgd
-from ..dataset import have_outlines, parts, write_resolved
+from ..dataset import have_outlines, holdings, parts, write_resolved
 from .genes import genes, lacking
 from .installed import Installed, look
 from .settings import EMBEDDED
@@ -44,6 +44,7 @@ def check(
     return [
         ("note", f"ultralytics {found.version} of {settings.interpreter}"),
         *found.findings(weights=settings.weights, data=settings.data, program="Ultralytics"),
+        *(holdings(found.data) if found.data and settings.task != "classify" else ()),
         *_hyp(settings, hyp, space, found),
     ]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...findings import HIGHEST_FOR_ADAM, NO_POLYGONS, rate_for_sgd
-from ..dataset import have_outlines, parts, write_resolved
+from ..dataset import have_outlines, holdings, parts, write_resolved
 from .installed import look
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def check(
             program="the checkout",
             places=f", here or in {settings.folder}",
         ),
+        *(holdings(found.data) if found.data else ()),
         *_hyp(settings, hyp, space, found),
     ]
 
