@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from hypevo.cli.progress import TerminalWatcher
+from hypevo.cli.tables import gene_lines
 from hypevo.messages import printable, refuse
 from hypevo.paste import pasted
 from hypevo.preflight import preflight
 from hypevo.study.adopt import adoptable
 from hypevo.study.earlier import begin_from_earlier
+from hypevo.study.sample import first_child
 from hypevo.trainings import make_backend
 from hypevo.trainings.fetch import fetch
 
@@ -43,7 +45,7 @@ def look(settings: EvolveSettings, console: Console) -> bool:
     watcher.found(checked.findings)
     refuse(checked.errors)
     adoptable(settings, checked.plan)
-    begin_from_earlier(settings, checked.plan, watcher.message)
+    plan = begin_from_earlier(settings, checked.plan, watcher.message)
     if any(finding.level == "absent" for finding in checked.findings):
         command = pasted(["hypevo", "fetch", *settings.trainer_words()])
         console.print(
@@ -51,6 +53,12 @@ def look(settings: EvolveSettings, console: Console) -> bool:
             style="yellow",
         )
         return False
+    console.print(
+        f"the first child, as --sampler {settings.sampler} proposes it with --seed {settings.seed}, default → child, "
+        "in parts of the range (nothing is trained):"
+    )
+    for line in gene_lines(first_child(plan, settings.sampler)):
+        console.print(printable(line))
     genes = ", ".join(gene.name for gene in checked.plan.space.movable)
     devices = ", ".join(slot.place for slot in slots)
     console.print(

@@ -15,6 +15,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperCommand
 
+from hypevo.cli.completion import TRAINER, completer, options_to_pass_on
 from hypevo.cli.foreign import answer, answer_word
 from hypevo.interrupts import Interrupted
 from hypevo.messages import refuse
@@ -22,7 +23,7 @@ from hypevo.problem.options import PANELS, Option, options_of
 from hypevo.protocol import InputError, full_name
 
 HELP = ("--help", "-h")
-PASSED, TRAINER = "hypevo.passed", "hypevo.trainer"  # keys of a context's `meta`
+PASSED = "hypevo.passed"  # key of a context's `meta`
 Settings = TypeVar("Settings")
 
 
@@ -37,6 +38,12 @@ def add_command(
         except KeyboardInterrupt as pressed:  # Typer would end without a word
             raise Interrupted from pressed
 
+    described = _described(command, in_order(settings))
+    app.command(name, cls=command_class(settings), help=inspect.getdoc(run))(described)
+
+
+def _described(function: Any, options: list[Option]) -> Any:
+    """A function as Typer reads it: with the options in its signature."""
     parameters = [
         inspect.Parameter(
             one.field,
@@ -44,13 +51,22 @@ def add_command(
             default=inspect.Parameter.empty if _is_required(one) else (False if one.is_flag else None),
             annotation=_annotation(one),
         )
-        for one in in_order(settings)
+        for one in options
     ]
     context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-    described: Any = command  # Typer reads what a function's signature says
-    described.__signature__ = inspect.Signature([context, *parameters])
-    described.__annotations__ = {one.name: one.annotation for one in (context, *parameters)}
-    app.command(name, cls=command_class(settings), help=inspect.getdoc(run))(described)
+    function.__signature__ = inspect.Signature([context, *parameters])
+    function.__annotations__ = {one.name: one.annotation for one in (context, *parameters)}
+    return function
+
+
+def _passed_on(trainer: str | None) -> list[Any]:
+    """The options of a trainer as parameters, for the shell to complete."""
+
+    def nothing(**_: Any) -> None: ...
+
+    app = typer.Typer(add_completion=False)
+    app.command()(_described(nothing, options_to_pass_on(trainer)))
+    return [one for one in typer.main.get_command(app).params if one.name != "help"]
 
 
 def in_order(settings: type[Any]) -> list[Option]:
@@ -103,9 +119,20 @@ def command_class(settings: type[Any]) -> type[TyperCommand]:
             trainer = _typed(options, "trainer", args)
             a_study_says = any(word.partition("=")[0] == "--from-trial" for word in args) or trainer is None
             named = full_name(trainer or "") if not a_study_says else None if takes_more else ""
-            ours, passed = split(options, args, named)
+            try:
+                ours, passed = split(options, args, named)
+            except InputError:
+                if not ctx.resilient_parsing:  # as the shell completes a word
+                    raise
+                ours, passed = [], {}
             ctx.meta[PASSED], ctx.meta[TRAINER] = passed, trainer
             return super().parse_args(ctx, ours)
+
+        def get_params(self, ctx: Any) -> list[Any]:
+            params: list[Any] = super().get_params(ctx)
+            if not (ctx.resilient_parsing and takes_more):
+                return params
+            return [*params, *_passed_on(ctx.meta.get(TRAINER))]
 
         def format_help(self, ctx: Any, formatter: Any) -> None:
             super().format_help(ctx, formatter)
@@ -199,7 +226,8 @@ def _annotation(one: Option) -> Any:
     text = escape(one.help)
     if one.argument:
         return Annotated[
-            str if _is_required(one) else str | None, typer.Argument(help=text, show_default=False)
+            str if _is_required(one) else str | None,
+            typer.Argument(help=text, show_default=False, autocompletion=completer(one)),
         ]
     if one.is_flag:
         return Annotated[
@@ -208,6 +236,11 @@ def _annotation(one: Option) -> Any:
     return Annotated[
         str | None,
         typer.Option(
-            one.name, metavar=one.kind, help=text, rich_help_panel=one.panel or None, show_default=False
+            one.name,
+            metavar=one.kind,
+            help=text,
+            rich_help_panel=one.panel or None,
+            show_default=False,
+            autocompletion=completer(one),
         ),
     ]

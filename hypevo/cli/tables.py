@@ -60,10 +60,7 @@ def standing_lines(found: Mapping[str, Any]) -> list[str]:
         )
     if found["changed"]:
         said.append("genes that moved the farthest, default → best, in parts of their range:")
-        said += [
-            f"  {one['gene']:<16}{_cell_of(one['default']):>11} → {_cell_of(one['best']):<11}{one['moved']:>4.0%}"
-            for one in found["changed"][:_GENES]
-        ]
+        said += gene_lines(found["changed"][:_GENES])
     said += [line for what, words in found["next"].items() for line in (f"{what}:", f"  {pasted(words)}")]
     return [printable(line) for line in said]
 
@@ -73,6 +70,14 @@ def _figures(found: Mapping[str, Any]) -> list[str]:
     if best is None or default is None:
         return []
     return [f"best {best:.5f} · default {default:.5f} · gain {found['gain']:+.5f}"]
+
+
+def gene_lines(changed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each gene: from which value to which it went, and how far, in parts of its range."""
+    return [
+        f"  {one['gene']:<16}{_cell_of(one['default']):>11} → {_cell_of(one['best']):<11}{one['moved']:>4.0%}"
+        for one in changed
+    ]
 
 
 def worth(found: Mapping[str, Any]) -> list[str]:
