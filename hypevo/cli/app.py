@@ -59,14 +59,14 @@ def evolve(settings: EvolveSettings) -> None:
         raise typer.Exit(FAILED)
 
 
-def check(settings: EvolveSettings) -> None:
+def check(asked: ask.Check) -> None:
     """Look for everything that can be wrong, and train nothing. It takes every option of `hypevo evolve`.
 
     Example: hypevo check --data my/data.yaml --weights yolov5s.pt --hyp my/hyp.yaml
     """
     from hypevo.cli.beforehand import look
 
-    if not look(settings, console):
+    if not look(asked, console):
         raise typer.Exit(FAILED)
 
 
@@ -238,7 +238,7 @@ def ui(asked: ask.Ui) -> None:
 
 COMMANDS: dict[str, tuple[type[Any], Any]] = {  # name -> its settings, what it does
     "evolve": (EvolveSettings, evolve),
-    "check": (EvolveSettings, check),
+    "check": (ask.Check, check),
     "fetch": (ask.Fetch, fetch),
     "train": (TrainSettings, train),
     "val": (ask.Val, val),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from hypevo.cli.forecast import forecast
 from hypevo.cli.progress import TerminalWatcher
 from hypevo.cli.tables import gene_lines
 from hypevo.messages import printable, refuse
@@ -21,13 +22,12 @@ from hypevo.trainings.fetch import fetch
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hypevo.cli.questions import Fetch
-    from hypevo.problem.settings import EvolveSettings
+    from hypevo.cli.questions import Check, Fetch
 
 CACHE = "HYPEVO_CACHE"  # the variable that names the folder of fetched files
 
 
-def look(settings: EvolveSettings, console: Console) -> bool:
+def look(settings: Check, console: Console) -> bool:
     """Say everything that can be found wrong, and whether an evolution is ready to begin.
 
     Raises:
@@ -35,18 +35,25 @@ def look(settings: EvolveSettings, console: Console) -> bool:
     """
     watcher = TerminalWatcher(console)
     backend = make_backend(
-        settings.trainer, device=settings.device, placed=settings, out=settings.out, tell=watcher.message
+        settings.trainer,
+        device=settings.device,
+        slots_per_device=settings.slots_per_device,
+        placed=settings,
+        out=settings.out,
+        tell=watcher.message,
     )
     try:
         checked = preflight(settings, backend)
         slots = backend.slots()
+        ready = all(finding.level not in ("error", "absent") for finding in checked.findings)
+        time = forecast(settings, checked, backend) if ready else ""
     finally:
         backend.close()
     watcher.found(checked.findings)
     refuse(checked.errors)
     adoptable(settings, checked.plan)
     plan = begin_from_earlier(settings, checked.plan, watcher.message)
-    if any(finding.level == "absent" for finding in checked.findings):
+    if not ready:
         command = pasted(["hypevo", "fetch", *settings.trainer_words()])
         console.print(
             printable(f"not ready: what is not here could not be checked; this brings it here: {command}"),
@@ -59,8 +66,9 @@ def look(settings: EvolveSettings, console: Console) -> bool:
     )
     for line in gene_lines(first_child(plan, settings.sampler)):
         console.print(printable(line))
+    console.print(printable(time))
     genes = ", ".join(gene.name for gene in checked.plan.space.movable)
-    devices = ", ".join(slot.place for slot in slots)
+    devices = ", ".join(dict.fromkeys(slot.place for slot in slots))
     console.print(
         printable(f"ready: {len(checked.plan.space.movable)} genes move ({genes}); device {devices}")
     )

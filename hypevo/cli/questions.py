@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from hypevo.problem.fitness import DEFAULT_FITNESS
-from hypevo.problem.options import PLACES, SEARCH, Checked, argument, option, option_name
+from hypevo.problem.options import PLACES, RUNNING, SEARCH, Checked, argument, option, option_name
 from hypevo.problem.settings import (
     ConfirmSettings,
+    EvolveSettings,
     OnDevice,
     Stored,
     StudySettings,
@@ -34,6 +35,18 @@ class OfStudy(Stored):
     """Which study."""
 
     study: str | None = option(None, _ONLY, PLACES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check(EvolveSettings):
+    """The options of `hypevo check`: those of `hypevo evolve`, and one of its own."""
+
+    estimate: float = option(
+        10.0,
+        "Seconds that the timing of some batches may take, which tells how long the evolution will; 0: none.",
+        RUNNING,
+        least=0,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

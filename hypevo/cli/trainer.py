@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _OFFERS = {
     "check": "looks at the data beforehand",
     "probe": "tries the device out beforehand",
+    "estimate": "tells how long a training takes",
     "fetch": "brings what is not here (`hypevo fetch`)",
     "prepare": "prepares what all trainings share",
     "fingerprint": "tells when the data have changed",

@@ -159,6 +159,36 @@ def probe(trainer: str, raw: Mapping[str, Any], device: str) -> str:
         raise InputError(first_line(error)) from error
 
 
+def estimate(
+    trainer: str,
+    raw: Mapping[str, Any],
+    hyp: Hyp,
+    cache: Path,
+    device: str,
+    seconds: float,
+    threads: int | None,
+) -> tuple[float, float, str] | None:
+    """What the trainer's `estimate` says of a training's seconds; None from a trainer that offers none.
+
+    Args:
+        trainer: Its full name.
+        raw: Its settings.
+        hyp: What is trained.
+        cache: The folder of `prepare`.
+        device: Where.
+        seconds: That it may take.
+        threads: That a training will have; None leaves it to the trainer.
+    """
+    found = resolve(trainer)
+    if not hasattr(found.module, "estimate"):
+        return None
+    if threads is not None and "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+    settings, name = found.settings(raw), device_name(device)
+    low, high, timed = found.module.estimate(settings, hyp, cache=cache, device=name, seconds=seconds)
+    return float(low), float(high), str(timed)
+
+
 def prepare(trainer: str, settings: Mapping[str, Any], cache: Path) -> Prepared:
     """Build what all trials of a study share, as far as the trainer has something to share.
 

@@ -26,6 +26,7 @@ __all__ = [
     "SPACE",
     "Settings",
     "check",
+    "estimate",
     "export_weights",
     "fetch",
     "fingerprint",
@@ -98,6 +99,19 @@ def check(
     from .preflight import check as run
 
     return run(settings, hyp, space, cache, device)
+
+
+def estimate(
+    settings: Settings, hyp: Mapping[str, float], *, cache: Path, device: str, seconds: float
+) -> tuple[float, float, str]:
+    """Return the seconds that a training will take, at least and at most, and in words what was timed.
+
+    Some real batches are trained on and validated within about so many `seconds`, of fewer images where full ones take
+    longer. Loading, the first batch's warm-up and what is written are left out.
+    """
+    from .estimate import estimate as run
+
+    return run(settings, hyp, cache=cache, device=device, seconds=seconds)
 
 
 def probe(settings: Settings, *, device: str) -> str:  # noqa: ARG001 - of the contract
