@@ -10,6 +10,7 @@ import json
 import sys
 from dataclasses import asdict
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -46,7 +47,10 @@ def evolve(settings: EvolveSettings) -> None:
 
     with TerminalWatcher(console) as watcher:
         watcher.busy("loading Optuna and MLflow")  # seconds, on a busy machine a minute
+        from hypevo.cli.clone import lost_places
         from hypevo.evolution.evolve import evolve as run
+
+        watcher.found(lost_places({"out": settings.out, "storage": settings.storage}, Path.cwd()))
 
         summary = run(settings, watcher)
     from hypevo.cli.summary import show

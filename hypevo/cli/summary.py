@@ -41,8 +41,9 @@ def show(summary: Summary, storage: str, console: Console) -> None:
         line("failed  " + ", ".join(f"{kind} {count}" for kind, count in found["failures"].items()))
     for text in standing_lines(found):
         line(text)
-    line(f"hyperparameters  {summary.folder / 'hyp_evolved.yaml'}")
-    line(f"all generations  {summary.folder / 'evolve.csv'}, {summary.folder / 'evolve.png'}")
+    folder = summary.folder.resolve()  # `mlflow run` may have started this somewhere else
+    line(f"hyperparameters  {folder / 'hyp_evolved.yaml'}")
+    line(f"all generations  {folder / 'evolve.csv'}, {folder / 'evolve.png'}")
     if summary.undelivered:
         line(
             f"MLflow did not answer: {summary.undelivered} trials will be delivered at the next start",

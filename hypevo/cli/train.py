@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.console import Console
 
+from hypevo.cli.clone import lost_places
 from hypevo.cli.progress import TerminalWatcher
 from hypevo.cli.tables import kept_lines, print_metrics
 from hypevo.messages import printable
@@ -21,10 +24,11 @@ def run(settings: TrainSettings, console: Console) -> str | None:
         settings.refuse_what_the_trial_says()
         repeat = repeat_of(settings.from_trial, settings.from_study, settings)
     with TerminalWatcher(console, what="training", every_epoch=True) as watcher:
+        watcher.found(lost_places({"out": settings.out}, Path.cwd()))
         if repeat is None:
             trained = train_once(settings, watcher)
         else:
-            trained = train_once(repeat.settings, watcher, repeat.individual)
+            trained = train_once(repeat.settings, watcher, repeat.individual, repeat.study_run)
     outcome, folder = trained.outcome, trained.folder
     if outcome.failure is not None:
         console.print(
@@ -36,7 +40,7 @@ def run(settings: TrainSettings, console: Console) -> str | None:
         difference = outcome.metrics[name] - before
         same = "the same to the last digit" if difference == 0 else f"differs by {difference:+.3g}"
         console.print(f"{name}: {same}")
-    console.print(f"everything is in {folder}")
+    console.print(f"everything is in {folder.resolve()}")
     for line, style in kept_lines(trained.kept):
         console.print(printable(line), style=style, markup=False, highlight=False)
     if trained.undelivered:

@@ -107,6 +107,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
                 study.study_name,
                 store,
                 weights=settings.keep_weights == "all",
+                system_metrics=settings.system_metrics,
                 tell=watcher.message,
                 still_ours=still_ours,
             )

@@ -14,10 +14,12 @@ from hypevo.problem.metrics import column
 from hypevo.study.artifacts import pictures_in, show_pictures
 from hypevo.study.attributes import LINEAGE, ORIGIN, metrics_of
 from hypevo.study.dashboard import write_note, write_trial_note
+from hypevo.study.exports import CSV, HYP
 from hypevo.study.notes import study_note, trial_note
+from hypevo.study.pictures import EVOLVE, HISTORY
 from hypevo.study.standing import standing
 from hypevo.tracking.address import HOST, PORT, page_of
-from hypevo.tracking.charts import run_path, view_path
+from hypevo.tracking.charts import artifact_path, run_path, view_path
 from hypevo.tracking.titles import NOTE, failure_note
 
 if TYPE_CHECKING:
@@ -125,7 +127,7 @@ class Shown:
         note = study_note(self._study, self._plan, command, self._settings.folder)
         if note != self._note:
             self._note = note
-            self._tracker.describe(f"{note}\n\n{self._links()}")
+            self._tracker.describe(f"{self._links()}\n\n{note}")  # a long one is folded: links first
             link = self._in_mlflow(
                 "Its run in MLflow", run_path(self._tracker.experiment_id, self._tracker.parent)
             )
@@ -139,10 +141,14 @@ class Shown:
         return f"[{words}](http://{HOST}:{PORT}{path}), while `hypevo ui` or `mlflow ui` runs"
 
     def _links(self) -> str:
-        """Links from the description of the study's run to its trials, on the same server."""
+        """Links from the description of the study's run to its trials and its files, on the same server."""
         place = self._tracker.experiment_id, self._tracker.parent
         charts, table = (view_path(*place, charts=charts).removeprefix("/") for charts in (True, False))
-        return f"[Its trials as charts]({charts}) · [as a table]({table})"
+        files = [
+            f"[{name}]({artifact_path(*place, name).removeprefix('/')})"
+            for name in (HYP, CSV, EVOLVE, HISTORY)
+        ]
+        return f"[Its trials as charts]({charts}) · [as a table]({table}) · {' · '.join(files)}"
 
 
 def origin_tags(attributes: Mapping[str, Any]) -> dict[str, str]:

@@ -19,6 +19,9 @@ class InMlflow(Checked):
         "Register the best model under this name in MLflow's model registry, with the alias best.",
         PLACES,
     )
+    system_metrics: bool = option(
+        False, "Have MLflow measure this machine every ten seconds: CPU, memory, disk, network, GPUs.", PLACES
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

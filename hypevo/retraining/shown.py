@@ -86,7 +86,6 @@ class Shown:
             },
             dataset=trained.get("data"),
             fingerprint=prepared.fingerprint,
-            otherwise="hypevo-confirm",
         )
         write_atomically(known, run)
 

@@ -15,11 +15,12 @@ from hypevo.results.pictures.curve import plot_pr_curve
 from hypevo.retraining.tracked import Tracked
 from hypevo.study.attributes import metrics_of
 from hypevo.study.exports import trained_with
-from hypevo.study.storage import METRICS, finished, load_plan, load_study, trained_by
+from hypevo.study.storage import METRICS, PARENT_RUN, finished, load_plan, load_study, trained_by
 from hypevo.tracking.models import BestModel, Kept
 from hypevo.tracking.provenance import provenance
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
+from hypevo.tracking.verdict import found_above
 from hypevo.trainings import make_backend
 from hypevo.trainings.record import Record
 from hypevo.trainings.slots import Slots
@@ -53,6 +54,7 @@ class Repeat:
     settings: TrainSettings
     individual: Individual
     metrics: Mapping[str, float]  # what the trial had returned
+    study_run: str | None  # of the study, in MLflow
 
 
 class _Single(Tracked):
@@ -79,13 +81,16 @@ class _Single(Tracked):
             self._tracker.keep(self._model)
 
 
-def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | None = None) -> Trained:
+def train_once(
+    settings: TrainSettings, watcher: Watcher, chosen: Individual | None = None, study_run: str | None = None
+) -> Trained:
     """Train, and return how it ended.
 
     Args:
         settings: The trainer, its options, the seed, the places.
         watcher: Told what happens.
         chosen: Space and hyperparameters; those of `settings.space` and `settings.hyp` unless given.
+        study_run: The run of the study in MLflow that its run is to be shown below.
 
     Raises:
         InputError: before anything is trained.
@@ -103,12 +108,18 @@ def train_once(settings: TrainSettings, watcher: Watcher, chosen: Individual | N
         inspection = checked.inspection
         prepared = backend.prepare(inspection.trainer, inspection.settings, settings.cache.resolve())
         folder = _new_folder(settings.out, settings.training_name, given=settings.name is not None)
-        tracker = Tracker(folder.name, store, weights=prepared.pyfunc is None, tell=watcher.message)
+        tracker = Tracker(
+            folder.name,
+            store,
+            weights=prepared.pyfunc is None,
+            system_metrics=settings.system_metrics,
+            tell=watcher.message,
+        )
         tracker.open_single(
             settings.experiment,
             inspection.settings.get("data"),
             prepared.fingerprint,
-            otherwise="hypevo-train",
+            above=found_above(store, study_run, watcher.message) if study_run else None,
         )
         training = Training(
             number=0,
@@ -168,7 +179,7 @@ def repeat_of(number: int, study: str | None, settings: TrainSettings) -> Repeat
     )
     trial = trials[number]
     metrics = metrics_of(trial, found.user_attrs.get(METRICS, ()))
-    return Repeat(again, (plan.space, trained_with(trial, plan)), metrics)
+    return Repeat(again, (plan.space, trained_with(trial, plan)), metrics, found.user_attrs.get(PARENT_RUN))
 
 
 def _new_folder(out: Path, name: str, *, given: bool) -> Path:

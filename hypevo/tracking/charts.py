@@ -72,6 +72,11 @@ def run_path(experiment: str, run: str) -> str:
     return f"/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
 
 
+def artifact_path(experiment: str, run: str, name: str) -> str:
+    """The part of the address after the server: a file of a run."""
+    return f"/#/experiments/{experiment}/runs/{run}/artifacts/{name}?workflowType=machine_learning"
+
+
 def _state(parent_run: str, shown: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
     first = shown[0] if shown else "lr0"
     second = shown[1] if len(shown) > 1 else first

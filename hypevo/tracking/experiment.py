@@ -9,15 +9,14 @@ from mlflow.exceptions import MlflowException
 
 from hypevo.messages import hidden
 from hypevo.protocol import InputError
+from hypevo.tracking.address import EXPERIMENT
 from hypevo.tracking.failures import refused
 from hypevo.tracking.store import Store
 
 NAME, ID = "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"
 
 
-def experiment_id(
-    store: Store, client: MlflowClient, option: str | None, pipeline: str | None, otherwise: str
-) -> str:
+def experiment_id(store: Store, client: MlflowClient, option: str | None, pipeline: str | None) -> str:
     """The id of the experiment for new runs, which is made if only its name is known.
 
     The variables are read as MLflow reads them: a name goes before an id, and must not contradict it.
@@ -27,7 +26,6 @@ def experiment_id(
         client: Of that store.
         option: The name that the user gave.
         pipeline: The id of the experiment of the run that this process was started in.
-        otherwise: The name where nobody says anything.
 
     Raises:
         InputError: the id is nobody's, the experiment was deleted, or the variables contradict each other.
@@ -38,7 +36,7 @@ def experiment_id(
     if given and not name:
         return _known(store, client, given)
     if not name:
-        return pipeline or store.experiment(client, otherwise)
+        return pipeline or store.experiment(client, EXPERIMENT)
     found = store.experiment(client, name)
     if given and given != found:
         raise InputError(

@@ -25,6 +25,7 @@ from hypevo.tracking.titles import NOTE, ended, failure_note, given_by_us, runni
 from hypevo.trainings.record import Result
 
 KIND = "hypevo.kind"  # tag of trainings that are no trials of a search
+SINGLE = "training"  # the kind of one that is shown below the study whose trial it repeats
 PARENT, TRIAL, STUDY, STATE = "mlflow.parentRunId", "hypevo.trial", "hypevo.study", "hypevo.state"
 REQUEST = "hypevo.request"  # a parent run is found by it when the answer to its creation was lost
 STEP = "epoch"  # logged with every step, last: where it is, all of the step is
@@ -124,7 +125,8 @@ class Runs:
             )
             for run in page:
                 number = run.data.tags.get(TRIAL, "")
-                if number.isdecimal() and run.data.tags.get(STUDY) == self.study:
+                ours = run.data.tags.get(STUDY) == self.study and run.data.tags.get(KIND) != SINGLE
+                if number.isdecimal() and ours:
                     self._take_up(int(number), run)
             token = page.token
             if not token:

@@ -19,8 +19,10 @@ from sqlalchemy.pool import NullPool
 from hypevo.messages import hidden
 from hypevo.protocol import InputError
 from hypevo.tracking.address import default_address
+from hypevo.tracking.description import ABOUT
 from hypevo.tracking.failures import FAILURES, explained
 from hypevo.tracking.names import file_path
+from hypevo.tracking.titles import NOTE
 
 _SERVERS = ("postgresql", "mysql", "mssql")  # databases that MLflow can be given instead of its server
 _HOUR = 3600.0  # seconds
@@ -109,12 +111,13 @@ class Store:
         """
         found = client.get_experiment_by_name(name)
         if found is None:
+            about = {NOTE: ABOUT}
             if self.local_database is None:
-                return client.create_experiment(name)  # a server knows its own artifact store
+                return client.create_experiment(name, tags=about)  # a server knows its own artifact store
             place = (
                 self.local_database.resolve().parent / "mlruns" / file_path(PurePath(name.replace("..", "_")))
             )
-            return client.create_experiment(name, artifact_location=place.as_uri())
+            return client.create_experiment(name, artifact_location=place.as_uri(), tags=about)
         if found.lifecycle_stage != "active":
             raise InputError(
                 f"MLflow's experiment «{name}» at {hidden(self.uri)} is deleted; "

@@ -14,21 +14,21 @@ from typing import Any
 from hypevo.messages import hidden
 from hypevo.protocol import Failure
 from hypevo.tracking import outbox
-from hypevo.tracking.address import EXPERIMENT
 from hypevo.tracking.artifacts import artifacts
 from hypevo.tracking.curve import Curve
-from hypevo.tracking.description import describe
+from hypevo.tracking.description import describe, introduce
 from hypevo.tracking.experiment import experiment_id
 from hypevo.tracking.failures import FAILURES, line, refused
 from hypevo.tracking.inherited import Inherited, look_up, taken_from_environment
+from hypevo.tracking.machine import Machine
 from hypevo.tracking.models import BestModel, Kept, keep
 from hypevo.tracking.names import metric_name, text
 from hypevo.tracking.outbox import Outbox, Refused, Tell, Turn
 from hypevo.tracking.patience import patiently
 from hypevo.tracking.provenance import dataset_inputs
-from hypevo.tracking.runs import Runs
+from hypevo.tracking.runs import KIND, SINGLE, Runs
 from hypevo.tracking.store import Store
-from hypevo.tracking.verdict import Verdict
+from hypevo.tracking.verdict import Above, Verdict
 from hypevo.trainings.record import Record
 
 LONGEST_PATIENCE = 600.0  # seconds for which a store that answers slowly is waited for at an end
@@ -43,6 +43,7 @@ class Tracker:
         store: Store,
         *,
         weights: bool = False,
+        system_metrics: bool = False,
         tell: Tell | None = None,
         title: str = "",
         still_ours: Callable[[], None] = lambda: None,
@@ -53,6 +54,7 @@ class Tracker:
             study: Its name.
             store: Where its runs are; asked by `open` and not before.
             weights: Whether a trial's weights are stored with its run.
+            system_metrics: Whether MLflow measures this machine meanwhile.
             tell: Is told at once what the user waits for; without it that is among the `notices`.
             title: The name of the study's run; «evolve STUDY» unless given.
             still_ours: Called before each delivery; raises a WorkError when another driver has taken the study over.
@@ -67,6 +69,7 @@ class Tracker:
         self._tell = tell
         self._runs: Runs | None = None
         self._curve = Curve()
+        self._machine = Machine(store.uri, wanted=system_metrics)
         self._refused: set[int] = set()  # trials whose run MLflow will not change, as one that was deleted
         self._outbox = Outbox("MLflow", self._send)
 
@@ -89,11 +92,10 @@ class Tracker:
         tags: Mapping[str, str],
         dataset: str | None,
         fingerprint: str = "",
-        otherwise: str = EXPERIMENT,
     ) -> str:
         """Open the study's parent run: the `known` one, or the one that `mlflow run` made, or a new one.
 
-        A new one is made in `experiment`, the option that was given; None for MLflow's own variables, or `otherwise`.
+        A new one is made in `experiment`, the option that was given; None for MLflow's own variables, or ours.
 
         Returns:
             Its id.
@@ -110,9 +112,7 @@ class Tracker:
             if run is None or not runs.belongs(run):
                 run = inherited.own
             if run is None:
-                run = runs.client.get_run(
-                    runs.create_parent(self._experiment(inherited, experiment, otherwise))
-                )
+                run = runs.client.get_run(runs.create_parent(self._experiment(inherited, experiment)))
             runs.begin(run, params, {**inherited.tags, **tags})
             inherited.continued(runs)
             return inherited
@@ -121,21 +121,29 @@ class Tracker:
         return self.parent
 
     def open_single(
-        self, experiment: str | None, dataset: str | None, fingerprint: str = "", otherwise: str = EXPERIMENT
+        self,
+        experiment: str | None,
+        dataset: str | None,
+        fingerprint: str = "",
+        above: Above | None = None,
     ) -> None:
-        """Begin without a parent, for one training; the run that `mlflow run` made for it becomes its run."""
+        """Begin for one training; the run that `mlflow run` made for it becomes its run.
+
+        It is shown below the run `above`, in the same experiment unless the user names another.
+        """
         run_id = taken_from_environment()
+        experiment = experiment or (above.experiment if above else None)
 
         def attempt() -> Inherited:
             runs = self._connected(dataset, fingerprint)
             inherited = look_up(run_id, runs, hidden(self.store.uri))
             if inherited.own is None:
-                runs.experiment_id = self._experiment(inherited, experiment, otherwise)
+                runs.experiment_id = self._experiment(inherited, experiment)
             else:
                 runs.experiment_id = inherited.own.info.experiment_id
                 runs.adopted = inherited.own.info.run_id
                 runs.client.update_run(runs.adopted, status="RUNNING")
-            runs.tags = inherited.tags
+            runs.tags = inherited.tags | (above.tags | {KIND: SINGLE} if above else {})
             return inherited
 
         self._begin(attempt)
@@ -212,12 +220,14 @@ class Tracker:
         Raises:
             KeyboardInterrupt: a user does not want to wait.
         """
+        self._machine.end()  # before the run has ended
         limits = (LONGEST_PATIENCE, outbox.GIVE_UP) if patience is None else (patience, patience)
         left = self._outbox.close(limits[0], self._tell or self._early.append, away=limits[1])
         return sum(kind in ("trial", "verdict") for kind, _ in left)
 
     def stop(self) -> None:
         """Send nothing more, and leave the runs as they are: the next start delivers, and perhaps it has begun."""
+        self._machine.end()
         self._outbox.stop()
 
     # -- opening -------------------------------------------------------------------------------------------
@@ -235,16 +245,19 @@ class Tracker:
             self._runs.inputs = dataset_inputs(dataset, fingerprint)
         return self._runs
 
-    def _experiment(self, inherited: Inherited, option: str | None, otherwise: str) -> str:
+    def _experiment(self, inherited: Inherited, option: str | None) -> str:
         """The id of the experiment for new runs."""
-        return experiment_id(self.store, self._opened.client, option, inherited.experiment, otherwise)
+        return experiment_id(self.store, self._opened.client, option, inherited.experiment)
 
     def _begin(self, attempt: Callable[[], Inherited]) -> None:
         if notice := patiently(attempt, self.store.uri, self._say).notice:
             self._say(notice)
+        if self._machine.unseen:
+            self._say(self._machine.unseen)
         for run in self._opened.older:
             rename = functools.partial(Runs.rename_metrics, run=run)
             self._outbox.put(("names", run), rename, Turn.FIRST)
+        self._outbox.put(("about", ""), lambda runs: introduce(runs.client, runs.experiment_id))
         self._outbox.start()
 
     def _say(self, notice: str) -> None:
@@ -286,6 +299,7 @@ class Tracker:
         self._opened.log_steps(run, steps)
         if result is None:
             self._opened.reopen(record.number)
+            self._machine.watch(self.parent or run)
         else:
             files = artifacts(record.folder, weights=self._weights)
             self._opened.finish(record.number, result, files, details.get("tags", {}))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,9 +117,19 @@ def test_a_trial_is_repeated_with_its_seed_and_gives_the_same(evolution, arena):
     repeat = repeat_of(2, "s", TrainSettings(device="cpu", out=Path("runs/train")))
     assert repeat.settings.seed == 7
     assert repeat.settings.options["epochs"] == 3
-    end = train_once(repeat.settings, TerminalWatcher(Console(file=io.StringIO())), repeat.individual)
+    settings = replace(repeat.settings, name="s")  # as the study is called
+    watcher = TerminalWatcher(Console(file=io.StringIO()))
+    end = train_once(settings, watcher, repeat.individual, repeat.study_run)
     assert end.outcome.metrics == repeat.metrics
-    assert end.folder.name == "s-trial-2"
+    assert repeat.settings.name == "s-trial-2"
+
+    (experiment,) = [one for one in evolution.client.search_experiments() if one.name != "Default"]
+    (run,) = evolution.client.search_runs([experiment.experiment_id], "tags.`hypevo.kind` = 'training'")
+    assert run.data.tags["mlflow.parentRunId"] == repeat.study_run
+    assert evolution(3, trial_seed="per-trial", options={"epochs": 3}, seed=5).undelivered == 0
+    assert (
+        evolution.client.get_run(run.info.run_id).info.lifecycle_stage == "active"
+    )  # it is no trial of the study
 
 
 def test_a_trial_that_has_not_finished_cannot_be_repeated(evolution):

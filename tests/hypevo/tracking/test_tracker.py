@@ -16,6 +16,7 @@ from hypevo.tracking import outbox
 from hypevo.tracking.charts import view_key
 from hypevo.tracking.runs import status_of
 from hypevo.tracking.store import Store
+from hypevo.tracking.titles import NOTE
 from hypevo.tracking.tracker import Tracker
 from hypevo.tracking.verdict import Verdict
 from hypevo.trainings.record import Record
@@ -59,6 +60,10 @@ def test_a_study_is_a_parent_run_with_a_child_run_for_each_trial(evolution):
     assert files(evolution.client, parent) == [
         "evolve.csv", "evolve.png", "history.png", "hyp_evolved.yaml", "plan.json", "weights/best.pt",
     ]  # fmt: skip
+    place = f"#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}/artifacts/"
+    assert f"[evolve.png]({place}evolve.png?workflowType=machine_learning)" in parent.data.tags[NOTE]
+    about = evolution.client.get_experiment(parent.info.experiment_id).tags[NOTE]
+    assert about.startswith("Searches for the hyperparameters")
     assert parent.data.metrics["fitness"] == summary.best.value
     assert [step for step, _ in points(evolution.client, parent)] == [1, 2]
 
