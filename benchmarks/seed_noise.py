@@ -91,9 +91,10 @@ def individuals(problem: Problem, centre: int) -> list[tuple[float, NDArray[np.f
 def report(fitness: Mapping[tuple[int, float, int], float]) -> None:
     """Print the scatter over seeds, and the correlations of what seeds do."""
     every = sorted({seed for *_, seed in fitness})
-    whole = [
-        seed for seed in every if sum(key[2] == seed for key in fitness) == len(fitness) // len(every)
-    ] or every[:-1]
+    trained = {seed: sum(key[2] == seed for key in fitness) for seed in every}
+    whole = [seed for seed in every if trained[seed] == max(trained.values())]
+    if len(whole) < 2:
+        raise SystemExit("expected two seeds or more with which every individual has been trained")
     centres = sorted({key[0] for key in fitness})
 
     def deviations(centre: int, step: float) -> NDArray[np.float64]:
