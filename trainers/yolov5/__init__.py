@@ -109,7 +109,7 @@ def estimate(
     Some real batches are trained on and validated within about so many `seconds`, of fewer images where full ones take
     longer. Loading, the first batch's warm-up and what is written are left out.
     """
-    from .estimate import estimate as run
+    from .timing import estimate as run
 
     return run(settings, hyp, cache=cache, device=device, seconds=seconds)
 
