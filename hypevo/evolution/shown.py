@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hypevo.evolution.view import ENOUGH, view_of
+from hypevo.evolution.view import view_of
 from hypevo.messages import hidden
 from hypevo.paste import pasted
 from hypevo.problem.metrics import column
@@ -15,6 +15,7 @@ from hypevo.study.artifacts import pictures_in, show_pictures
 from hypevo.study.attributes import LINEAGE, ORIGIN, metrics_of
 from hypevo.study.dashboard import write_note, write_trial_note
 from hypevo.study.exports import CSV, HYP
+from hypevo.study.importance import ENOUGH
 from hypevo.study.notes import study_note, trial_note
 from hypevo.study.pictures import EVOLVE, HISTORY
 from hypevo.study.standing import standing

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-from optuna.trial import TrialState
 
 from hypevo.problem.metrics import column
 from hypevo.problem.plan import Plan
+from hypevo.study.importance import importances
 from hypevo.study.storage import PARENT_RUN
 from hypevo.tracking.charts import view_tag
-
-ENOUGH = 20  # finished trials from which importance says something
 
 
 def view_of(study: optuna.Study, plan: Plan, *metrics: Iterable[str]) -> tuple[str, str]:
@@ -34,15 +30,8 @@ def view_of(study: optuna.Study, plan: Plan, *metrics: Iterable[str]) -> tuple[s
 
 
 def by_importance(study: optuna.Study, genes: Sequence[str]) -> list[str]:
-    """The genes of which the best trials differ most from the others, by PED-ANOVA; none before there are `ENOUGH`."""
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    known = [gene for gene in genes if all(gene in trial.params for trial in done)]
-    if len(done) < ENOUGH or not known:
-        return []
+    """The genes of which the best trials differ most from the others, by PED-ANOVA; none while that is not known."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that all are equal: then all are shown
-            weights = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(), params=known)
-    except (ValueError, RuntimeError):  # all of one fitness, or none of them finite: nothing matters
-        return []
-    return sorted((gene for gene in known if weights[gene] > 0), key=lambda gene: -weights[gene])
+        return [gene for gene, weight in importances(study, genes).items() if weight > 0]
+    except ValueError:
+        return []  # nothing is known yet

@@ -99,6 +99,16 @@ class Gene:
             return f"{exact:.9g} is not {self.low:.9g} plus a multiple of its step {self.step:.9g}"
         return None
 
+    def moved(self, before: Value, now: Value) -> float:
+        """How far a value went, as a part of the range, on a logarithmic scale where the search has one."""
+        if before == now:
+            return 0.0
+        if isinstance(before, (str, bool)) or isinstance(now, (str, bool)):
+            return 1.0  # words have no distance
+        if self.log and self.low > 0 and before > 0 and now > 0:
+            return abs(math.log(now / before)) / math.log(self.high / self.low)
+        return abs(now - before) / (self.high - self.low)
+
     def nearest(self, value: object) -> Value | None:
         """The value nearest to `value` that a search could propose; None for a word that is no choice."""
         read = self.read(value)

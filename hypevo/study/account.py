@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-    from hypevo.problem.gene import Gene
     from hypevo.problem.plan import Plan
-    from hypevo.protocol import Value
     from hypevo.study.tally import Tally
 
 GOAL = "hypevo_goal"  # what the last driver was asked for, an attribute of the study
@@ -90,16 +88,6 @@ def changes(plan: Plan, best: FrozenTrial) -> list[dict[str, Any]]:
     found = [
         {"gene": gene.name, "default": plan.hyp[gene.name], "best": values[gene.name], "moved": moved}
         for gene in plan.space.movable
-        if (moved := _moved(gene, plan.hyp[gene.name], values[gene.name])) > 0
+        if (moved := gene.moved(plan.hyp[gene.name], values[gene.name])) > 0
     ]
     return sorted(found, key=lambda one: -one["moved"])
-
-
-def _moved(gene: Gene, before: Value, now: Value) -> float:
-    if before == now:
-        return 0.0
-    if isinstance(before, (str, bool)) or isinstance(now, (str, bool)):
-        return 1.0  # words have no distance
-    if gene.log and gene.low > 0 and before > 0 and now > 0:
-        return abs(math.log(now / before)) / math.log(gene.high / gene.low)
-    return abs(now - before) / (gene.high - gene.low)

@@ -16,7 +16,7 @@ from hypevo.results.hyp_file import write_hyp_evolved, yaml_value
 from hypevo.results.pictures.canvas import save
 from hypevo.results.pictures.marks import Marks
 from hypevo.study.attributes import OWN, metrics_of
-from hypevo.study.pictures import marks_of, pictures
+from hypevo.study.pictures import IN_THE_END, marks_of, pictures
 from hypevo.study.storage import METRICS, finished, load_plan
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Exports:
         self._count = 0  # trials that are in it
         self._best: tuple[Row, int] | None = None  # and its position
         self._held: set[str] = set()  # files that another program kept open the last time
+        self.undrawn: dict[str, str] = {}  # pictures that the last call could not draw, and why
         self._pictures: dict[str, Path] = {}  # where the last ones are
         self._drawn_at = -math.inf
         self._drawing_took = 0.0
@@ -62,7 +63,8 @@ class Exports:
         """Write all of them from the finished trials, at least one, in the order in which they finished.
 
         Those of an earlier call come first, as they were. Pictures take a second or two, so among trials that are
-        as short they wait until they cost no more than a tenth of the time; `last` draws them anyway.
+        as short they wait until they cost no more than a tenth of the time; `last` draws them anyway, and those of the
+        end too.
 
         One that another program holds open, as Excel does on Windows, is written beside it, and that is said.
 
@@ -90,13 +92,18 @@ class Exports:
         ]
         began = time.monotonic()
         if last or began - self._drawn_at > 10 * self._drawing_took:
+            self.undrawn.clear()
             rows = [self.row(trial) for trial in trials]
-            drawn = pictures(rows, self._plan.space, self._marks())
-            put = {
-                name: self._put(name, lambda path, make=make: save(path, make, self._still_ours))  # type: ignore[misc]
-                for name, make in drawn.items()
-            }
-            self._pictures |= {name: path for name, path in put.items() if path is not None}
+            for name, make in pictures(rows, self._plan.space, self._marks()).items():
+                if name in IN_THE_END and not last:
+                    continue
+                try:
+                    path = self._put(name, lambda path, make=make: save(path, make, self._still_ours))  # type: ignore[misc]
+                except ValueError as error:
+                    self.undrawn[name] = str(error)
+                    continue
+                if path is not None:
+                    self._pictures[name] = path
             self._drawn_at = time.monotonic()
             self._drawing_took = self._drawn_at - began
         return [path for path in (*there, *self._pictures.values()) if path is not None]
@@ -192,6 +199,8 @@ def export_study(
         ranked_by=ranked.other_fitness,
     )  # fmt: skip
     paths = exports.write(trials, last=True)
+    for name, why in exports.undrawn.items():
+        tell(f"{name} is not drawn: {why}")
     recommended = {**plan.hyp, **recommend(found)}
     lines = [
         f"# hypevo: recommended by {len(trials)} trials of the study «{found.study_name}»: the mean of its elite",

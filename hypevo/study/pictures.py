@@ -12,8 +12,11 @@ from hypevo.results.evolve_csv import Row
 from hypevo.results.pictures.canvas import Drawing
 from hypevo.results.pictures.genes import evolve_figure
 from hypevo.results.pictures.history import history_figure
+from hypevo.results.pictures.importance import importance_figure
+from hypevo.results.pictures.lineage import lineage_figure
 from hypevo.results.pictures.marks import Marks
 from hypevo.study.attributes import LINEAGE
+from hypevo.study.importance import importances_of
 from hypevo.study.standing import standing
 from hypevo.study.storage import load_plan
 
@@ -23,10 +26,14 @@ if TYPE_CHECKING:
     from hypevo.problem.space import Space
 
 EVOLVE, HISTORY = "evolve.png", "history.png"
+IMPORTANCE, LINEAGE_OF_BEST = "importance.png", "lineage.png"
+IN_THE_END = (IMPORTANCE, LINEAGE_OF_BEST)  # drawn when a driver ends, and when they are asked for
 CONFIRM = "confirm.png"  # in the folder of a confirmation, beside its verdict.json
 SHOWS = {
     EVOLVE: "The fitness over each gene's value: a dot for each trial, the darker the later.",
     HISTORY: "The fitness of each trial in its order, and the best so far.",
+    IMPORTANCE: "In which genes the best tenth of the trials differs from all of them (PED-ANOVA).",
+    LINEAGE_OF_BEST: "How the best came about: from each trial to the fittest of its parents, and what changed.",
     CONFIRM: "The best against the default with fresh seeds, and the interval of the difference.",
 }
 
@@ -42,6 +49,10 @@ def pictures(rows: Sequence[Row], space: Space | None, marks: Marks) -> dict[str
     return {
         EVOLVE: functools.partial(evolve_figure, rows, space, marks),
         HISTORY: functools.partial(history_figure, rows, marks),
+        IMPORTANCE: functools.partial(
+            importance_figure, rows, functools.partial(importances_of, rows, space), marks
+        ),
+        LINEAGE_OF_BEST: functools.partial(lineage_figure, rows, space, marks),
     }
 
 

@@ -5,8 +5,9 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 
-from hypevo.evolution.view import ENOUGH, by_importance
+from hypevo.evolution.view import by_importance
 from hypevo.study.dashboard import write_note
+from hypevo.study.importance import ENOUGH
 
 
 def study(count, value):

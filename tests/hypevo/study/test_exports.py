@@ -173,6 +173,8 @@ def test_short_trials_do_not_wait_for_the_picture_but_the_last_one_has_it(tmp_pa
     first = (tmp_path / "evolve.png").read_bytes()
     exports.write(trials[:2])
     assert (tmp_path / "evolve.png").read_bytes() == first
+    assert exports.undrawn == {}  # what is for the end was not tried
     assert len((tmp_path / "evolve.csv").read_text().splitlines()) == 3
     exports.write(trials, last=True)
     assert (tmp_path / "evolve.png").read_bytes() != first
+    assert exports.undrawn.keys() == {"importance.png", "lineage.png"}

@@ -138,7 +138,8 @@ def test_a_finished_study_is_shown_and_exported_by_another_fitness(evolution, ar
     paths = invoke("export", "--fitness", "-1*recall").stdout.split()
     folder = own / f"fitness-{slug('-1*recall')}"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "evolve.csv", "evolve.png", "history.png", "hyp_evolved.yaml", "hyp_recommended.yaml",
+        "evolve.csv", "evolve.png", "history.png", "hyp_evolved.yaml", "hyp_recommended.yaml", "importance.png",
+        "lineage.png",
     ]  # fmt: skip
     assert all(folder.name in path for path in paths)
     assert {path: path.read_bytes() for path in own.glob("*.*")} == before
