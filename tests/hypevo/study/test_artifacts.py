@@ -128,7 +128,9 @@ def test_an_evolution_shows_its_pictures_and_a_note_of_each_trial(evolution):
     evolution(3, options={"fail": "memory", "fail_above": 0.01}, max_failures=99)
     study = load_study("mlruns/optuna.journal", "s")
     assert get_note(optuna.Trial(study, first._trial_id)) == "mine"
-    assert sorted(shown(Artifacts(study._storage), study, study._storage)) == ["evolve.png", "history.png"]
+    assert sorted(shown(Artifacts(study._storage), study, study._storage)) == [
+        "evolve.png", "history.png", "importance.png", "lineage.png",
+    ]  # fmt: skip
 
 
 def test_the_plan_is_no_page_of_json_in_the_dashboard_and_stays_where_an_older_study_has_it(evolution):
