@@ -34,11 +34,13 @@ def study_note(study: optuna.Study, plan: Plan, command: str, folder: Path) -> s
         command: The command that its driver was started with.
         folder: Where its files are.
     """
-    settings = ", ".join(f"{name} {value}" for name, value in plan.settings.items() if value is not None)
+    settings = ", ".join(
+        f"{name} {value}" for name, value in plan.settings.items() if value not in (None, "")
+    )
     what = f"Search for hyperparameters of {inline(plan.trainer)}"
     parts = [
+        _standing(study),  # first: MLflow shows four lines before one asks for more
         f"{what} ({inline(settings)})." if settings else f"{what}.",
-        _standing(study),
         f"Files: `hyp_evolved.yaml` (the best), `evolve.csv`, `evolve.png`, and each trial's log, in\n\n"
         f"{literal(str(folder.resolve()))}",
         f"To go on, also after an interruption, type the same command again in the same folder; a larger "
