@@ -45,7 +45,8 @@ SPACE = Space(
 def made(address: str, count: int, name: str) -> optuna.Study:
     """A study in which a stranger has written whatever a stranger can write."""
     hyp = {"lr": 0.01, "act": "relu", "idle": 0.5}
-    settings = {"data": EVIL, "epochs": 3, "weights": "postgresql://me:hunter22@db/models"}
+    theirs = {"data": EVIL, "epochs": 3, "weights": "postgresql://me:hunter22@db/models"}
+    settings = theirs if count else {}  # a trainer may have none
     study = optuna.create_study(study_name=name, storage=address, direction="maximize")
     study.set_user_attr(PLAN, Plan("their.module:train", settings, SPACE, hyp, "score", "fixed", 0).to_json())
     study.set_user_attr(VERDICT, {"sentences": [f"the winner wins {EVIL}"]})
