@@ -282,7 +282,7 @@ def main() -> NoReturn:
     keep_secrets()
     try:
         with terminated_gently():
-            app()
+            app(prog_name="hypevo")  # else it is guessed, and completion asked under another name
     except InputError as error:
         console.print(printable_lines(f"error: {error}"), style="bold red")
         sys.exit(WRONG_INPUT)

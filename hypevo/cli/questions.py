@@ -79,9 +79,7 @@ class Fetch(Trained):
 class Status(OfStudy, Answer):
     """The options of `hypevo status`."""
 
-    watch: int | None = option(
-        None, "Say it again every so many seconds, until nobody drives the study.", least=1
-    )
+    watch: int | None = option(None, "Refresh every N seconds while the study is driven.", least=1)
 
     fitness: str | None = option(None, _RANK, SEARCH)
 
@@ -183,7 +181,10 @@ class Report(Stored):
 class Describe(Checked):
     """What `hypevo trainer` is asked."""
 
-    trainer: str = argument("yolov5, the default, or your own module:function.", default="yolov5")
+    trainer: str = argument(
+        "yolov5, trainers.external.ultralytics, … or your own module:function.",
+        default="yolov5",
+    )
     options: Mapping[str, Any] = field(default_factory=dict, metadata={"hidden": True})
 
 

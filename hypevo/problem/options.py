@@ -79,11 +79,11 @@ class Option:
 
     @property
     def shown_default(self) -> str:
-        """The default as it would be typed; empty when there is none, or the help speaks of it itself."""
+        """The default as it would be typed; empty when there is none, or «(default …)» says it."""
         default = self.default
-        if default is None or default is False or default in ("", ()) or "default" in self.text:
+        if default is None or default is False or default is dataclasses.MISSING or default in ("", ()):
             return ""
-        if default is dataclasses.MISSING:
+        if "(default " in self.text:
             return ""
         if default is True:
             return "true"

@@ -90,7 +90,11 @@ class Stored(Checked):
 class Trained(Checked):
     """What trains. The trainer's own options are in `options`."""
 
-    trainer: str = option("yolov5", "What trains: «yolov5», or your own module:function.", TRAINING)
+    trainer: str = option(
+        "yolov5",
+        "What trains: yolov5, trainers.external.ultralytics, … or your own module:function.",
+        TRAINING,
+    )
     options: Mapping[str, Any] = field(default_factory=dict, metadata={"hidden": True})
 
     def __post_init__(self) -> None:
@@ -190,7 +194,7 @@ class EvolveSettings(StudySettings, InSlots, InMlflow):
 
     generations: int | None = option(
         None,
-        "Trainings in all, earlier calls included; 300 by default (embedded dataset: 12). 0: until stopped.",
+        "Trainings, those of earlier calls included; 300 by default (embedded dataset: 12). 0: until stopped.",
         SEARCH,
         least=0,
     )
@@ -225,7 +229,10 @@ class EvolveSettings(StudySettings, InSlots, InMlflow):
         SEARCH,
     )
     from_csv: Path | None = option(
-        None, "The same from an evolve.csv, YOLOv5's own too.", SEARCH, named="--from"
+        None,
+        "Begin from an evolve.csv, YOLOv5's own too, as --from-study does from a study.",
+        SEARCH,
+        named="--from",
     )
     baseline_seeds: int | None = option(
         None,
@@ -310,7 +317,7 @@ class ConfirmSettings(InSlots, Stored):
 
     study: str | None = option(None, "Name of the study; the only one in --storage by default.", PLACES)
     top: int = option(1, "How many of the best trials are candidates.", SEARCH, least=0)
-    recommended: bool = option(False, "One more candidate: the mean of the elite.", SEARCH)
+    recommended: bool = option(False, "One more candidate: the mean of the best trials.", SEARCH)
     hyp: tuple[str, ...] = option((), "More candidates: hyp files of your own, comma-separated.", SEARCH)
     seeds: int = option(
         5, "Fresh seeds, 2 or more; each trains the default and every candidate.", SEARCH, least=2

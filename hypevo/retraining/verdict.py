@@ -24,7 +24,7 @@ UNTOUCHED_SHARE = 0.2  # of a candidate's part of the error, for the comparison 
 _WORDS = {
     1: "better than not training at all",
     -1: "worse than not training at all",
-    0: "no difference shown from not training at all",
+    0: "no difference from not training at all shown",
 }
 
 
@@ -118,7 +118,7 @@ class Verdict:
             return "better"
         if self.loses:
             return "worse"
-        return "not better: it fails" if self.failures else "no difference shown"
+        return "not better: it failed" if self.failures else "no difference shown"
 
     @property
     def over_untouched(self) -> int | None:
@@ -154,13 +154,15 @@ class Verdict:
             return f"{self.candidate}: {self.dropped}"
         if not self.judged:
             return (
-                f"{self.candidate}: cannot be judged: {self.pairs} of the seeds have a result with it and with the "
-                f"default, and 2 are needed"
+                f"{self.candidate}: cannot be judged: expected a result of it and of the default for 2 seeds or more, "
+                f"got {self.pairs}"
             )
         numbers = f"{self.gain:+.4f} ± {self.half_width:.4f} over {self.pairs} seeds"
-        failed = f"failed on {self.failures} seeds where the default did not"
+        failed = (
+            f"failed on {self.failures} {'seed' if self.failures == 1 else 'seeds'} where the default did not"
+        )
         if self.pairs < 2:
-            return f"{self.candidate}: not better: {failed}"
+            return f"{self.candidate}: not better: it {failed}"
         means = f"fitness {self.fitness:.4f}, default {self.default_fitness:.4f}"
         if self.failures and not self.loses:
             return f"{self.candidate}: not better: it {failed}; elsewhere {numbers} ({means})"

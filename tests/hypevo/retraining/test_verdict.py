@@ -117,7 +117,7 @@ def test_a_default_that_fails_too_costs_the_pair_only():
 def test_a_candidate_that_always_fails_is_judged():
     verdict = judge("trial 3", dict.fromkeys(range(3)), dict.fromkeys(range(3), 0.5), error=0.05)
     assert (verdict.judged, verdict.wins) == (True, False)
-    assert str(verdict) == "trial 3: not better: failed on 3 seeds where the default did not"
+    assert str(verdict) == "trial 3: not better: it failed on 3 seeds where the default did not"
 
 
 def test_without_two_pairs_nothing_is_said():

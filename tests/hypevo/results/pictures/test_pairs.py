@@ -56,7 +56,7 @@ def test_seeds_without_both_results_are_no_pairs_and_are_counted():
         "failures": 2,
         "gain": None,
         "half_width": None,
-        "verdict": "not better: it fails",
+        "verdict": "not better: it failed",
     }
     upper, lower = confirm_figure(found).axes
     assert len(lines(upper, "pair")) == 2
