@@ -3,8 +3,8 @@
 import pytest
 
 from hypevo.cli.beforehand import look
+from hypevo.cli.questions import Check
 from hypevo.cli.terminal import messages
-from hypevo.problem.settings import EvolveSettings
 from hypevo.protocol import InputError
 from hypevo.study.attributes import DEFAULT, ORIGIN, UNTOUCHED, metrics_of
 from hypevo.study.storage import load_study
@@ -53,7 +53,7 @@ def test_another_study_is_refused_with_the_reason(evolution, settings, says):
         "trainer": "landscape:train", "device": "cpu", "sampler": "classic", "seed": 2, "generations": 2,
     }  # fmt: skip
     with pytest.raises(InputError, match=f"(?s){says}"):
-        look(EvolveSettings(**(rest | {"options": {}} | asked)), messages())
+        look(Check(**(rest | {"options": {}} | asked)), messages())
 
 
 def test_other_data_are_refused(evolution, arena):
