@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hypevo.cli.tables import kept_lines, standing_lines
 from hypevo.messages import hidden
 from hypevo.paste import pasted
+from hypevo.problem.settings import Stored
 from hypevo.study.status import study_status
 from hypevo.tracking.charts import view_path
 
@@ -52,7 +53,8 @@ def show(summary: Summary, storage: str, console: Console) -> None:
     line(on_mlflow(summary.tracking_uri, view_path(summary.experiment_id, summary.parent_run)))
     for text, style in kept_lines(summary.kept):
         line(text, style)
-    line("both views       hypevo ui")
+    where = [] if storage == Stored().storage else ["--storage", storage]
+    line(f"both views       {pasted(['hypevo', 'ui', *where])}")
 
 
 def on_mlflow(uri: str, path: str) -> str:

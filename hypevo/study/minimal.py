@@ -53,8 +53,8 @@ def reduced(study: optuna.Study) -> Reduced:
     seen = noise(study)
     if best is None or math.isnan(seen):
         raise InputError(
-            f"expected 12 or more finished trials that are not far below the others, which the model needs; "
-            f"study «{study.study_name}» has {count} finished trials"
+            f"the model needs 12 or more finished trials that are not far below the others, and study "
+            f"«{study.study_name}» has fewer of these among its {count}"
         )
     allowance = seen if stands.noise is None else stands.noise
     source = (
@@ -155,31 +155,18 @@ def propose(ranked: Ranked, tell: Callable[[str], None]) -> Proposal:
     """
     for note in ranked.notes:
         tell(note)
-    plan, stands = load_plan(ranked.study), standing(ranked.study)
-    count, best = len(finished(ranked.study)), stands.best
-    seen = noise(ranked.study)
-    if best is None or math.isnan(seen):
-        raise InputError(
-            f"--minimal: expected 12 or more finished trials that are not far below the others, which the model needs; "
-            f"study «{ranked.study.study_name}» has {count} finished trials"
-        )
-    allowance = seen if stands.noise is None else stands.noise
-    source = (
-        "the scatter of the trials"
-        if stands.noise is None
-        else "the noise of the default over training seeds"
-    )
+    one = reduced(ranked.study)
+    best, found = one.best, one.found
     if own := best.user_attrs.get(OWN):
         tell(f"trial {best.number} was trained with other values of {', '.join(own)} than the model knows")
-    defaults = {gene.name: gene.read(plan.hyp[gene.name]) for gene in plan.space.movable}
-    found = minimal(ranked.study, best.params, defaults, allowance)
+    cost = f"an expected cost of {found.cost:.5f} ± {found.uncertainty:.5f} of its fitness {best.value:.5f}"
     said = [
-        f"a model of {count} trials proposed to return {len(found.returned)}: an expected cost of {found.cost:.5f} ± "
-        f"{found.uncertainty:.5f} of its fitness {best.value:.5f}; at most {allowance:.5f} was allowed, {source}"
+        f"a model of {one.trials} trials proposed to return {len(found.returned)}: {cost}; at most "
+        f"{one.allowance:.5f} was allowed, {one.source}"
     ]
     if ranked.other_fitness:
         said.append(f"ranked by another fitness than the study's: {ranked.other_fitness}")
-    return Proposal(ranked.study.study_name, plan, best, found, said)
+    return Proposal(ranked.study.study_name, load_plan(ranked.study), best, found, said)
 
 
 def export_minimal(

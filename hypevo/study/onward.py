@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hypevo.problem.fitness import DEFAULT_FITNESS
 from hypevo.problem.options import option_name
+from hypevo.problem.plan import Plan
 from hypevo.problem.settings import BUILT_IN, EMBEDDED, Stored
 from hypevo.study.account import changes
 from hypevo.study.exports import HYP
 from hypevo.study.interchange import BEST_HYPERPARAMETERS, CHECKOUT, ULTRALYTICS
 from hypevo.study.opening import study_folder
-from hypevo.study.standing import standing
+from hypevo.study.standing import Standing, standing
 from hypevo.study.storage import load_plan, trained_by
 from hypevo.trainings.resolve import resolve
 
@@ -26,7 +28,7 @@ _WHAT = ("data", "weights", "model", "repo", "python")  # what is trained, which
 def onward(study: optuna.Study, storage: str) -> dict[str, list[str]]:
     """What can be done next with a study that has a best trial: what it is for, and the words of the command.
 
-    Where the best is the default there is nothing to confirm.
+    Where the best is the default, or has its verdict, there is nothing to confirm.
 
     Raises:
         InputError: The study's folder is another study's now.
@@ -35,12 +37,13 @@ def onward(study: optuna.Study, storage: str) -> dict[str, list[str]]:
     where = [] if storage == Stored().storage else ["--storage", storage]
     which = ["--study", study.study_name, *where]
     hyp = str(folder / HYP)
-    best, found = standing(study).best, {}
-    if best is not None and changes(plan, best):
+    stands, found = standing(study), {}
+    if stands.best is not None and changes(plan, stands.best) and not _judged(stands):
         found["does the winner win"] = ["hypevo", "confirm", *which]
     found["train with it"] = [
         *("hypevo", "train", "--hyp", hyp, *trainer_words(plan.trainer)),
         *option_words(plan.trainer, trained_by(study)),
+        *fitness_words(plan),
     ]
     given = {name: str(value) for name, value in plan.settings.items() if value not in ("", None)}
     if given.get("data") in (None, EMBEDDED):
@@ -68,6 +71,20 @@ def onward(study: optuna.Study, storage: str) -> dict[str, list[str]]:
 def _from_elsewhere(value: str) -> str:
     """A file's whole path, since the command is typed in another folder; what is no file is left as it is."""
     return str(Path(value).resolve()) if Path(value).is_file() else value
+
+
+def _judged(stands: Standing) -> bool:
+    """Whether the last confirmation was of the best trial."""
+    verdicts = (stands.verdict or {}).get("verdicts", ())
+    return stands.best is not None and any(
+        one.get("candidate") == f"trial {stands.best.number}" for one in verdicts
+    )
+
+
+def fitness_words(plan: Plan) -> list[str]:
+    """How a study's fitness is typed; nothing where one of our trainers has it anyway."""
+    usual = plan.trainer in _OURS and plan.fitness == DEFAULT_FITNESS
+    return [] if usual else ["--fitness", plan.fitness]
 
 
 def trainer_words(trainer: str) -> list[str]:

@@ -198,7 +198,7 @@ def load_study(address: str, name: str | None) -> optuna.Study:
     if name is None and len(names) == 1:
         name = names[0]
     if name is None or name not in names:
-        wanted = "say which with --study" if name is None else f"no study «{name}»"
+        wanted = "say which study" if name is None else f"no study «{name}»"
         raise InputError(
             f"{address}: {wanted}; there {'is' if len(names) == 1 else 'are'} {', '.join(names) or 'none'}"
         )

@@ -42,7 +42,8 @@ class Resolved:
         if kind is None:
             if raw:
                 raise InputError(
-                    f"trainer {self.name} has no options, got {', '.join(f'--{k}' for k in raw)}"
+                    f"trainer {self.name} has no options, got {', '.join(f'--{k}' for k in raw)}; "
+                    "--help shows those of the command itself"
                 )
             return None
         options = {one.field: one for one in options_of(kind, hidden=True)}

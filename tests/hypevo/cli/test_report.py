@@ -207,7 +207,7 @@ def test_the_report_of_a_driven_study_is_beside_its_other_files(evolution, arena
     assert environment["hypevo.devices"] == "cpu"
     assert environment.items() <= evolution.parent.data.tags.items()
     assert environment["hypevo.version.torch"] in text
-    assert "expected 12 or more finished trials" in text
+    assert "needs 12 or more finished trials" in text
     assert "hypevo confirm --study s" in text
 
 

@@ -13,7 +13,7 @@ from hypevo.problem.plan import Plan
 from hypevo.problem.settings import BUILT_IN
 from hypevo.problem.space import Space
 from hypevo.study.account import account, changes, remember_goal
-from hypevo.study.attributes import NOISE
+from hypevo.study.attributes import NOISE, VERDICT
 from hypevo.study.notes import study_note
 from hypevo.study.onward import onward, option_words
 from hypevo.study.storage import PLAN
@@ -97,12 +97,18 @@ def test_the_commands_have_the_study_s_own_values(study, tmp_path, monkeypatch):
     hyp = "runs/evolve/s/hyp_evolved.yaml"
     assert found["train with it"] == [
         *("hypevo", "train", "--hyp", hyp, "--data", "coco128.yaml", "--weights", "yolov5n.pt"),
-        *("--img", "320", "--epochs", "3"),
+        *("--img", "320", "--epochs", "3", "--fitness", "mAP_0.5"),
     ]
     assert found["in YOLOv5"] == [
         *("python", "train.py", "--hyp", str(tmp_path / hyp), "--data", str(tmp_path / "coco128.yaml")),
         *("--weights", "yolov5n.pt", "--img", "320", "--epochs", "3"),
     ]
+
+
+def test_a_best_that_has_its_verdict_is_not_asked_for_another(study):
+    for candidate, asked in (("trial 0", True), ("trial 1", False)):
+        study.set_user_attr(VERDICT, {"verdicts": [{"candidate": candidate, "verdict": "better"}]})
+        assert ("does the winner win" in onward(study, "sqlite:///s.db")) == asked
 
 
 def test_where_the_best_is_the_default_there_is_nothing_to_confirm(plan):

@@ -76,5 +76,5 @@ def test_another_fitness_has_another_winner_in_a_folder_of_its_own(tmp_path, mon
 def test_few_trials_are_no_model(tmp_path):
     address = f"sqlite:///{tmp_path}/s.db"
     made(address, 8)
-    with pytest.raises(InputError, match=r"expected 12 or more finished trials .* has 8 finished"):
+    with pytest.raises(InputError, match=r"needs 12 or more finished trials .* fewer of these among its 8"):
         export_minimal(address, "s", tmp_path, None, pytest.fail)
