@@ -167,3 +167,9 @@ def literal(text: str) -> str:
 def inline(text: str) -> str:
     """Text for the middle of a sentence in Markdown, with nothing in it that Markdown reads as its own."""
     return re.sub(r"([\\`*_{}\[\]<>#|!~&])", r"\\\1", text)
+
+
+def of_hundred(share: float) -> str:
+    """How many of 100 a share is, in words where rounding would make it none or all of them."""
+    count = round(100 * share)
+    return "fewer than 1" if count == 0 else "more than 99" if count == 100 else str(count)

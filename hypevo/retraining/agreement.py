@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hypevo.messages import of_hundred
 from hypevo.retraining.verdict import Verdict
 
 FEWEST = 4  # candidates; of three, every sixth order is the right one
@@ -33,8 +34,8 @@ class Agreement:
         """In a sentence."""
         return (
             f"the search ranks the {self.candidates} candidates as fresh seeds do with Spearman {self.spearman:.2f}; "
-            f"by chance alone it is as high in {100 * self.chance:.0f} of 100 cases. They are its best, so alike that "
-            f"a low one says little of the whole search"
+            f"by chance alone it is as high in {of_hundred(self.chance)} of 100 cases. They are its best, so alike "
+            f"that a low one says little of the whole search"
         )
 
 

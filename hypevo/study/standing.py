@@ -17,6 +17,7 @@ import optuna
 from optuna.trial import FrozenTrial
 from scipy.special import gammaincinv, log_ndtr, ndtri
 
+from hypevo.messages import of_hundred
 from hypevo.problem.fitness import fittest
 from hypevo.study.attributes import DEFAULT, NOISE, ORIGIN, SEED_NOISE, UNTOUCHED, VERDICT
 from hypevo.study.storage import finished
@@ -88,10 +89,7 @@ class Standing:
         """That in a sentence, where the best lies above the band; else nobody takes it for a gain."""
         if self.luck is None or not self.beyond_noise:
             return None
-        hundredths = round(100 * self.luck)
-        times = (
-            "fewer than 1" if hundredths == 0 else "more than 99" if hundredths == 100 else f"{hundredths}"
-        )
+        times = of_hundred(self.luck)
         return f"{self.trials} trainings of the default alone would have a best this high in {times} of 100 searches"
 
     @property

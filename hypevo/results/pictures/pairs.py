@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hypevo.messages import of_hundred
 from hypevo.results.pictures.canvas import BEST, FAINT, START, UNTOUCHED, WIDTH, counted, dot_area, shortened
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _draw_ranks(axes: Axes, candidates: Sequence[Mapping[str, Any]], agreed: Map
             )  # fmt: skip
     axes.axhline(0, color=START, linestyle=(0, (5, 3)), linewidth=0.9, zorder=1)
     axes.set_title(
-        f"Spearman {agreed['spearman']:.2f}; as high by chance\nin {100 * agreed['chance']:.0f} of 100 cases",
+        f"Spearman {agreed['spearman']:.2f}; as high by chance\nin {of_hundred(agreed['chance'])} of 100 cases",
         fontsize=8.5, loc="left",
     )  # fmt: skip
     axes.set_xlabel("fitness in the search", fontsize=9)

@@ -24,6 +24,8 @@ def test_the_same_order_by_chance_is_one_in_as_many_as_there_are():
         "the search ranks the 4 candidates as fresh seeds do with Spearman 1.00; by chance "
     )
     assert "in 4 of 100 cases" in str(found)
+    found = agreement(verdicts(*((i, i) for i in range(6))))  # 1 in 720
+    assert "in fewer than 1 of 100 cases" in str(found)
 
 
 def test_of_many_candidates_the_chance_is_drawn():
