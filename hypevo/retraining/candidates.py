@@ -51,7 +51,7 @@ class CandidateTrainings(Tracked):
         self._all = trainings
         self._race = race
         self._keeping = keeping
-        self._waiting = {place: one for place, one in trainings.items() if _is_open(one.record)}
+        self._waiting = {place: one for place, one in trainings.items() if is_open(one.record)}
         super().__init__(tracker, watcher)
         for training in trainings.values():  # what MLflow did not get in an earlier call
             if training.record.result is not None and tracker.needs(training.number):
@@ -91,7 +91,7 @@ class CandidateTrainings(Tracked):
         """The next one that has no result, none of a dropped candidate."""
         while wanted := [place for place in self._waiting if self._is_wanted(place[0])]:
             training = self._waiting.pop(min(wanted, key=self._may_be_in_vain))
-            if _is_open(training.record):  # else it was scored meanwhile
+            if is_open(training.record):  # else it was scored meanwhile
                 return training
         return None
 
@@ -111,7 +111,7 @@ class CandidateTrainings(Tracked):
     def _follow(self) -> None:
         known = self.standings.dropped
         self.standings = self._race.standings(
-            scores_of({place: one for place, one in self._all.items() if not _is_open(one.record)})
+            scores_of({place: one for place, one in self._all.items() if not is_open(one.record)})
         )
         for key, out in self.standings.dropped.items():
             if key not in known:
@@ -141,7 +141,7 @@ def training_of(folder: Path, candidate: Candidate, seed: int, beside: str = "")
     )
 
 
-def _is_open(record: Record) -> bool:
+def is_open(record: Record) -> bool:
     """Whether a training has to run: it has not ended, or was lost through no fault of its hyperparameters."""
     result = record.result
     if result is None:

@@ -6,8 +6,10 @@ wants the same. What the results mean is in `hypevo.retraining.verdict`.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -19,12 +21,12 @@ from hypevo.problem.fitness import Fitness
 from hypevo.problem.options import typed
 from hypevo.problem.settings import ConfirmSettings
 from hypevo.protocol import WorkError
-from hypevo.retraining.candidates import Candidate, CandidateTrainings, scores_of, training_of
+from hypevo.retraining.candidates import Candidate, CandidateTrainings, is_open, scores_of, training_of
 from hypevo.retraining.confirmation import Confirmation
 from hypevo.retraining.foretold import foretell
 from hypevo.retraining.ground import FRESH, backend_of, ground_of
 from hypevo.retraining.keeping import Keeping
-from hypevo.retraining.looks import look_number, remember_look
+from hypevo.retraining.looks import look_number, remember_look, seeds_looked_at
 from hypevo.retraining.race import Race
 from hypevo.retraining.shown import Shown
 from hypevo.retraining.subject import Subject, subject_of
@@ -69,11 +71,16 @@ def _confirm(
         default = Candidate(DEFAULT, plan.hyp)
         first = plan.seed + FRESH
         names = {one.key: one.name for one in reversed(candidates) if one.key != default.key}
-        race = Race(names, default.key, range(first, first + settings.seeds))
-        trainings = {
-            (candidate.key, seed): training_of(
-                folder, candidate, seed, f"{seed - first + 1} of {settings.seeds}"
+        keys = [candidate.key for candidate in candidates]
+        there = max(seeds_looked_at(folder, keys), _seeds_there(folder, (*candidates, default), first))
+        seeds = max(settings.seeds, there)
+        if there > settings.seeds:  # fewer would be a verdict that leaves out what is known
+            watcher.message(
+                f"{there} seeds are there and {settings.seeds} are asked for: all {there} are used"
             )
+        race = Race(names, default.key, range(first, first + seeds))
+        trainings = {
+            (candidate.key, seed): training_of(folder, candidate, seed, f"{seed - first + 1} of {seeds}")
             for seed in race.seeds  # pairs are complete early
             for candidate in (*reversed(candidates), default)  # of equal ones the default gives the name
         }
@@ -83,8 +90,7 @@ def _confirm(
             untouched = _untouched(folder, backend, plan.trainer, prepared, ground.fitness)
         if untouched.fitness is not None:
             watcher.message(f"not training at all: fitness {untouched.fitness:.4f}, of the starting weights")
-        keys = [candidate.key for candidate in candidates]
-        look = look_number(folder, settings.seeds, keys)
+        look = look_number(folder, seeds, keys)
         error = error_of_look(look)
         keeping = Keeping(settings.keep_weights, trainings, backend.settle)
         if dropped := keeping.sweep():
@@ -96,7 +102,7 @@ def _confirm(
             known = untouched.fitness is not None
             part, _ = shares(error / len(candidates), untouched_known=known)
             scatter = scatter_of(candidates, default, scores_of(trainings), subject.noise)
-            watcher.message(foretell(settings.seeds, scatter, part))
+            watcher.message(foretell(seeds, scatter, part))
             if len(names) > 1:
                 watcher.message(
                     f"a race of {len(names)} candidates: who cannot win any more is dropped and trained no further"
@@ -124,7 +130,7 @@ def _confirm(
         trainer=plan.trainer,
         folder=folder,
         first_seed=first,
-        seeds=settings.seeds,
+        seeds=seeds,
         settings=inspection.settings,
         selected_here=ground.selected_here,
         look=look,
@@ -140,7 +146,7 @@ def _confirm(
         scores={one.name: scores.get(one.key, {}) for one in (*candidates, default)},
     )
     if complete:
-        remember_look(folder, settings.seeds, keys)
+        remember_look(folder, seeds, keys)
         study.set_user_attr(VERDICT, confirmation.to_dict())
         if not ground.options and not math.isnan(confirmation.seed_noise):  # of trainings as the study's own
             study.set_user_attr(SEED_NOISE, confirmation.seed_noise)
@@ -155,6 +161,15 @@ def _confirm(
             f"{end.unscored}; nothing is lost: correct the fitness and run the same command again"
         )
     return replace(confirmation, undelivered=undelivered, page=shown.page)
+
+
+def _seeds_there(folder: Path, candidates: Sequence[Candidate], first: int) -> int:
+    """How many seeds, from the first on, all of them have been trained with."""
+    seeds = itertools.count(first)
+    trained = (
+        not any(is_open(training_of(folder, one, seed).record) for one in candidates) for seed in seeds
+    )
+    return sum(1 for _ in itertools.takewhile(bool, trained))
 
 
 def _untouched(

@@ -16,6 +16,7 @@ from hypevo.retraining.unseen import SPLIT
 from hypevo.retraining.verdict import Verdict, error_of_look, shares
 from hypevo.study.exports import CONFIRMED
 from hypevo.study.onward import option_words, trainer_words
+from hypevo.trainings.record import LOG
 from hypevo.trainings.untouched import Untouched
 
 
@@ -108,6 +109,12 @@ class Confirmation:
             return [
                 "next: these trainings make the weights worse; use the weights as they are, or search with a lower "
                 "lr0, fewer warm-up epochs, another --optimizer or more epochs"
+            ]
+        against = [one for one in self.verdicts if not one.same]
+        if against and not any(one.judged for one in against):
+            return [
+                f"next: see why trainings failed, in {self.folder / '*' / LOG}; delete the folders of those that did, "
+                f"and the same command trains them again"
             ]
         best = max(
             (one for one in self.verdicts if one.gain > 0 and not one.same and one.dropped is None),

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import cast
 
+from hypevo.problem.yamlfile import read_mapping
+from hypevo.protocol import Hyp, InputError
 from hypevo.results.evolve_csv import Row
 from hypevo.results.hyp_file import write_hyp_confirmed
 from hypevo.retraining.candidates import Candidate
@@ -20,10 +23,13 @@ def write_winner(
     trainings: Mapping[tuple[str, int], Training],
     watcher: Watcher,
 ) -> None:
-    """Write the hyp file of the best winner; without one, withdraw that of an earlier verdict."""
+    """Write the hyp file of the best winner; without one, withdraw that of an earlier verdict on who was judged now."""
     winner = confirmation.winner
     if winner is None:
-        if path.exists():
+        judged = {one.candidate for one in confirmation.verdicts if one.judged}
+        if path.exists() and _key(path) not in {one.key for one in candidates if one.name in judged}:
+            watcher.message(f"stays: {path}; its candidate was not judged now")
+        elif path.exists():
             path.unlink()
             watcher.message(f"withdrawn: {path}; the verdict that it stood for no longer holds")
         return
@@ -39,3 +45,11 @@ def write_winner(
         verdict=str(winner),
         conditions=confirmation.conditions + where,
     )
+
+
+def _key(path: Path) -> str | None:
+    """Of the candidate in a hyp file; None when it cannot be read."""
+    try:
+        return Candidate("", cast("Hyp", read_mapping(path))).key
+    except (InputError, TypeError):  # a value that JSON does not know
+        return None

@@ -129,7 +129,7 @@ def test_more_seeds_repeat_nothing_and_are_another_look(evolution, arena):
 
 
 @pytest.mark.slow
-def test_a_winner_s_file_says_what_it_stands_for_and_goes_with_its_verdict(
+def test_a_winner_s_file_says_what_it_stands_for_and_stays_while_its_candidate_is_not_judged(
     toy, evolution, arena, monkeypatch
 ):
     with (arena / "toy.py").open("a") as file:
@@ -175,13 +175,18 @@ def test_a_winner_s_file_says_what_it_stands_for_and_goes_with_its_verdict(
     assert "better than not training at all: +0.05" in text
     assert "# seeds 10002 to 10005; the search selected on the same validation data\n" in text
 
+    again, names = confirmed(evolution, seeds=2)
+    assert (again.seeds, again.look, again.verdicts, names) == (4, 1, confirmation.verdicts, [])
+    assert "4 seeds are there and 2 are asked for: all 4 are used" in evolution.watcher.messages
+    assert path.read_text() == text
+
     toy((0.7, 0.5), (0.8, 0.6))  # a better trial of the search, which is a loss with fresh seeds
     confirmation, _ = confirmed(evolution, seeds=4)
     assert [verdict.word for verdict in confirmation.verdicts] == ["worse"]
     assert any(" 4 seeds detect a gain of 0.0" in f" {line}" for line in evolution.watcher.messages)
     assert confirmation.sentences[-1].startswith("next: these trainings make the weights worse")
-    assert not path.exists()
-    assert any(line.startswith("withdrawn: ") for line in evolution.watcher.messages)
+    assert path.read_text() == text
+    assert any(line.startswith("stays: ") for line in evolution.watcher.messages)
 
 
 @pytest.mark.slow

@@ -1,0 +1,46 @@
+"""What a confirmation without a winner leaves of an earlier winner's file, and what it tells to do next."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import pytest
+
+from hypevo.results.evolve_csv import Row
+from hypevo.results.hyp_file import write_hyp_confirmed
+from hypevo.retraining.candidates import Candidate
+from hypevo.retraining.confirmation import Confirmation
+from hypevo.retraining.verdict import Verdict
+from hypevo.retraining.winner import write_winner
+
+HYP = {"lr0": 0.00001, "mosaic": 1, "flip": True, "optimizer": "SGD"}
+
+
+def confirmation(folder, *verdicts):
+    return Confirmation("s", (), "toy:train", folder, 10_000, 5, {}, False, 1, verdicts, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "pairs", "begin"), [("mine", 5, "withdrawn: "), ("other", 5, "stays: "), ("mine", 0, "stays: ")]
+)
+def test_a_winner_s_file_goes_only_when_its_candidate_was_judged_anew(tmp_path, name, pairs, begin):
+    path, said = tmp_path / "hyp_confirmed.yaml", []
+    write_hyp_confirmed(path, Row(0, {"score": 0.5}, HYP, 0.5), verdict="better", conditions="once")
+    hyp = HYP if name == "mine" else {**HYP, "lr0": 0.1}
+    now = confirmation(tmp_path, Verdict(name, 0.0, 0.1, pairs))
+    write_winner(path, now, [Candidate(name, hyp)], {}, SimpleNamespace(message=said.append))
+    assert path.exists() == (begin == "stays: ")
+    assert [line.startswith(begin) for line in said] == [True]
+
+
+def test_where_all_trainings_failed_the_next_step_is_about_the_failures(tmp_path):
+    failed = Verdict("trial 1", math.nan, math.inf, 0)
+    said = confirmation(tmp_path, failed).sentences[-1]
+    assert said.startswith("next: see why trainings failed, in ")
+    assert str(tmp_path / "*" / "log.txt") in said
+    assert (
+        confirmation(tmp_path, Verdict("trial 1", -0.1, 0.2, 5))
+        .sentences[-1]
+        .startswith("next: no candidate")
+    )
