@@ -52,7 +52,8 @@ class Kept:
 def keep(runs: Runs, model: BestModel) -> Kept:
     """Log a model, unless it is there, and register it; whatever MLflow will not take is said in the answer.
 
-    Without a loader, or where MLflow knows no models, the weights are stored as files of the run.
+    Without a loader, or where MLflow knows no models, the weights are stored as files of the run, of a study's trial
+    in a folder of its own.
 
     Raises:
         Exception: MLflow is away; the same call goes on where it was.
@@ -71,13 +72,15 @@ def keep(runs: Runs, model: BestModel) -> Kept:
         said.append(f"it is stored without a loader: {line(error)}")
     if not address and not files:
         return Kept(refused=f"the best training, {number}, has no weights here") if model.register else Kept()
+    # A trial's own folder: a later best must not change the files of a version that is registered.
+    place = PurePath(WEIGHTS, f"{number:04}") if runs.parent else PurePath(WEIGHTS)
     if not address:
         for path in files:
-            runs.log_file(owner, path, PurePath(WEIGHTS, path.name))
+            runs.log_file(owner, path, place / path.name)
     registered = ""
     if model.register:
         try:
-            registered = _registered(runs, owner, model, address or f"runs:/{owner}/{WEIGHTS}")
+            registered = _registered(runs, owner, model, address or f"runs:/{owner}/{place.as_posix()}")
         except FAILURES as error:
             if passing(error):
                 raise

@@ -69,10 +69,31 @@ def test_without_a_loader_the_weights_are_files_of_the_run_and_a_version_says_so
     assert (kept.address, kept.registered, kept.refused) == ("", "plain, version 1, alias best", "")
     (version,) = evolution.client.search_model_versions("name = 'plain'")
     run = evolution.parent.info.run_id
-    assert version.source == f"runs:/{run}/weights"
+    assert version.source == f"runs:/{run}/weights/0000"
     assert "MLflow cannot load them" in version.description
-    assert [file.path for file in evolution.client.list_artifacts(run, "weights")] == ["weights/best.pt"]
+    assert [file.path for file in evolution.client.list_artifacts(run, "weights/0000")] == [
+        "weights/0000/best.pt"
+    ]
     assert models(evolution) == []
+
+
+def test_without_a_loader_a_new_best_is_a_new_version_and_the_older_one_stays_what_it_was(evolution):
+    client = evolution.client
+    first = evolution(1, register="plain")
+    assert evolution(1, register="plain").kept.registered == "plain, version 1, alias best"
+    then = evolution(8, register="plain")
+    assert then.best.number != first.best.number
+    assert then.kept.registered == "plain, version 2, alias best"
+    sources = {int(one.version): one.source for one in client.search_model_versions("name = 'plain'")}
+    run = evolution.parent.info.run_id
+    assert sources == {
+        1: f"runs:/{run}/weights/{first.best.number:04}",
+        2: f"runs:/{run}/weights/{then.best.number:04}",
+    }
+    assert (
+        client.get_model_version_by_alias("plain", "best").version
+        == client.get_model_version("plain", "2").version
+    )
 
 
 def test_a_store_without_a_registry_is_said_and_the_model_is_logged_all_the_same(

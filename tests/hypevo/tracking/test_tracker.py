@@ -59,7 +59,7 @@ def test_a_study_is_a_parent_run_with_a_child_run_for_each_trial(evolution):
     assert children[0].data.tags["hypevo.origin"] == "default"
     assert files(evolution.client, parent) == [
         "evolve.csv", "evolve.png", "history.png", "hyp_evolved.yaml", "importance.png", "lineage.png", "plan.json",
-        "weights/best.pt",
+        f"weights/{evolution.summary.best.number:04}/best.pt",
     ]  # fmt: skip
     place = f"#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}/artifacts/"
     assert f"[evolve.png]({place}evolve.png?workflowType=machine_learning)" in parent.data.tags[NOTE]
