@@ -81,16 +81,28 @@ def preflight(settings: StudySettings, backend: Backend) -> StudyPreflight:
 
 
 def preflight_training(
-    settings: TrainingSettings, space: Space, hyp: dict[str, Value], backend: Backend
+    settings: TrainingSettings,
+    space: Space,
+    hyp: dict[str, Value],
+    backend: Backend,
+    *,
+    of_a_study: bool = False,
 ) -> Preflight:
     """Check what a training needs: places, trainer, data, fitness.
+
+    Args:
+        settings: What the user asked for.
+        space: The genes.
+        hyp: Their values.
+        backend: Asks the trainer.
+        of_a_study: Whether the genes are those that a study has, so that none are assumed here.
 
     Raises:
         InputError: as `preflight`.
     """
     findings = _check_places(settings)
     inspection = inspect(settings.trainer, settings.options, hyp, space, settings.cache, backend)
-    if settings.space is None and space and not inspection.brings_genes:
+    if not of_a_study and settings.space is None and space and not inspection.brings_genes:
         findings.append(Finding("warning", _ASSUMED.format(trainer=inspection.trainer, count=len(space))))
     fitness = _fitness(settings.fitness, inspection)
     return Preflight(inspection, fitness, (*findings, *inspection.findings))

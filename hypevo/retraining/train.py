@@ -100,7 +100,7 @@ def train_once(
     )
     try:
         space, hyp = chosen or individual(settings, backend)
-        checked = preflight_training(settings, space, hyp, backend)
+        checked = preflight_training(settings, space, hyp, backend, of_a_study=chosen is not None)
         watcher.found(checked.findings)
         refuse(checked.errors)
         store = Store.default()

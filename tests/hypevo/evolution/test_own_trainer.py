@@ -17,6 +17,7 @@ import yaml
 from hypevo.problem.settings import ConfirmSettings, TrainSettings
 from hypevo.protocol import InputError, WorkError
 from hypevo.results.evolve_csv import read_evolve_csv
+from hypevo.retraining.train import repeat_of, train_once
 from hypevo.study.storage import load_study
 
 MIXED = """
@@ -95,7 +96,6 @@ def test_they_stay_what_they_are_in_every_later_command(evolution, arena, mine):
     from hypevo.preflight import preflight
     from hypevo.problem.settings import StudySettings
     from hypevo.retraining.confirm import confirm
-    from hypevo.retraining.train import repeat_of, train_once
     from hypevo.study.import_csv import import_csv
     from hypevo.study.status import study_status
     from hypevo.trainings import make_backend
@@ -227,6 +227,8 @@ def test_a_space_file_says_itself_which_genes_there_are(evolution, arena, text):
     (arena / "older.py").write_text(OLDER)
     (arena / "space.yaml").write_text(text)
     assert evolution(1, trainer="older:train", space=arena / "space.yaml").done == 1
+    repeat = repeat_of(0, "s", TrainSettings(device="cpu", out=Path("runs/train")))
+    assert train_once(repeat.settings, evolution.watcher, repeat.individual).outcome.metrics == repeat.metrics
     assert warnings(evolution) == []
 
 
