@@ -27,7 +27,7 @@ from hypevo.study.pictures import SHOWS
 from hypevo.study.plotting import drawings
 from hypevo.study.rescore import load_ranked
 from hypevo.study.status import status_of
-from hypevo.study.storage import METRICS, load_plan, trained_by
+from hypevo.study.storage import METRICS, PARENT_RUN, load_plan, trained_by
 from hypevo.study.tally import in_order
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def write(asked: Report, console: Console) -> Path:
         failures=_failures(trials),
         facts=_facts(study, plan, found, environment) | {"storage": asked.storage},
         environment=environment,
+        imported=not environment and _only_imported(study, trials),
         frozen={gene.name: plan.hyp[gene.name] for gene in plan.space.values() if not gene.movable},
         commands={what: pasted(words) for what, words in found["next"].items()},
         columns=columns,
@@ -87,6 +88,16 @@ def write(asked: Report, console: Console) -> Path:
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error}") from error
     return path
+
+
+def _only_imported(study: optuna.Study, trials: list[FrozenTrial]) -> bool:
+    """Whether there are results and no driver was ever there: one leaves its run in MLflow and what a trial took."""
+    ended = [trial for trial in trials if trial.state.is_finished()]
+    return (
+        bool(ended)
+        and PARENT_RUN not in study.user_attrs
+        and not any(SECONDS in one.user_attrs for one in ended)
+    )
 
 
 def _place(out: Path) -> Path:

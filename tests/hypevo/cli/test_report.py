@@ -221,3 +221,23 @@ def test_a_study_without_a_result_has_a_page_that_says_so(tmp_path):
     text = (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
     assert "No trial has a result yet." in text
     assert "evolve.png is not drawn: " in text
+
+
+def test_the_report_of_a_study_that_was_only_imported_blames_no_older_version(evolution, arena):
+    evolution(2)
+    words = [
+        "import",
+        "runs/evolve/s/evolve.csv",
+        "--trainer",
+        "landscape:train",
+        "--study",
+        "theirs",
+        "--device",
+        "cpu",
+    ]
+    answer = CliRunner().invoke(app, words)
+    assert answer.exit_code == 0, answer.output
+    assert CliRunner().invoke(app, ["report", "theirs"]).exit_code == 0
+    text = (arena / "runs/evolve/theirs/report.html").read_text(encoding="utf-8")
+    assert "imported, and not driven yet" in text
+    assert "older version" not in text
