@@ -152,6 +152,14 @@ def _contradiction(gene: Gene) -> str | None:
     return _contradiction_of_scale(gene)
 
 
+def _of_yaml(word: str) -> str:
+    """What a word means in a yaml file, where that is why it is refused: true and false have several words there."""
+    if re.fullmatch(r"(?i:yes|true|on|no|false|off)", word):
+        meaning = "true" if word.lower() in {"yes", "true", "on"} else "false"
+        return f", which is YAML's own word for {meaning}"
+    return ""
+
+
 def _contradiction_of_choices(gene: Gene) -> str | None:
     choices = gene.choices
     if gene.type != "categorical" or choices is None:
@@ -162,7 +170,7 @@ def _contradiction_of_choices(gene: Gene) -> str | None:
     if odd:
         return (
             f"expected choices that are numbers or words of letters, digits, «_», «.», «+», «/» and «-»; "
-            f"got {describe(odd[0])}"
+            f"got {describe(odd[0])}{_of_yaml(odd[0])}"
         )
     if len(set(choices)) < len(choices):
         return f"expected choices that differ; got [{_listed(choices)}]; name each of them once"

@@ -240,4 +240,7 @@ def check_name(name: str, value: str | None) -> None:
         InputError: It cannot; `name` is the option.
     """
     if value is not None and not re.fullmatch(r"[\w][\w. +-]*", value):
-        raise InputError(f"{name}: expected letters, digits, «.», «_», «+», «-» and blanks, got «{value}»")
+        raise InputError(
+            f"{name}: expected letters, digits, «.», «_», «+», «-» and blanks, "
+            f"with a letter, a digit or «_» first, got «{value}»"
+        )

@@ -143,7 +143,10 @@ def test_underscores_are_as_good_as_dashes(settings):
         (["--slots-per-device", "0"], "--slots-per-device: expected 1 or more, got 0"),
         (["--hours", "0"], "--hours: expected more than 0, got 0.0"),
         (["--hours", "nan"], "--hours: expected more than 0, got nan"),
-        (["--study", "a/b"], "--study: expected letters, digits, «.», «_», «+», «-» and blanks, got «a/b»"),
+        (["--study", "a/b"], "--study: expected letters, digits, «.», «_», «+», «-» and blanks, "
+         "with a letter, a digit or «_» first, got «a/b»"),
+        (["--study", ".."], "--study: expected letters, digits, «.», «_», «+», «-» and blanks, "
+         "with a letter, a digit or «_» first, got «..»"),
         (["--generatons", "7"], "no option --generatons; did you mean «--generations»?"),
         (["300"], "unexpected argument «300»; options are given as --name value (see --help)"),
         (["--"], "unexpected argument «--»; options are given as --name value (see --help)"),

@@ -187,6 +187,11 @@ def test_a_file_changes_the_genes_of_the_trainer_and_adds_to_them(space_file: Sp
         ("novel: {choices: [yes, 1]}", "novel: expected choices of one kind"),
         ("novel: {choices: [SGD, 'a, b']}", "novel: expected choices that are numbers or words of letters"),
         ("novel: {choices: [SGD, 'true']}", "novel: expected choices that are numbers or words of letters"),
+        (
+            "novel: {choices: [SGD, 'on']}",
+            "novel: expected choices that are numbers or words of letters, digits, «_», «.», «+», «/» and «-»; "
+            "got the text «on», which is YAML's own word for true",
+        ),
         ("novel: {choices: [SGD, 'nan']}", "novel: expected choices that are numbers or words of letters"),
         (
             "novel: {choices: [[1]]}",
