@@ -208,7 +208,7 @@ class EvolveSettings(StudySettings, InSlots, InMlflow):
         above=0,
     )
     patience: int | None = option(
-        None, "Stop after so many generations without a gain beyond --min-gain.", SEARCH, least=1
+        None, "Stop after N generations in a row without a gain beyond --min-gain.", SEARCH, least=1
     )
     min_gain: float | None = option(
         None,

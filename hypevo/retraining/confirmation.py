@@ -133,7 +133,7 @@ class Confirmation:
         needed = max(needed, self.seeds + 1)
         words = ["hypevo", "confirm", "--study", self.study, *map(hidden, self.again), "--seeds", str(needed)]
         return [
-            f"next: {pasted(words)}: so many would show a gain of {best.gain:.4f} in "
+            f"next: {pasted(words)}: that many seeds would show a gain of {best.gain:.4f} in "
             f"4 of 5 cases, if it is real; the trainings that are there count"
         ]
 

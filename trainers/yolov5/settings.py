@@ -87,7 +87,7 @@ class Settings:
         "layers whose parameters stay as they are: 10 for the first ten, the backbone, or numbers as in 0,1,2; their "
         "batch-norm statistics still follow the images, unless freeze_norm",
     )
-    val_every: int = _option(1, "validate every so many epochs; 0: after the last one only")
+    val_every: int = _option(1, "validate every N epochs; 0: after the last one only")
     report_epoch: str = _option("last", "epoch whose metrics the training returns: last (as YOLOv5) or best")
     pictures: bool = _option(
         True, "draw the first training and validation batch at the end", changes_results=False
