@@ -128,6 +128,7 @@ def _confirm(
         study=subject.study,
         again=tuple(typed(settings, ConfirmSettings, but=("study", "seeds"))),
         trainer=plan.trainer,
+        fitness=plan.fitness,
         folder=folder,
         first_seed=first,
         seeds=seeds,

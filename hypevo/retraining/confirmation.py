@@ -15,7 +15,7 @@ from hypevo.retraining.foretold import seeds_for
 from hypevo.retraining.unseen import SPLIT
 from hypevo.retraining.verdict import Verdict, error_of_look, shares
 from hypevo.study.exports import CONFIRMED
-from hypevo.study.onward import option_words, trainer_words
+from hypevo.study.onward import fitness_words, option_words, trainer_words
 from hypevo.trainings.record import LOG
 from hypevo.trainings.untouched import Untouched
 
@@ -28,6 +28,7 @@ class Confirmation:
         study: Its name.
         again: What was typed besides its name and the seeds.
         trainer: Its trainer's full name.
+        fitness: What it maximises.
         folder: Where its trainings and its verdict are.
         first_seed: The first of the fresh seeds; the others follow it.
         seeds: Fresh seeds per candidate.
@@ -47,6 +48,7 @@ class Confirmation:
     study: str
     again: tuple[str, ...]
     trainer: str
+    fitness: str
     folder: Path
     first_seed: int
     seeds: int
@@ -142,7 +144,9 @@ class Confirmation:
             name: value for name, value in self.settings.items() if name != SPLIT
         }  # that of the search again
         words = ["hypevo", "train", *trainer_words(self.trainer), "--hyp", str(hyp)]
-        return pasted([*words, *option_words(self.trainer, settings)])
+        return pasted(
+            [*words, *option_words(self.trainer, settings), *fitness_words(self.trainer, self.fitness)]
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The confirmation for JSON."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from hypevo.problem.fitness import DEFAULT_FITNESS
 from hypevo.problem.options import option_name
-from hypevo.problem.plan import Plan
 from hypevo.problem.settings import BUILT_IN, EMBEDDED, Stored
 from hypevo.study.account import changes
 from hypevo.study.exports import HYP
@@ -43,7 +42,7 @@ def onward(study: optuna.Study, storage: str) -> dict[str, list[str]]:
     found["train with it"] = [
         *("hypevo", "train", "--hyp", hyp, *trainer_words(plan.trainer)),
         *option_words(plan.trainer, trained_by(study)),
-        *fitness_words(plan),
+        *fitness_words(plan.trainer, plan.fitness),
     ]
     given = {name: str(value) for name, value in plan.settings.items() if value not in ("", None)}
     if given.get("data") in (None, EMBEDDED):
@@ -81,10 +80,9 @@ def _judged(stands: Standing) -> bool:
     )
 
 
-def fitness_words(plan: Plan) -> list[str]:
+def fitness_words(trainer: str, fitness: str) -> list[str]:
     """How a study's fitness is typed; nothing where one of our trainers has it anyway."""
-    usual = plan.trainer in _OURS and plan.fitness == DEFAULT_FITNESS
-    return [] if usual else ["--fitness", plan.fitness]
+    return [] if trainer in _OURS and fitness == DEFAULT_FITNESS else ["--fitness", fitness]
 
 
 def trainer_words(trainer: str) -> list[str]:

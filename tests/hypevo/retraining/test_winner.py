@@ -18,7 +18,7 @@ HYP = {"lr0": 0.00001, "mosaic": 1, "flip": True, "optimizer": "SGD"}
 
 
 def confirmation(folder, *verdicts):
-    return Confirmation("s", (), "toy:train", folder, 10_000, 5, {}, False, 1, verdicts, False)
+    return Confirmation("s", (), "toy:train", "score", folder, 10_000, 5, {}, False, 1, verdicts, False)
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,8 @@ def test_where_all_trainings_failed_the_next_step_is_about_the_failures(tmp_path
         .sentences[-1]
         .startswith("next: no candidate")
     )
+
+
+def test_training_with_the_winner_is_typed_with_the_study_s_fitness(tmp_path):
+    said = confirmation(tmp_path, Verdict("trial 1", 0.3, 0.1, 5)).sentences[-1]
+    assert said.endswith("hyp_confirmed.yaml --fitness score")
