@@ -24,7 +24,7 @@ To add one, write a function with the signature of `Trainer` in any importable m
     probe      (settings, *, device) -> a line that says what the device is, after it has been tried; ValueError or
                RuntimeError says why it can't be used
     estimate   (settings, hyp, *, cache: Path, device, seconds) -> (low, high, what was timed): how many seconds a
-               training will take, found out within about so many `seconds`; `hypevo check` says what a study will
+               training will take, found out within about `seconds`; `hypevo check` says what a study will
     fetch      (settings, cache: Path, *, say) -> settings: bring what isn't here, `say` being told before each download
     prepare    (settings, cache: Path) -> settings of the trainings, once per study: what they all share
     fingerprint(settings) -> text that identifies the content of the data: a study tells when it has changed

@@ -16,7 +16,7 @@ from hypevo.preflight import preflight
 from hypevo.study.adopt import adoptable
 from hypevo.study.earlier import begin_from_earlier
 from hypevo.study.sample import first_child
-from hypevo.trainings import make_backend
+from hypevo.trainings import backend_of, make_backend
 from hypevo.trainings.fetch import fetch
 
 if TYPE_CHECKING:
@@ -34,25 +34,18 @@ def look(settings: Check, console: Console) -> bool:
         InputError: Something is wrong.
     """
     watcher = TerminalWatcher(console)
-    backend = make_backend(
-        settings.trainer,
-        device=settings.device,
-        slots_per_device=settings.slots_per_device,
-        placed=settings,
-        out=settings.out,
-        tell=watcher.message,
-    )
+    backend = backend_of(settings, settings.trainer, watcher.message)
     try:
         checked = preflight(settings, backend)
+        watcher.found(checked.findings)
+        refuse(checked.errors)
+        adoptable(settings, checked.plan)
+        plan = begin_from_earlier(settings, checked.plan, watcher.message)
         slots = backend.slots()
-        ready = all(finding.level not in ("error", "absent") for finding in checked.findings)
+        ready = all(finding.level != "absent" for finding in checked.findings)
         time = forecast(settings, checked, backend) if ready else ""
     finally:
         backend.close()
-    watcher.found(checked.findings)
-    refuse(checked.errors)
-    adoptable(settings, checked.plan)
-    plan = begin_from_earlier(settings, checked.plan, watcher.message)
     if not ready:
         command = pasted(["hypevo", "fetch", *settings.trainer_words()])
         console.print(

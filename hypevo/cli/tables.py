@@ -177,7 +177,7 @@ def _cell(value: object) -> str:
 
 
 def kept_lines(kept: Kept) -> list[tuple[str, str]]:
-    """Where the best model is in MLflow, and what of it is not there; each line with its style."""
+    """Where the best model is in MLflow, and what is not there; each line with its style."""
     lines = [(f'model            mlflow.pyfunc.load_model("{kept.address}")', "")] if kept.address else []
     if kept.registered:
         lines.append((f"registered       {kept.registered}", ""))

@@ -27,7 +27,7 @@ from hypevo.study.storage import enqueue_default, load_plan, remember_options, s
 from hypevo.tracking.provenance import provenance
 from hypevo.tracking.store import Store
 from hypevo.tracking.tracker import Tracker
-from hypevo.trainings import make_backend
+from hypevo.trainings import backend_of
 from hypevo.trainings.work import Watcher, Work
 
 HINT = "--baseline-seeds 3 trains the default with three more seeds, and then says whether a gain is beyond the noise"
@@ -40,14 +40,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
         InputError: before anything is trained.
         WorkError: the study's own records cannot be kept.
     """
-    backend = make_backend(
-        settings.trainer,
-        device=settings.device,
-        slots_per_device=settings.slots_per_device,
-        placed=settings,
-        out=settings.out,
-        tell=watcher.message,
-    )
+    backend = backend_of(settings, settings.trainer, watcher.message)
     driver: Driver | None = None
 
     def lost() -> None:

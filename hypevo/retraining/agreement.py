@@ -13,7 +13,7 @@ from hypevo.messages import of_hundred
 from hypevo.retraining.verdict import Verdict
 
 FEWEST = 4  # candidates; of three, every sixth order is the right one
-_ALL, _DRAWN = 7, 10_000  # candidates up to which all orders are counted; else so many are drawn
+_ALL, _DRAWN = 7, 10_000  # candidates up to which all orders are counted, and how many are drawn beyond
 
 
 @dataclass(frozen=True)

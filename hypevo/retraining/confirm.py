@@ -24,7 +24,7 @@ from hypevo.protocol import WorkError
 from hypevo.retraining.candidates import Candidate, CandidateTrainings, is_open, scores_of, training_of
 from hypevo.retraining.confirmation import Confirmation
 from hypevo.retraining.foretold import foretell
-from hypevo.retraining.ground import FRESH, backend_of, ground_of
+from hypevo.retraining.ground import FRESH, ground_of
 from hypevo.retraining.keeping import Keeping
 from hypevo.retraining.looks import look_number, remember_look, seeds_looked_at
 from hypevo.retraining.race import Race
@@ -37,9 +37,8 @@ from hypevo.study.attributes import SEED_NOISE, VERDICT
 from hypevo.study.exports import CONFIRMED
 from hypevo.study.lease import lock
 from hypevo.study.storage import load_study
-from hypevo.trainings import child
+from hypevo.trainings import backend_of, child
 from hypevo.trainings.backend import Backend
-from hypevo.trainings.slots import Slots
 from hypevo.trainings.untouched import Untouched, measure_untouched
 from hypevo.trainings.work import Watcher
 
@@ -64,7 +63,7 @@ def _confirm(
     settings: ConfirmSettings, study: optuna.Study, subject: Subject, watcher: Watcher
 ) -> Confirmation:
     plan, candidates = subject.plan, subject.candidates
-    backend = backend_of(settings, plan.trainer, watcher)
+    backend = backend_of(settings, plan.trainer, watcher.message)
     try:
         ground = ground_of(settings, subject, backend, watcher)
         inspection, prepared, folder = ground.inspection, ground.prepared, ground.folder
@@ -107,17 +106,10 @@ def _confirm(
                 watcher.message(
                     f"a race of {len(names)} candidates: who cannot win any more is dropped and trained no further"
                 )
-        work = ground.work(settings, all_weights=settings.keep_weights == "all")
-        watcher.opened(
-            f"{subject.study} confirmed",
-            total=source.total,
-            done=source.done,
-            best=None,
-            seconds=source.mean_seconds,
-            slots=len(backend.slots()),
-            epochs=prepared.settings.get("epochs"),
+        every = settings.keep_weights == "all"
+        end = ground.train(
+            f"{subject.study} confirmed", source, settings, backend, watcher, all_weights=every
         )
-        end = Slots(backend, source, work, watcher).run()
     finally:
         backend.close()
     complete = not (end.interrupted or end.unscored)

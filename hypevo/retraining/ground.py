@@ -14,13 +14,14 @@ from hypevo.messages import refuse
 from hypevo.preflight import inspect
 from hypevo.problem.fitness import Fitness, parse_fitness
 from hypevo.problem.settings import ConfirmSettings
-from hypevo.retraining.candidates import digest
+from hypevo.retraining.candidates import CandidateTrainings, digest
 from hypevo.retraining.subject import Subject
 from hypevo.retraining.unseen import SPLIT, options_of, telling
 from hypevo.study.identity import identity_of
-from hypevo.trainings import child, make_backend
+from hypevo.trainings import child
 from hypevo.trainings.backend import Backend
-from hypevo.trainings.work import Watcher, Work
+from hypevo.trainings.slots import Slots
+from hypevo.trainings.work import End, Watcher, Work
 
 FRESH = 10_000  # added to the study's seed: the seeds of a confirmation are none of the search's
 
@@ -47,9 +48,36 @@ class Ground:
     folder: Path
     selected_here: bool
 
-    def work(self, settings: ConfirmSettings, *, all_weights: bool) -> Work:
-        """The same for the loop of trainings."""
-        return Work(
+    def train(
+        self,
+        title: str,
+        source: CandidateTrainings,
+        settings: ConfirmSettings,
+        backend: Backend,
+        watcher: Watcher,
+        *,
+        all_weights: bool,
+    ) -> End:
+        """Run the trainings that are wanted, and return how the loop ended.
+
+        Args:
+            title: What the bar is called.
+            source: The trainings.
+            settings: Retries and the like.
+            backend: Where they run.
+            watcher: Told of everything.
+            all_weights: Whether all weights are brought here, not those of the best alone.
+        """
+        watcher.opened(
+            title,
+            total=source.total,
+            done=source.done,
+            best=None,
+            seconds=source.mean_seconds,
+            slots=len(backend.slots()),
+            epochs=self.prepared.settings.get("epochs"),
+        )
+        work = Work(
             self.trainer,
             self.prepared.settings,
             self.fitness,
@@ -60,18 +88,7 @@ class Ground:
             weights=self.inspection.weights,
             all_weights=all_weights,
         )
-
-
-def backend_of(settings: ConfirmSettings, trainer: str, watcher: Watcher) -> Backend:
-    """Where it trains."""
-    return make_backend(
-        trainer,
-        device=settings.device,
-        slots_per_device=settings.slots_per_device,
-        placed=settings,
-        out=settings.out,
-        tell=watcher.message,
-    )
+        return Slots(backend, source, work, watcher).run()
 
 
 def ground_of(settings: ConfirmSettings, subject: Subject, backend: Backend, watcher: Watcher) -> Ground:

@@ -18,7 +18,7 @@ from hypevo.problem.settings import ConfirmSettings
 from hypevo.protocol import WorkError
 from hypevo.retraining.candidates import Candidate, CandidateTrainings, scores_of, training_of
 from hypevo.retraining.confirmation import conditions
-from hypevo.retraining.ground import FRESH, backend_of, ground_of
+from hypevo.retraining.ground import FRESH, ground_of
 from hypevo.retraining.keeping import Keeping
 from hypevo.retraining.race import Scores, Standings
 from hypevo.retraining.shown import Shown
@@ -28,7 +28,7 @@ from hypevo.study.lease import lock
 from hypevo.study.minimal import MINIMAL, propose
 from hypevo.study.rescore import Ranked
 from hypevo.study.storage import load_study
-from hypevo.trainings.slots import Slots
+from hypevo.trainings import backend_of
 from hypevo.trainings.work import Watcher
 
 
@@ -123,7 +123,7 @@ def confirm_minimal(
         {one.key: one.name for one in others}, best.key, best.name, range(first, first + settings.seeds)
     )
     with lock(subject.folder / "confirm", study.study_name):
-        backend = backend_of(settings, subject.plan.trainer, watcher)
+        backend = backend_of(settings, subject.plan.trainer, watcher.message)
         try:
             ground = ground_of(settings, subject, backend, watcher)
             trainings = {
@@ -138,16 +138,8 @@ def confirm_minimal(
                 settings, study, ground.inspection.settings, ground.prepared, ground.folder, watcher
             )
             source = CandidateTrainings(trainings, steps, keeping, shown.tracker, watcher)
-            watcher.opened(
-                f"{study.study_name} minimal",
-                total=source.total,
-                done=source.done,
-                best=None,
-                seconds=source.mean_seconds,
-                slots=len(backend.slots()),
-                epochs=ground.prepared.settings.get("epochs"),
-            )
-            end = Slots(backend, source, ground.work(settings, all_weights=False), watcher).run()
+            title = f"{study.study_name} minimal"
+            end = ground.train(title, source, settings, backend, watcher, all_weights=False)
         finally:
             backend.close()
         decided = source.standings.complete == settings.seeds and not end.unscored

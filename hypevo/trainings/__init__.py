@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hypevo.problem.settings import Placed
+    from hypevo.problem.settings import ConfirmSettings, EvolveSettings, Placed
     from hypevo.trainings.backend import Backend
 
 
@@ -52,4 +52,27 @@ def make_backend(
         parse_devices(device),
         slots_per_device=slots_per_device,
         chosen=device.strip().lower() == "auto",
+    )
+
+
+def backend_of(
+    settings: EvolveSettings | ConfirmSettings, trainer: str, tell: Callable[[str], None]
+) -> Backend:
+    """The backend that a command with slots asks for.
+
+    Args:
+        settings: The command's.
+        trainer: As `make_backend` takes it.
+        tell: As `make_backend` takes it.
+
+    Raises:
+        InputError: as `make_backend`.
+    """
+    return make_backend(
+        trainer,
+        device=settings.device,
+        slots_per_device=settings.slots_per_device,
+        placed=settings,
+        out=settings.out,
+        tell=tell,
     )

@@ -106,7 +106,7 @@ def estimate(
 ) -> tuple[float, float, str]:
     """Return the seconds that a training will take, at least and at most, and in words what was timed.
 
-    Some real batches are trained on and validated within about so many `seconds`, of fewer images where full ones take
+    Some real batches are trained on and validated within about `seconds`, of fewer images where full ones take
     longer. Loading, the first batch's warm-up and what is written are left out.
     """
     from .timing import estimate as run
