@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from threadpoolctl import threadpool_limits
 
 from hypevo.evolution.baseline import FOLDER as NOISE
 from hypevo.evolution.baseline import Baseline
@@ -139,7 +140,9 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
             )
             driver = Driver(settings, plan, ledger, baseline, backend, work, watcher)
             watcher.busy("")
-            return driver.run()
+            # Small matrices: on a busy machine, threads that wait for each other made an ask 50 times as dear.
+            with threadpool_limits(limits=1, user_api="blas"):
+                return driver.run()
     except OSError as error:
         raise WorkError(
             f"cannot keep the study's records: {error}; "

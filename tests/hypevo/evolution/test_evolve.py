@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from hypevo.protocol import Failure, InputError, WorkError
 
@@ -174,6 +175,21 @@ def test_no_slot_waits_for_another_one(evolution, arena):
     ]
     slow = max(seen, key=lambda entry: entry["ended"] - entry["began"])
     assert sum(entry["ended"] < slow["ended"] and entry["ended"] > slow["began"] for entry in seen) >= 3
+
+
+def test_the_sampler_s_matrices_take_one_thread(evolution, monkeypatch):
+    """On a busy machine, threads that wait for each other made an ask 50 times as dear."""
+    seen = []
+
+    def advanced(self, **_):
+        seen.extend(lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas")
+
+    monkeypatch.setattr(type(evolution.watcher), "advanced", advanced)
+    with threadpool_limits(limits=2, user_api="blas"):
+        evolution(1)
+        outside = [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+    assert set(seen) == {1}
+    assert set(outside) == {2}
 
 
 def test_slots_start_staggered(evolution):
