@@ -65,54 +65,76 @@ class Task:
         )
 
 
-def train(hyp: dict[str, float], seed: int, task: int = 0) -> float:
+def train(hyp: dict[str, float], seed: int, task: int = 0, epochs: int = _EPOCHS) -> float:
     """Return the fitness of one training; a diverged one has 0."""
-    with np.errstate(all="ignore"):
-        fitness = _train(hyp, np.random.default_rng(seed), Task.numbered(task))
-    return fitness if np.isfinite(fitness) else 0.0
+    training = Training(hyp, seed, task, epochs)
+    for _ in range(epochs):
+        training.epoch()
+    return training.fitness()
 
 
-def _train(hyp: dict[str, float], rng: np.random.Generator, task: Task) -> float:
-    x, classes, x_val, classes_val = task.x, task.classes, task.x_val, task.classes_val
-    batch = int(hyp["batch"])
-    sizes = [(64, task.hidden), (task.hidden, _CLASSES)]
-    weights = [rng.standard_normal(size) * hyp["init_gain"] * np.sqrt(2 / size[0]) for size in sizes]
-    biases = [np.zeros(size[1]) for size in sizes]
-    speed = [np.zeros_like(p) for p in (*weights, *biases)]
-    per_epoch = -(-len(x) // batch)
-    warmup = hyp["warmup_epochs"] * per_epoch
-    for step in range(_EPOCHS * per_epoch):
-        if step % per_epoch == 0:
-            order = rng.permutation(len(x))
-        chosen = order[step % per_epoch * batch :][:batch]
-        progress = step / (_EPOCHS * per_epoch)
-        warm = min(step / warmup, 1.0) if warmup else 1.0
-        rate = hyp["lr0"] * (1 - progress * (1 - hyp["lrf"])) * warm
-        momentum = hyp["warmup_momentum"] + warm * (hyp["momentum"] - hyp["warmup_momentum"])
-        inputs = _augment(x[chosen], hyp, rng)
-        targets = np.eye(_CLASSES)[classes[chosen]]
-        if rng.random() < hyp["mixup"]:
-            share, other = rng.uniform(0.5, 1.0), rng.permutation(len(chosen))
-            inputs = share * inputs + (1 - share) * inputs[other]
-            targets = share * targets + (1 - share) * targets[other]
-        targets = targets * (1 - hyp["label_smoothing"]) + hyp["label_smoothing"] / _CLASSES
-        hidden = np.maximum(inputs @ weights[0] + biases[0], 0.0)
-        kept = (rng.random(hidden.shape) >= hyp["dropout"]) / (1 - hyp["dropout"])
-        error = (_softmax(hidden * kept @ weights[1] + biases[1]) - targets) / len(chosen)
-        back = (error @ weights[1].T) * kept * (hidden > 0)
-        gradients = [
-            inputs.T @ back + hyp["weight_decay"] * weights[0],
-            (hidden * kept).T @ error + hyp["weight_decay"] * weights[1],
-            back.sum(axis=0),
-            error.sum(axis=0),
+class Training:
+    """A training that goes on epoch by epoch, by the schedule of its whole length."""
+
+    def __init__(self, hyp: dict[str, float], seed: int, task: int = 0, epochs: int = _EPOCHS) -> None:
+        self._hyp, self._task, self._epochs = hyp, Task.numbered(task), epochs
+        self._rng = rng = np.random.default_rng(seed)
+        sizes = [(64, self._task.hidden), (self._task.hidden, _CLASSES)]
+        self._weights = [
+            rng.standard_normal(size) * hyp["init_gain"] * np.sqrt(2 / size[0]) for size in sizes
         ]
-        for parameter, velocity, gradient in zip((*weights, *biases), speed, gradients, strict=True):
-            velocity *= momentum
-            velocity += gradient
-            parameter -= rate * velocity
-    hidden = np.maximum(x_val @ weights[0] + biases[0], 0.0)
-    probabilities = _softmax(hidden @ weights[1] + biases[1])
-    return float(probabilities[np.arange(len(x_val)), classes_val].mean())
+        self._biases = [np.zeros(size[1]) for size in sizes]
+        self._speed = [np.zeros_like(p) for p in (*self._weights, *self._biases)]
+        self._step = 0
+
+    @np.errstate(all="ignore")
+    def epoch(self) -> None:
+        """Train for an epoch."""
+        hyp, rng, weights, biases = self._hyp, self._rng, self._weights, self._biases
+        x, classes = self._task.x, self._task.classes
+        batch = int(hyp["batch"])
+        per_epoch = -(-len(x) // batch)
+        warmup = hyp["warmup_epochs"] * per_epoch
+        order = rng.permutation(len(x))
+        for step in range(self._step, self._step + per_epoch):
+            chosen = order[step % per_epoch * batch :][:batch]
+            progress = step / (self._epochs * per_epoch)
+            warm = min(step / warmup, 1.0) if warmup else 1.0
+            rate = hyp["lr0"] * (1 - progress * (1 - hyp["lrf"])) * warm
+            momentum = hyp["warmup_momentum"] + warm * (hyp["momentum"] - hyp["warmup_momentum"])
+            inputs = _augment(x[chosen], hyp, rng)
+            targets = np.eye(_CLASSES)[classes[chosen]]
+            if rng.random() < hyp["mixup"]:
+                share, other = rng.uniform(0.5, 1.0), rng.permutation(len(chosen))
+                inputs = share * inputs + (1 - share) * inputs[other]
+                targets = share * targets + (1 - share) * targets[other]
+            targets = targets * (1 - hyp["label_smoothing"]) + hyp["label_smoothing"] / _CLASSES
+            hidden = np.maximum(inputs @ weights[0] + biases[0], 0.0)
+            kept = (rng.random(hidden.shape) >= hyp["dropout"]) / (1 - hyp["dropout"])
+            error = (_softmax(hidden * kept @ weights[1] + biases[1]) - targets) / len(chosen)
+            back = (error @ weights[1].T) * kept * (hidden > 0)
+            gradients = [
+                inputs.T @ back + hyp["weight_decay"] * weights[0],
+                (hidden * kept).T @ error + hyp["weight_decay"] * weights[1],
+                back.sum(axis=0),
+                error.sum(axis=0),
+            ]
+            for parameter, velocity, gradient in zip(
+                (*weights, *biases), self._speed, gradients, strict=True
+            ):
+                velocity *= momentum
+                velocity += gradient
+                parameter -= rate * velocity
+        self._step += per_epoch
+
+    @np.errstate(all="ignore")
+    def fitness(self) -> float:
+        """Return the fitness as it is now; a diverged training has 0."""
+        x, classes = self._task.x_val, self._task.classes_val
+        hidden = np.maximum(x @ self._weights[0] + self._biases[0], 0.0)
+        probabilities = _softmax(hidden @ self._weights[1] + self._biases[1])
+        fitness = float(probabilities[np.arange(len(x)), classes].mean())
+        return fitness if np.isfinite(fitness) else 0.0
 
 
 def _augment(

@@ -1,0 +1,151 @@
+"""Device time until a gain that holds: what a search costs until it hands over a good set of hyperparameters.
+
+    python benchmarks/device_hours.py --tasks 201-212 --seeds 10 --jobs 16           # the full run, network
+    python benchmarks/device_hours.py --tasks 201-212 --seeds 10 --jobs 16 --slots 8
+    python benchmarks/device_hours.py --training detector --tasks 0-0 --trials 20 --seeds 3 --jobs 8
+    python benchmarks/device_hours.py --tasks 101-104 --seeds 2 --trials 100         # a small one, to develop with
+
+Each search has the device time of ``--trials`` trainings in full and may stop trainings early. The unit is one epoch of
+one image, and a training in full is 1 on the plot's axis; CPU-seconds of the trainings are printed beside. At marks the
+search is asked what it would hand over, which is always taken from trainings that ran in full: our sampler
+`recommend(study)`, or the best of them; a peer its best one or the mean of its best 9, whichever is better for that
+peer over all tasks. What is handed over is trained in full with 20 fresh seeds: their mean, less the default's, is the
+gain, and it holds on seeds that no search had.
+
+Per task, a method's time is that at which its gain, in the mean over seeds, first has 90 % of the greatest that any
+method has at the end. A method that never has it counts with the whole device time, which is in its favour. Printed:
+means, and our settings' ratio to the best peer's time (of geometric means over tasks, 95 % bootstrap over tasks).
+
+All trainings of a search have one seed, as in `hypevo evolve`. Tasks 101 to 108 are for development; 201 to 212 are
+kept for the last look. Results are added to ``--out`` as JSON lines, so it may be stopped and goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: threads only cost
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+import optuna
+from device_methods import ON_REQUEST, Account, SpentError, all_methods
+from device_report import draw, report
+from device_trainings import SUBJECTS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MARKS = (1, 2, 3, 5, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160, 225, 300)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--training", choices=tuple(SUBJECTS), default="network")
+    parser.add_argument("--tasks", type=_numbers, default="201-212", help="from-to")
+    parser.add_argument("--seeds", type=int, default=10, help="searches per task and method")
+    parser.add_argument("--trials", type=int, default=300, help="device time, in trainings in full")
+    parser.add_argument("--slots", type=int, default=1, help="trainings in flight")
+    parser.add_argument(
+        "--methods", help="names, separated by commas; default: all that hypevo and the machine have"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--out", type=Path, default=Path("runs/device_hours"))
+    parser.add_argument("--report", action="store_true", help="only report what was measured before")
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    name = f"{asked.training}-{asked.trials}" + (f"-slots{asked.slots}" if asked.slots > 1 else "")
+    results = asked.out / f"{name}.jsonl"
+    if not asked.report:
+        measure(asked, results)
+    files = sorted(asked.out.glob(f"*-{name.split('-', 1)[1]}.jsonl"))
+    rows = {path.stem.split("-")[0]: [json.loads(line) for line in path.open()] for path in files}
+    wanted = asked.methods.split(",") if asked.methods else None
+    rows = {
+        training: [row for row in found if wanted is None or row["method"] in wanted]
+        for training, found in rows.items()
+    }
+    report(rows[asked.training])
+    draw(rows, asked.out / f"{name.split('-', 1)[1]}.png")
+
+
+def measure(asked: argparse.Namespace, results: Path) -> None:
+    """Run the searches that are not there yet; any beginning of them is balanced."""
+    there = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    known = {(row["task"], row["seed"], row["method"]) for row in there}
+    usual = [name for name in all_methods() if name not in ON_REQUEST]
+    methods = asked.methods.split(",") if asked.methods else usual
+    if unknown := set(methods) - set(all_methods()):
+        raise SystemExit(f"--methods: expected some of {', '.join(all_methods())}, got {', '.join(unknown)}")
+    wanted = [
+        (asked.training, task, seed, method, asked.trials, asked.slots)
+        for seed in range(asked.seeds)
+        for task in asked.tasks
+        for method in methods
+        if (task, seed, method) not in known
+    ]
+    # `spawn`: torch, which the detector needs, must not be forked.
+    with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(search, *one) for one in wanted]):
+            with results.open("a") as file:
+                file.write(json.dumps(future.result()) + "\n")
+
+
+def search(training: str, task: int, seed: int, method: str, trials: int, slots: int) -> dict[str, Any]:
+    """Search once, and score what is handed over at every mark by every rule."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    subject = SUBJECTS[training](task)
+    marks = [mark for mark in MARKS if mark < trials] + [trials]
+    account = Account(subject, 1000 * task + seed, [mark * subject.epochs for mark in marks], slots)
+    began = time.process_time()
+    with contextlib.suppress(SpentError):
+        all_methods()[method](account)
+    asking = time.process_time() - began - account.seconds
+    default = subject.score(subject.problem.start)
+    gains: dict[str, list[float]] = {"best": [], "recommend" if account.handed else "top9": []}
+    for number, mark in enumerate(account.marks):
+        ended = [one for one in account.ended if one[0] <= mark]
+        points = np.array([point for *_, point in ended] or [subject.problem.start])
+        fitness = np.array([value for _, value, _ in ended] or [0.0])
+        gains["best"].append(subject.score(points[int(np.argmax(fitness))]) - default)
+        if account.handed:
+            gains["recommend"].append(subject.score(account.handed[number]) - default)
+        else:
+            gains["top9"].append(subject.score(elite_mean(points, fitness)) - default)
+    return {
+        "task": task,
+        "seed": seed,
+        "method": method,
+        "marks": marks,  # in trainings in full
+        "unit": subject.epochs * subject.images,  # epochs × images of one of them
+        "seconds": account.times,
+        "begun": account.begun,
+        "in_full": len(account.ended),
+        "ask_ms": 1000 * asking / account.begun,
+        "default": default,
+        "gains": gains,
+    }
+
+
+def elite_mean(points: NDArray[np.float64], fitness: NDArray[np.float64], n: int = 9) -> NDArray[np.float64]:
+    """Return the mean of the best ``n`` points (N, d) with weights log(n + 1/2) − log(rank)."""
+    best = np.argsort(-fitness, kind="stable")[:n]
+    weights = np.log(len(best) + 0.5) - np.log(np.arange(1, len(best) + 1))
+    return np.asarray(weights @ points[best] / weights.sum())
+
+
+def _numbers(text: str) -> range:
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
+if __name__ == "__main__":
+    main()
