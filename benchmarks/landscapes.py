@@ -131,13 +131,21 @@ class Landscape:
 
     def regret(self, unit: NDArray[np.float64]) -> float:
         """Return the noise-free regret of an individual in unit space (25,)."""
-        if self._cliff @ unit > self._edge:
+        if self.crashes(unit):
             return _CRASH
         return float(self._weights @ self._effects(unit))
+
+    def crashes(self, unit: NDArray[np.float64]) -> bool:
+        """Return whether the training of an individual (25,) diverges."""
+        return bool(self._cliff @ unit > self._edge)
 
     def measure(self, unit: NDArray[np.float64], rng: np.random.Generator) -> float:
         """Return a measured fitness, higher is better: the negative regret and noise."""
         return -self.regret(unit) + self.noise * float(rng.standard_normal())
+
+    def shares(self) -> NDArray[np.float64]:
+        """Return how much of the default's regret each gene carries (25,); their sum is 1."""
+        return self._weights * self._effects(self.default)
 
     def _effects(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
         error = unit - self.optimum
@@ -169,7 +177,7 @@ def landscape(seed: int) -> Landscape:
     cliff = np.zeros(n)
     cliff[rng.choice(strong, 2, replace=False)] = rng.uniform(0.5, 1.0, 2) * rng.choice([-1.0, 1.0], 2)
     # The danger starts a little beyond both the default and the optimum.
-    edge = max(cliff @ default, cliff @ optimum) + rng.uniform(0.05, 0.25)
+    edge = float(max(cliff @ default, cliff @ optimum)) + rng.uniform(0.05, 0.25)
     shares = np.zeros(n)
     shares[strong] = 0.85 * rng.dirichlet(np.full(n_strong, 3.0))
     shares[weak] = 0.15 * rng.dirichlet(np.full(weak.size, 1.0))

@@ -14,7 +14,7 @@ import argparse
 import numpy as np
 import optuna
 from search_methods import our_sampler
-from search_suites import SUITES
+from search_suites import instances
 
 from samplers import noise
 
@@ -25,7 +25,7 @@ N_BEST, N_REPEATS = 5, 20
 def ratios(suite: str, mode: str, seeds: int) -> list[list[float]]:
     """Return estimate / truth after each of MARKS, for each search."""
     rows = []
-    for instance in SUITES[suite]("development"):
+    for instance in instances(suite, "development"):
         for seed in range(seeds):
             problem = instance.problem(seed)
             study = optuna.create_study(direction="maximize", sampler=our_sampler(mode, problem, seed))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_ndtr
-from search_methods import Problem, Run
+from search_problem import Problem, Run, local_start
 
 from samplers._surrogate import GaussianProcess, Hyperparameters, _log_likelihood, standardise
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from search_methods import Method
+    from search_problem import Method
 
 _N_START, _SPREAD = 12, 0.1
 _BOUNDS = (-4.0, 6.0), (-4.0, 4.0), (-9.0, 1.0)  # logarithms: length scales, signal, noise
@@ -155,7 +155,7 @@ class LogImprovement:
 
         starts = candidates[np.argsort(-value(candidates))[:4]]
         ends = [minimize(loss, s, jac=True, bounds=[(0, 1)] * d, options={"maxiter": 30}) for s in starts]
-        return np.clip(min(ends, key=lambda end: float(end.fun)).x, 0, 1)
+        return np.asarray(np.clip(min(ends, key=lambda end: float(end.fun)).x, 0, 1))
 
     def tell(self, fitness: list[float], d: int) -> None:
         """Learn nothing: the rule has no state."""
@@ -180,10 +180,7 @@ def model_search(choose: Callable[[], Choose], prior: Callable[[int], Prior], *,
     def run(problem: Problem, n: int, seed: int) -> Run:
         rng, rule = np.random.default_rng(seed), choose()
         d = problem.start.size
-        start = [
-            problem.start,
-            *np.clip(problem.start + _SPREAD * rng.standard_normal((_N_START - 1, d)), 0, 1),
-        ]
+        start = local_start(problem.start, _N_START, rng)
         running: deque[NDArray[np.float64]] = deque()
         points: list[NDArray[np.float64]] = []
         fitness: list[float] = []

@@ -1,129 +1,151 @@
-"""Problem suites of `search_quality.py`: parts to develop with, held out, and fresh: kept for one look at the end."""
+"""Problem suites of `search_quality.py`, in parts: to develop with, held out, fresh, and last (looked at once).
+
+An instance is known by its suite, its part and its place there, so that any process can make it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from landscapes import GAINS, MOVABLE, landscape, search_space
 from landscapes_training import HYPERPARAMETERS, train
-from optuna.distributions import FloatDistribution
-from search_methods import Problem
+from search_bbob import N_FUNCTIONS, N_NUMBERS, NOISE, bbob
+from search_problem import Instance, Problem
+from search_slices import small
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-PARTS = ("development", "held-out", "fresh")
+PARTS = ("development", "held-out", "fresh", "last")
 _N = 12  # landscapes in each part
-_BBOB = {
-    "development": range(1, 6),
-    "held-out": range(6, 11),
-    "fresh": range(11, 16),
-}  # COCO's instance numbers
-_DIMENSION = 20
-_NOISE = 0.05  # standard deviation of the noisy bbob suite, relative to the start's regret
-_N_TRAINING = 10  # blocks of seeds in each part: there is one training only
+_N_TRAINING = 10  # blocks of seeds in each part but the last
 _SCORE_SEEDS = range(10_000, 10_020)
+_MARKS = (25, 50, 100, 300, 1000, 5000)
 
 
 @dataclass(frozen=True)
-class Instance:
-    """One problem, whose measurements depend on a seed and whose score does not."""
+class Suite:
+    """Problems that are compared together.
 
-    name: str
-    problem: Callable[[int], Problem]
-    score: Callable[[NDArray[np.float64]], float]  # of a point of the unit cube, lower is better
+    Attributes:
+        make: Part and place in it to an instance.
+        size: Instances in a part.
+        open_ended: The last part has 12 instances, or as many as are asked for.
+        geometric: Scores are averaged geometrically.
+        marks: Numbers of trials after which a search is judged.
+    """
 
+    make: Callable[[str, int], Instance]
+    size: int = _N
+    open_ended: bool = True
+    geometric: bool = False
+    marks: tuple[int, ...] = _MARKS
 
-def landscapes(part: str) -> list[Instance]:
-    """Return synthetic landscapes of the 25 movable genes."""
-    gains = {name: GAINS[name] for name in MOVABLE}
-
-    def instance(number: int) -> Instance:
-        surface = landscape(number)
-
-        def problem(seed: int) -> Problem:
-            rng = np.random.default_rng([number, seed])
-            return Problem(search_space(), surface.default, lambda point: surface.measure(point, rng), gains)
-
-        return Instance(f"landscape {number}", problem, surface.regret)
-
-    first = _N * PARTS.index(part)
-    return [instance(number) for number in range(first, first + _N)]
-
-
-def bbob(part: str, noise: float = 0.0) -> list[Instance]:
-    """Return COCO's functions in 20 dimensions, from the middle of their domain [−5, 5], with Gaussian noise."""
-    import cocoex  # only this suite needs the package
-
-    def instance(function: cocoex.Problem) -> Instance:
-        function._best_parameter(
-            "print"
-        )  # COCO tells the optimum in this way only: a file in the working directory
-        printed = Path("._bbob_problem_best_parameter.txt")
-        least = function(np.loadtxt(printed))
-        printed.unlink()
-        start = np.full(_DIMENSION, 0.5)
-        span = function(10 * start - 5) - least
-
-        def score(point: NDArray[np.float64]) -> float:
-            return max(function(10 * point - 5) - least, 1e-9 * span) / span
-
-        space = {f"x{i:02}": FloatDistribution(0.0, 1.0) for i in range(_DIMENSION)}
-
-        def problem(seed: int) -> Problem:
-            rng = np.random.default_rng([function.index, seed])
-
-            def measure(point: NDArray[np.float64]) -> float:
-                return float(noise * span * rng.standard_normal() - function(10 * point - 5))
-
-            return Problem(space, start, measure, {})
-
-        return Instance(function.id, problem, score)
-
-    numbers = ",".join(map(str, _BBOB[part]))
-    suite = cocoex.Suite("bbob", f"instances: {numbers}", f"dimensions: {_DIMENSION}")
-    return [instance(suite.get_problem(i)) for i in range(len(suite))]
+    def places(self, part: str, n: int | None) -> range:
+        """Return the places of the first ``n`` instances of a part, or of all; ValueError if it has fewer."""
+        endless = self.open_ended and part == "last"
+        size = _N if endless else self.size
+        if n is not None and n > size and not endless:
+            raise ValueError(f"expected at most {size} instances in part {part!r} of this suite, got {n}")
+        return range(size if n is None else n)
 
 
-def training(part: str) -> list[Instance]:
-    """Return the small training in blocks of seeds; its score is the negative gain over the defaults."""
+def landscapes(number: int) -> Instance:
+    """Return a synthetic landscape of the 25 movable genes."""
+    surface, gains = landscape(number), {name: GAINS[name] for name in MOVABLE}
+
+    def problem(seed: int) -> Problem:
+        rng = np.random.default_rng([number, seed])
+        return Problem(search_space(), surface.default, lambda point: surface.measure(point, rng), gains)
+
+    return Instance(f"landscape {number}", problem, surface.regret)
+
+
+def meaningless(number: int) -> Instance:
+    """Return a landscape whose start is any point that does not crash; the score is 1 there, 0 at the optimum."""
+    surface, gains = landscape(number), {name: GAINS[name] for name in MOVABLE}
+    draws = np.random.default_rng([11, number])
+    start = draws.random(surface.default.size)
+    while surface.crashes(start):
+        start = draws.random(surface.default.size)
+    span = surface.regret(start)
+
+    def problem(seed: int) -> Problem:
+        rng = np.random.default_rng([number, seed])
+        return Problem(search_space(), start, lambda point: surface.measure(point, rng), gains)
+
+    return Instance(f"landscape {number}, any start", problem, lambda point: surface.regret(point) / span)
+
+
+def training(part: str, place: int) -> Instance:
+    """Return the small training: a block of seeds of task 0, or in the last part a task of its own.
+
+    The score is the negative gain over the defaults.
+    """
+    block, task = _N_TRAINING * PARTS.index(part) + place, 0
+    if part == "last":
+        block, task = 1000 + place, 1 + place
     space = {name: distribution for name, (distribution, _) in HYPERPARAMETERS.items()}
     defaults = {name: default for name, (_, default) in HYPERPARAMETERS.items()}
     plain = Problem(space, np.zeros(len(space)), lambda _: 0.0, {})
 
-    @cache
-    def expected(params: tuple[float, ...]) -> float:
-        return float(np.mean([train(dict(zip(space, params, strict=True)), seed) for seed in _SCORE_SEEDS]))
+    def problem(seed: int) -> Problem:
+        rng = np.random.default_rng([block, seed])
 
-    at_defaults = expected(tuple(defaults.values()))
+        def measure(point: NDArray[np.float64]) -> float:
+            return train(plain.params(point), int(rng.integers(2**31)), task)
 
-    def instance(block: int) -> Instance:
-        def problem(seed: int) -> Problem:
-            rng = np.random.default_rng([block, seed])
+        return Problem(space, plain.point(defaults), measure, {})
 
-            def measure(point: NDArray[np.float64]) -> float:
-                return train(plain.params(point), int(rng.integers(2**31)))
+    def score(point: NDArray[np.float64]) -> float:
+        values = tuple(plain.params(point).values())
+        return _expected(tuple(defaults.values()), task) - _expected(values, task)
 
-            return Problem(space, plain.point(defaults), measure, {})
-
-        def score(point: NDArray[np.float64]) -> float:
-            return at_defaults - expected(tuple(plain.params(point).values()))
-
-        return Instance(f"training {block}", problem, score)
-
-    first = _N_TRAINING * PARTS.index(part)
-    return [instance(block) for block in range(first, first + _N_TRAINING)]
+    return Instance(f"training {block}" if task == 0 else f"training task {task}", problem, score)
 
 
-SUITES: dict[str, Callable[[str], list[Instance]]] = {
-    "landscapes": landscapes,
-    "bbob": bbob,
-    "bbob-noisy": lambda part: bbob(part, _NOISE),
-    "training": training,
+@cache
+def _expected(values: tuple[float, ...], task: int) -> float:
+    """Return the mean fitness of a training over seeds that no search uses."""
+    hyp = dict(zip(HYPERPARAMETERS, values, strict=True))
+    return float(np.mean([train(hyp, seed, task) for seed in _SCORE_SEEDS]))
+
+
+def _numbered(make: Callable[[int], Instance], last: int) -> Callable[[str, int], Instance]:
+    """Return a maker by part and place; the last part has the numbers from ``last`` on."""
+    return lambda part, place: make(place + (last if part == "last" else _N * PARTS.index(part)))
+
+
+def _coco(suite: str, noise: float) -> Suite:
+    def make(part: str, place: int) -> Instance:
+        return bbob(suite, 1 + N_NUMBERS * PARTS.index(part), place, noise)
+
+    return Suite(make, N_FUNCTIONS * N_NUMBERS, open_ended=False, geometric=True)
+
+
+SUITES: dict[str, Suite] = {
+    "landscapes": Suite(_numbered(landscapes, 1000)),
+    "bbob": _coco("bbob", 0.0),
+    "bbob-noisy": _coco("bbob", NOISE),
+    "mixint": _coco("bbob-mixint", 0.0),
+    "mixint-noisy": _coco("bbob-mixint", NOISE),
+    "training": Suite(training, _N_TRAINING),
+    "small": Suite(_numbered(small, 3000), marks=(10, 20, 30, 40, 60)),
+    "meaningless": Suite(_numbered(meaningless, 2000)),
 }
+
+
+@cache
+def instance(suite: str, part: str, place: int) -> Instance:
+    """Return one instance; a process makes it once."""
+    return SUITES[suite].make(part, place)
+
+
+def instances(suite: str, part: str) -> list[Instance]:
+    """Return all instances of a part."""
+    return [instance(suite, part, place) for place in SUITES[suite].places(part, None)]

@@ -31,8 +31,8 @@ import numpy as np
 import optuna
 from landscapes import GAINS, MOVABLE, landscape, search_space
 from landscapes_training import HYPERPARAMETERS, train
-from search_methods import Problem
-from search_quality import compare, table
+from search_problem import Problem
+from search_report import compare, table
 
 from samplers import WeightedParentSampler, recommend
 from samplers._adaptive import fit_kernel, last_kernel
