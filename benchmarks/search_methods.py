@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import optuna
+from search_problem import Problem as Problem  # device_*.py take it from here
 from search_problem import Run, local_start
 
 from samplers import WeightedParentSampler, recommend
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from optuna.samplers import BaseSampler
-    from search_problem import Method, Problem
+    from search_problem import Method
 
     Asked = tuple[NDArray[np.float64], Any]  # a point of the cube (d,), and what the peer knows it by
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -84,10 +85,13 @@ def measure_all(searches: Sequence[Search], results: Path, jobs: int) -> list[st
         print(
             f"{len(searches) - len(left)} of {len(searches)} searches are in {results} already: not run again"
         )
-    failed = []
+    failed: list[str] = []
     progress = Progress(left, jobs)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl+C
     # Spawned, not forked: a forked child of a process with threads (torch, OpenBLAS) may hang.
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    # Ctrl+C reaches every process; this one ends the others.
+    pool = ProcessPoolExecutor(jobs, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))
     try:
         futures = {pool.submit(search.run): search for search in left}
         for future in as_completed(futures):
@@ -102,7 +106,10 @@ def measure_all(searches: Sequence[Search], results: Path, jobs: int) -> list[st
                 file.write(json.dumps(row) + "\n")
             progress.finished(search.method, row["seconds"])
     except KeyboardInterrupt:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # some send it twice
         pool.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():  # a slow search would be waited for
+            child.terminate()
         raise SystemExit("interrupted: the same command goes on with the searches that are left") from None
     pool.shutdown()
     return failed
