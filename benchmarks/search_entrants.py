@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from optuna.samplers import CmaEsSampler, GPSampler, RandomSampler, TPESampler
+from search_libraries import botorch, hebo
 from search_methods import asked_and_told, optuna_method, ours
 from search_models import LogImprovement, TrustRegion, model_search, scaled_prior, turbo_prior
 from search_strategies import Categorical, Genetic, Strategy, blend, elite_gaussian
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from search_problem import Method, Problem
 
 OURS = ("adaptive", "adaptive-enqueued", "classic")
-SLOW = ("gp",)  # kinds that take part only where they are named
+SLOW = ("gp", "botorch", "hebo")  # kinds that take part only where they are named
 _SIGMAS = (0.05, 0.07, 0.1, 0.15)
 
 
@@ -43,6 +44,9 @@ def all_methods(slots: int, recommend_at: tuple[int, ...]) -> dict[str, Method]:
     methods["gp:sobol"] = optuna_method(_gp, slots=slots)
     methods["turbo"] = model_search(TrustRegion, turbo_prior, slots=slots)
     methods["log-ei"] = model_search(LogImprovement, scaled_prior, slots=slots)
+    for acquisition in ("nei", "ei"):
+        methods[f"botorch:{acquisition}"] = botorch(acquisition, slots=slots)
+    methods["hebo"] = hebo(slots=slots)
     methods["random"] = optuna_method(lambda _, seed: RandomSampler(seed=seed), slots=slots)
     return methods
 
