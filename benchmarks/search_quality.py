@@ -1,10 +1,21 @@
 """How good is the search? Scores of our sampler and of its peers, with paired differences and their intervals.
 
     python benchmarks/search_quality.py                                      # landscapes, development part, 3 seeds
-    python benchmarks/search_quality.py --suite bbob --part held-out --seeds 5 --jobs 16
     python benchmarks/search_quality.py --suite training --trials 100 --methods adaptive,classic,cma,tpe
-    python benchmarks/search_quality.py --slots 8 --methods adaptive,turbo   # eight trials in flight
     python benchmarks/search_quality.py --report                             # of what was measured before
+
+The full tables, each with --part last --seeds 10 --jobs 16, and P for turbo,log-ei,cma,sep-cma,xnes,optuna-cma,tpe,blx:
+
+    --instances 24 --methods adaptive,classic,ultralytics-2026,P             # landscapes @25 to @300
+    --instances 24 --trials 100 --seeds 3 --methods adaptive,gp,hebo,botorch # the slow ones
+    --instances 24 --slots 8 --methods adaptive,P                            # eight in flight
+    --instances 24 --slots 8 --report --beside runs/search_quality/landscapes-last-300.jsonl  # against one in flight
+    --instances 12 --trials 1000 --methods adaptive,cma                      # and --trials 5000 --seeds 2
+    --suite bbob-noisy --trials 100 --seeds 2 --methods adaptive,P           # or --instances 24: each function once
+    --suite mixint --trials 100 --seeds 2 --methods adaptive,cma-margin,catcma-margin,P       # and mixint-noisy
+    --suite training --instances 12 --trials 100 --methods adaptive,P
+    --suite small --instances 24 --trials 60 --methods adaptive,gp,P
+    --suite meaningless --instances 24 --trials 300 --methods adaptive,adaptive-enqueued,P
 
 Suites (`search_suites.py`): ``landscapes`` (25 movable genes, noisy; regret, 1 at the defaults), ``bbob`` (20-d,
 COCO's 24 functions; regret relative to the start, geometric mean), ``bbob-noisy`` (the same with Gaussian noise of 5 %
@@ -13,7 +24,8 @@ floats), ``training`` (real small trainings; score = minus the gain over the def
 landscape or of a training), ``meaningless`` (landscapes searched from any point). All scores are free of noise, and
 lower is better. A search is judged by what it would hand over, under two rules: the best trial, and the recommended
 point (the rank-weighted mean of the 9 best trials; ``recommend`` for our sampler as well). Peers are taken at their
-best setting per number of trials and rule. Results are added to ``--out`` as JSON lines; what is there is kept.
+best setting per number of trials and rule. Results are added to ``--out`` as JSON lines, so that a run that was
+interrupted goes on. HEBO is run by `uv`, or by this Python where it has HEBO.
 """
 
 from __future__ import annotations
@@ -51,6 +63,13 @@ def main() -> None:
         "--ours", choices=OURS, default=OURS[0], help="whom the report compares with the others"
     )
     parser.add_argument("--out", type=Path, default=Path("runs/search_quality"))
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        action="append",
+        default=[],
+        help="another file of results: its methods, named after it, are compared too, but are no peers",
+    )
     parser.add_argument("--report", action="store_true", help="only report what was measured before")
     options = parser.parse_args()
     suite = SUITES[options.suite]
@@ -75,9 +94,16 @@ def main() -> None:
             for method in methods
         ]
         failed = measure_all(searches, results, options.jobs)
-    rows = read(results)
+    own = read(results)
+    if not own:
+        raise SystemExit(f"expected lines in {results}, got none: run the searches first")
+    rows = list(own)
+    for other in options.beside:
+        if not other.exists():
+            parser.error(f"expected a file of results, got {other}: there is none")
+        rows += [{**row, "method": f"{other.stem}/{row['method']}"} for row in read(other)]
     report(rows, marks, ours=options.ours, geometric=suite.geometric)
-    draw(rows, options.out / f"{name}.png", options.trials, geometric=suite.geometric)
+    draw(own, options.out / f"{name}.png", options.trials, geometric=suite.geometric)
     if failed:
         raise SystemExit(f"{len(failed)} searches failed, see above; the same command tries them again")
 

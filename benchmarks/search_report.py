@@ -44,7 +44,7 @@ def report(rows: Sequence[Row], marks: Sequence[int], *, ours: str, geometric: b
 
 
 def against(rows: Sequence[Row], ours: str, column: str, their_column: str, *, geometric: bool) -> None:
-    """Print our comparison with each kind of peer at its best setting, the best peer first, then our other modes."""
+    """Print our comparison with each kind of peer at its best setting, best peer first, then with all else."""
     found: dict[str, tuple[Estimate, Estimate, int, int]] = {}
     for method in dict.fromkeys(row["method"] for row in rows):
         if method != ours:
@@ -62,11 +62,11 @@ def against(rows: Sequence[Row], ours: str, column: str, their_column: str, *, g
     best: dict[str, str] = {}
     for method in sorted(found, key=lead, reverse=True):
         best.setdefault(method if method in OURS else method.split(":")[0], method)
-    peers = [method for method in best.values() if method not in OURS]
+    peers = [method for method in best.values() if method not in OURS and "/" not in method]
     print(
         f"\n{column}: {ours} against each peer at its best setting" + (f", best: {peers[0]}" if peers else "")
     )
-    for method in [*peers, *(method for method in best.values() if method in OURS)]:
+    for method in [*peers, *(method for method in best.values() if method not in peers)]:
         ratio, difference, n, instances = found[method]
         print(
             f"  {method:24} ratio {ratio[0]:6.2f} [{ratio[1]:.2f}, {ratio[2]:.2f}]  difference {difference[0]:+.4f} "

@@ -1,14 +1,14 @@
 """Small searches: 2 to 8 genes of a landscape or of the small training, all others at their default.
 
 A slice has a strong gene at least, so that there is something to find. Its regret is 1 at the default and 0 at the
-slice's own best point, which is looked for without noise when the slice is made: a fraction of a second for a
-landscape, about 10 seconds for a training. A search may find a better one: its regret is then a little below 0.
+slice's own best point, which each process looks for without noise before it searches: about a second for a landscape,
+10 to 40 for a training. A search may find a better one: its regret is then a little below 0.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -70,24 +70,28 @@ def _landscape_slice(number: int) -> Instance:
 
 
 def _training_slice(number: int) -> Instance:
+    def problem(seed: int) -> Problem:
+        seeds, found = np.random.default_rng([number, seed]), _found(number)
+        return replace(found.problem, measure=lambda point: found.train(point, int(seeds.integers(2**31))))
+
+    def score(point: NDArray[np.float64]) -> float:
+        found = _found(number)
+        return 1 - (found.fitness(point) - found.at_start) / found.gain
+
+    return Instance(f"slice {number} of a training, {_size(number)} genes", problem, score)
+
+
+@cache
+def _found(number: int) -> _TrainingSlice:
+    """Return the first slice with something to find; made when it is searched, since it takes a while."""
     names = list(HYPERPARAMETERS)
     strong = np.array([names.index(name) for name in _STRONG_HYPERPARAMETERS])
     rng = np.random.default_rng([7, number])
-    for attempt in count():
-        slice_ = _TrainingSlice(1000 + 100 * number + attempt, _draw(rng, number, len(names), strong))
-        if slice_.at_start < _ROOM and slice_.gain >= _LEAST_GAIN[1]:
-            break
-    plain = slice_.problem
-
-    def problem(seed: int) -> Problem:
-        seeds = np.random.default_rng([number, seed])
-        return replace(plain, measure=lambda point: slice_.train(point, int(seeds.integers(2**31))))
-
-    return Instance(
-        f"slice {number} of a training, {len(plain.space)} genes",
-        problem,
-        lambda point: 1 - (slice_.fitness(point) - slice_.at_start) / slice_.gain,
+    slices = (
+        _TrainingSlice(1000 + 100 * number + attempt, _draw(rng, number, len(names), strong))
+        for attempt in count()
     )
+    return next(one for one in slices if one.at_start < _ROOM and one.gain >= _LEAST_GAIN[1])
 
 
 class _TrainingSlice:
@@ -138,4 +142,8 @@ def _draw(rng: np.random.Generator, number: int, n: int, strong: NDArray[np.int6
     """Return which of ``n`` genes are searched: one of the strong ones and others, in their own order."""
     first = int(rng.choice(strong))
     others = rng.permutation([i for i in range(n) if i != first])
-    return np.sort([first, *others[: SIZES[number // 2 % len(SIZES)] - 1]])
+    return np.sort([first, *others[: _size(number) - 1]])
+
+
+def _size(number: int) -> int:
+    return SIZES[number // 2 % len(SIZES)]

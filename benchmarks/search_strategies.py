@@ -1,7 +1,8 @@
 """Peers without a model: evolution strategies of the package `cmaes`, and genetic algorithms without generations.
 
-With several trials in flight a strategy is asked at any time; whatever has finished fills the generation that it is
-told. So the members of a generation are in flight together, and no slot waits for the slowest of them.
+With several trials in flight a strategy is asked at any time, so that no slot waits for the end of a generation;
+whatever has finished fills the generation that it is told, also what was asked of the one before. Only XNES is not told
+those: it diverges.
 """
 
 from __future__ import annotations
@@ -64,20 +65,22 @@ class Strategy:
             self._strategy = self._new()
             self._n_asked -= 1
             return self.ask()
-        return point, (self._strategy, to_tell)
+        return point, (self._strategy, self._strategy.generation, to_tell)
 
     def tell(self, point: NDArray[np.float64], mark: Any, fitness: float) -> None:  # noqa: ARG002
         """Learn a fitness."""
         if mark is None or mark[0] is not self._strategy:  # the start, or asked before it began anew
             return
-        self._told.append((mark[1], -fitness))
+        if self._kind == "xnes" and mark[1] != self._strategy.generation:
+            return
+        self._told.append((mark[2], -fitness))
         if len(self._told) < self._strategy.population_size:
             return
         try:
             with np.errstate(all="ignore"):
                 self._strategy.tell(self._told)
             self._told = []
-        except (AssertionError, np.linalg.LinAlgError):
+        except (AssertionError, ArithmeticError, np.linalg.LinAlgError):
             self._strategy = self._new()
 
 

@@ -1,8 +1,9 @@
 # /// script
 # requires-python = ">=3.11,<3.14"
-# dependencies = ["HEBO==0.3.6", "GPy==1.15.0", "pymoo==0.6.0", "torch>=2.6"]
+# dependencies = ["HEBO==0.3.6", "GPy==1.15.0", "torch>=2.6"]
 # [tool.uv]
-# override-dependencies = ["numpy>=2", "scipy>=1.13"]  # it asks for numpy < 1.25, and runs with 2.4
+# # It asks for numpy < 1.25 and pymoo 0.6.0, which have no wheels for newer Pythons, and runs with these.
+# override-dependencies = ["numpy>=2", "scipy>=1.13", "pymoo==0.6.1.5"]
 # ///
 """HEBO as its authors have it, in an environment of its own, asked and told by lines of JSON.
 
