@@ -2,6 +2,8 @@
 
 Paired are the searches of the same instance and the same seed, which meet the same noise; intervals are 95 % bootstrap
 intervals over instances. A ratio is ours / theirs of the means; a difference is ours − theirs, so below 0 is ours.
+Where scores are negative gains, a ratio above 1 is ours; where they pass 0, as near a slice's best point, a ratio says
+little.
 """
 
 from __future__ import annotations
