@@ -1,26 +1,39 @@
-"""The adaptive strategy: mutants of the best individuals, screened by a Gaussian process.
+"""The adaptive strategy: offspring of the best individuals, screened by a Gaussian process.
 
 As soon as a few trials have finished, a Gaussian process in the unit cube says what is expected of an individual. The
-strategy makes mutants and proposes the one that is best in one joint draw from the process's posterior (Thompson
+strategy makes many offspring and proposes the one that is best in one joint draw from the process's posterior (Thompson
 sampling): likely improvements win often, and doubtful ones sometimes, so the search stays diverse. A lucky measurement
 does not fool it for long, since individuals are ranked by the posterior mean.
 
-A mutant starts from the mean of nine parents, drawn by rank from the best of the recent trials, and its genes take
-Gaussian steps, which shrink as trials accumulate and grow along genes that the fitness does not feel. A gene still at
-its default is dormant: it stays so in an offspring as often as in the parents, and few dormant genes wake at a time, so
-that those without merit do not drift.
+Trials with an even number take mutants, those with an odd one neighbours. A mutant starts from the mean of nine
+parents, drawn by rank from the best of the recent trials, and its genes take Gaussian steps, which shrink as trials
+accumulate and grow along genes that the fitness does not feel. A neighbour lies in a box around the best individual,
+whose sides are proportional to the process's length scales (as in TuRBO, Eriksson et al., arXiv:1910.01739). A gene
+still at its default is dormant: it stays so in an offspring as often as in the parents, and few dormant genes wake at a
+time, so that those without merit do not drift.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ._cube import Cube
 from ._evidence import Evidence
-from ._mutation import backcross, dormant, inherit, jump_some, moves, rank_weights, relief, strangers
+from ._mutation import (
+    backcross,
+    dormant,
+    elongation,
+    inherit,
+    jump_some,
+    moves,
+    rank_weights,
+    relief,
+    strangers,
+    surround,
+)
 from ._offspring import Offspring
 from ._surrogate import GaussianProcess, Hyperparameters, fit
 
@@ -40,6 +53,7 @@ _N_RECENT = 45  # parents come from this many newest trials: an old lucky result
 _N_ELITE = 15  # of them the best may be parents
 _N_PICKS = 9  # parents averaged in one mutant
 _N_MUTANTS = 50
+_REACH = 0.2  # of a neighbour, along a gene whose length scale is the geometric mean of all
 _SIGMA, _SIGMA_TRIALS, _SIGMA_POWER = 0.17, 100.0, 0.7  # σ(n) = σ / (1 + n / trials)^power
 
 
@@ -75,14 +89,15 @@ class AdaptiveStrategy:
         if together:  # a gene alone has nothing else to change
             evidence = replace(evidence, ancestor=self._ancestor(cube))
         if not together or len(evidence.numbers) < _N_BEFORE_MODEL:
-            return mutants(evidence, cube, gains, None, rng)
+            return offspring_of(evidence, cube, gains, None, rng)
         kernel, fitted = last_kernel(history, cube), None
         late = int(evidence.n_total >= _FIT_LATER)
         # By the trial's number: of trials in flight, each of which knows no other's fit, only some fit.
         if kernel is None or number % _FIT_EVERY[late] == 0:
             kernel = fit_kernel(kernel, evidence, cube, steps=_FIT_STEPS[late])
             fitted = (evidence.n_total, kernel.to_array().tolist())
-        return (one._replace(fitted=fitted) for one in mutants(evidence, cube, gains, kernel, rng))
+        brood = offspring_of(evidence, cube, gains, kernel, rng, near=number % 2 == 1)
+        return (one._replace(fitted=fitted) for one in brood)
 
     def mutants(
         self,
@@ -94,7 +109,7 @@ class AdaptiveStrategy:
         """Yield mutants of one individual (genes,)."""
         cube = Cube.of(genes)
         evidence = replace(Evidence.lone(individual, cube), ancestor=self._ancestor(cube))
-        return mutants(evidence, cube, gains, None, rng)
+        return offspring_of(evidence, cube, gains, None, rng)
 
     def _ancestor(self, cube: Cube) -> NDArray[np.float64]:
         """Return the defaults (genes,) in the cube and on the grid, NaN for genes without one."""
@@ -107,12 +122,14 @@ class AdaptiveStrategy:
         return np.where(known, cube.scale(genes.snap(np.array(values, dtype=float))), np.nan)
 
 
-def mutants(
+def offspring_of(
     evidence: Evidence,
     cube: Cube,
     gains: NDArray[np.float64],
     kernel: Hyperparameters | None,
     rng: np.random.Generator,
+    *,
+    near: bool = False,
 ) -> Iterator[Offspring]:
     """Yield offspring of the finished individuals, the most promising first.
 
@@ -122,24 +139,23 @@ def mutants(
         gains: Scale of each gene's steps (genes,); 0 freezes it.
         kernel: Of the model, or None while there are too few trials for one.
         rng: Source of all randomness.
+        near: Neighbours of the best individual, where there is a model, instead of mutants.
     """
     process = None if kernel is None else posterior(evidence, cube, kernel)
     merit = evidence.fitness if process is None else process.fitted[: len(evidence.points)]
     frozen = gains == 0
     whole = cube.genes.categorical | frozen  # genes that have no mean or must not move
+    ancestor = np.where(frozen, np.nan, evidence.ancestor)
     sigma = _SIGMA / (1 + evidence.n_total / _SIGMA_TRIALS) ** _SIGMA_POWER
     scale = np.where(frozen, 0.0, sigma * np.sqrt(gains))  # a range already tells big steps from small ones
-    ancestor = np.where(frozen, np.nan, evidence.ancestor)
-    recent = evidence.eligible[-_N_RECENT:]
-    elite = recent[np.argsort(-merit[recent], kind="stable")][: min(_N_ELITE, (len(recent) + 1) // 2)]
-    picks = elite[rng.choice(len(elite), (_N_MUTANTS, _N_PICKS), p=rank_weights(len(elite)))]
-    mean = inherit(evidence.points[picks], ancestor, rng)
-    base = backcross(np.where(whole, evidence.points[picks[:, 0]], mean), ancestor, rng)
-    steps = scale * relief(kernel, cube, ~whole) * rng.uniform(0.5, 1.0, (_N_MUTANTS, 1))
-    steps = steps * moves(dormant(base, ancestor), rng) * rng.standard_normal(base.shape)
-    moved = np.clip(base + np.where(whole, 0.0, steps), 0.0, np.where(cube.genes.categorical, np.inf, 1.0))
+    if near and kernel is not None:
+        reach = np.where(whole, 0.0, _REACH * np.sqrt(gains) * elongation(kernel, cube, ~whole))
+        picks, base, moved = _neighbours(evidence, merit, reach, ancestor, rng)
+    else:
+        reach = np.where(whole, 0.0, scale * relief(kernel, cube, ~whole))
+        picks, base, moved = _mutants(evidence, merit, reach, whole, ancestor, rng)
     moved = jump_some(moved, cube, np.minimum(scale, 1.0), rng)
-    vectors = cube.unscale(moved, np.where(whole, 0.5, rng.random(base.shape)))
+    vectors = cube.unscale(moved, np.where(whole, 0.5, rng.random(moved.shape)))
     inherited = cube.genes.snap(evidence.vectors[picks[:, 0]])
     vectors = np.where(frozen, inherited, vectors)  # no digit of a frozen gene is rounded
     order = np.arange(len(vectors))
@@ -156,6 +172,43 @@ def mutants(
     first = int(order[0])
     for stranger in strangers(vectors[first], cube, frozen, rng):
         yield made(first, stranger, cube.scale(stranger))
+
+
+class _Brood(NamedTuple):
+    picks: NDArray[np.int64]  # (n, parents) of each offspring, in the evidence
+    base: NDArray[np.float64]  # (n, genes) in the cube, before it moved
+    moved: NDArray[np.float64]  # (n, genes)
+
+
+def _mutants(
+    evidence: Evidence,
+    merit: NDArray[np.float64],  # (n,) of the finished individuals
+    step: NDArray[np.float64],  # (genes,) greatest standard deviation, 0 where a gene does not move
+    whole: NDArray[np.bool_],
+    ancestor: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> _Brood:
+    recent = evidence.eligible[-_N_RECENT:]
+    elite = recent[np.argsort(-merit[recent], kind="stable")][: min(_N_ELITE, (len(recent) + 1) // 2)]
+    picks = elite[rng.choice(len(elite), (_N_MUTANTS, _N_PICKS), p=rank_weights(len(elite)))]
+    mean = inherit(evidence.points[picks], ancestor, rng)
+    base = backcross(np.where(whole, evidence.points[picks[:, 0]], mean), ancestor, rng)
+    steps = step * rng.uniform(0.5, 1.0, (_N_MUTANTS, 1))
+    steps = steps * moves(dormant(base, ancestor), rng) * rng.standard_normal(base.shape)
+    return _Brood(picks, base, np.where(whole, base, np.clip(base + steps, 0.0, 1.0)))
+
+
+def _neighbours(
+    evidence: Evidence,
+    merit: NDArray[np.float64],  # (n,) of the finished individuals
+    reach: NDArray[np.float64],  # (genes,) 0 where a gene does not move
+    ancestor: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> _Brood:
+    best = evidence.eligible[np.argmax(merit[evidence.eligible])]
+    centre = evidence.points[best]
+    moved = surround(centre, reach, dormant(centre, ancestor), rng)
+    return _Brood(np.full((len(moved), 1), best), np.broadcast_to(centre, moved.shape), moved)
 
 
 def last_kernel(history: History, cube: Cube) -> Hyperparameters | None:

@@ -1,4 +1,4 @@
-"""The adaptive strategy's operators on individuals in the unit cube: inheritance, backcrossing, steps, jumps."""
+"""The adaptive strategy's operators on individuals in the cube: inheritance, backcrossing, steps, jumps, neighbours."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _DORMANT = 1e-4  # a gene as near to its default as this, in the cube, is dormant
 _MUTATION_PROB = 0.8  # of a dormant gene: between 0 and this, one number per mutant
 _BACKCROSS = 0.3  # greatest probability that a gene returns to the ancestor's value, in half of the mutants
+_N_NEIGHBOURS = 200
 _N_STRANGERS = 1000
 
 
@@ -26,12 +27,21 @@ def rank_weights(n: int) -> NDArray[np.float64]:
     return np.asarray(weights / weights.sum())
 
 
+def elongation(kernel: Hyperparameters, cube: Cube, movable: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return each gene's length scale (genes,) relative to the geometric mean of those that are movable."""
+    log_scales = kernel.length_scales[cube.columns()]
+    return (
+        np.asarray(np.exp(log_scales - log_scales[movable].mean()))
+        if movable.any()
+        else np.ones(len(movable))
+    )
+
+
 def relief(kernel: Hyperparameters | None, cube: Cube, movable: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return each gene's relative step (genes,), greater where the model's length scale is; mean square 1."""
     if kernel is None or not movable.any():
         return np.ones(len(movable))
-    log_scales = kernel.length_scales[cube.columns()]
-    steps = np.exp(0.5 * (log_scales - log_scales[movable].mean())).clip(0.2, 4.0)
+    steps = np.sqrt(elongation(kernel, cube, movable)).clip(0.2, 4.0)
     return np.asarray(steps / np.sqrt(np.mean(steps[movable] ** 2)))
 
 
@@ -44,6 +54,19 @@ def moves(asleep: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.boo
     """Draw which genes (n, genes) of mutants move; of those asleep many in some mutants and few in others."""
     wakes = rng.uniform(0.0, _MUTATION_PROB, (len(asleep), 1))
     return np.asarray(rng.random(asleep.shape) < np.where(asleep, wakes, _MUTATION_PROB))
+
+
+def surround(
+    centre: NDArray[np.float64],
+    reach: NDArray[np.float64],
+    asleep: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Return neighbours (n, genes) of an individual (genes,): what moves is anywhere within its reach (genes,)."""
+    shape = _N_NEIGHBOURS, len(centre)
+    low, high = np.clip(centre - reach, 0.0, 1.0), np.clip(centre + reach, 0.0, 1.0)
+    points = low + (high - low) * rng.random(shape)
+    return np.where(moves(np.broadcast_to(asleep, shape), rng) & (reach > 0), points, centre)
 
 
 def inherit(

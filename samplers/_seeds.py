@@ -36,6 +36,16 @@ def groups_of(trials: Sequence[FrozenTrial]) -> NDArray[np.int64]:
     return np.array([index.get(seed, -1) for seed in seeds])
 
 
+def without_levels(fitness: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return fitness (n,) without the median of its group (n,), −1 for none: enough to tell crashes from the others."""
+    rest = fitness.copy()
+    for group in np.unique(groups[groups >= 0]):
+        members = (groups == group) & np.isfinite(fitness)
+        if members.any():
+            rest[members] += np.median(fitness[np.isfinite(fitness)]) - np.median(fitness[members])
+    return rest
+
+
 def without_offsets(
     kernel: Hyperparameters,
     x: NDArray[np.float64],  # (n, genes)

@@ -15,7 +15,7 @@ from ._genes import Genes
 from ._genetics import divisor, mean_parent
 from ._history import History
 from ._mutation import rank_weights
-from ._seeds import without_offsets
+from ._seeds import without_levels, without_offsets
 from ._surrogate import GaussianProcess, Hyperparameters, fit
 
 if TYPE_CHECKING:
@@ -155,7 +155,8 @@ def model_of(view: View, down_to: float = np.inf) -> Model | None:
     if view.history.best(1)[0].violation > 0:
         return None
     all_of_them = evidence.fitness[evidence.eligible]
-    near = _not_far_below(all_of_them) | (np.isfinite(all_of_them) & (all_of_them >= down_to))
+    level = without_levels(all_of_them, evidence.groups[evidence.eligible])
+    near = _not_far_below(level) | (np.isfinite(all_of_them) & (all_of_them >= down_to))
     sound = evidence.eligible[near]
     if len(sound) < _N_BEFORE_MODEL:
         return None

@@ -53,11 +53,13 @@ class WeightedParentSampler(BaseSampler):
     mutation_prob · sigma``.
 
     An offspring of mode ``"adaptive"`` is made in the unit cube (logarithmic where a range says so or spans a
-    factor of 10). Parents are the best of the newest trials by the posterior mean of a Gaussian process, which
-    speaks as soon as six trials have finished; 50 mutants take the mean of nine of them, return some genes to the
-    defaults and add Gaussian steps, which shrink as trials accumulate and grow along genes that the fitness does
-    not feel; the offspring is the mutant that is best in one joint draw from the posterior (`Thompson, 1933
-    <https://doi.org/10.2307/2332286>`__). Running trials count at their posterior mean, crashed ones as the worst.
+    factor of 10). Its parents are the best trials by the posterior mean of a Gaussian process, which speaks as soon as
+    six trials have finished. In trials with an even number, 50 mutants take the mean of nine of the best newest ones,
+    return some genes to the defaults and add Gaussian steps, which shrink as trials accumulate and grow along genes
+    that the fitness does not feel. In those with an odd number, 200 neighbours lie in a box around the best one, as
+    in `TuRBO <https://arxiv.org/abs/1910.01739>`__. The offspring is the one that is best in one joint draw from the
+    posterior (`Thompson, 1933 <https://doi.org/10.2307/2332286>`__). Running trials count at their posterior mean,
+    crashed ones as the worst.
     The number of trials to come plays no part. Trials that say in the user attribute ``training_seed`` which of a few
     seeds they had are compared without what the seed adds to all of them alike.
 

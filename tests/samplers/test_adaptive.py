@@ -10,11 +10,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState, create_trial
 
 from samplers import WeightedParentSampler
-from samplers._adaptive import _N_MUTANTS, AdaptiveStrategy, mutants, rank_weights
+from samplers._adaptive import _N_MUTANTS, AdaptiveStrategy, offspring_of, posterior, rank_weights
 from samplers._cube import Cube
 from samplers._evidence import Evidence
 from samplers._genes import Genes
 from samplers._history import History
+from samplers._mutation import _N_NEIGHBOURS
+from samplers._proposal import LINEAGE
+from samplers._surrogate import Hyperparameters
 
 SQUARE: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
 
@@ -97,7 +100,7 @@ def test_mutants_stay_in_the_cube_and_leave_frozen_genes() -> None:
     cube = Cube.of(Genes.of(SQUARE))
     evidence = Evidence.lone(np.array([0.02, 0.123456789]), cube)
     offspring = list(
-        islice(mutants(evidence, cube, np.array([1.0, 0.0]), None, np.random.default_rng(1)), _N_MUTANTS)
+        islice(offspring_of(evidence, cube, np.array([1.0, 0.0]), None, np.random.default_rng(1)), _N_MUTANTS)
     )
     vectors = np.array([one.vector for one in offspring])
     assert np.all((vectors >= 0) & (vectors <= 1))
@@ -110,7 +113,7 @@ def test_genes_return_to_their_defaults_in_some_mutants() -> None:
     cube = Cube.of(Genes.of(SQUARE))
     alone = Evidence.lone(np.array([0.9, 0.9]), cube)
     evidence = replace(alone, n_total=10**6, ancestor=np.array([0.1, np.nan]))  # so late that steps are tiny
-    offspring = islice(mutants(evidence, cube, np.ones(2), None, np.random.default_rng(0)), _N_MUTANTS)
+    offspring = islice(offspring_of(evidence, cube, np.ones(2), None, np.random.default_rng(0)), _N_MUTANTS)
     vectors = np.array([one.vector for one in offspring])
     returned = np.abs(vectors[:, 0] - 0.1) < 0.01
     assert 0 < np.mean(returned) < 0.3
@@ -134,7 +137,7 @@ def test_dormant_genes_stay_as_often_as_in_the_parents_and_few_wake_together() -
         n_total=10**6,  # so late that steps are tiny
         ancestor=np.zeros(20),
     )
-    offspring = islice(mutants(evidence, cube, np.ones(20), None, rng), _N_MUTANTS)
+    offspring = islice(offspring_of(evidence, cube, np.ones(20), None, rng), _N_MUTANTS)
     points = np.array([one.vector for one in offspring])
     home, away = points < 0.01, np.abs(points - 0.5) < 0.01
     assert np.all(home | away)  # no mean of a dormant gene and a moved one
@@ -151,6 +154,51 @@ def test_few_dormant_genes_wake_together_also_before_anything_has_finished() -> 
     woken = (np.abs(vectors - 0.1) > 1e-9).sum(axis=1)
     assert np.quantile(woken, 0.1) <= 4  # one probability for all genes of an offspring, in [0, 0.8]
     assert np.quantile(woken, 0.9) >= 12
+
+
+def test_neighbours_lie_around_the_best_farther_along_long_length_scales() -> None:
+    space = {f"x{i}": FloatDistribution(0.0, 1.0) for i in range(4)} | {
+        "c": CategoricalDistribution([1, 2, 3])
+    }
+    cube = Cube.of(Genes.of(space))
+    rng = np.random.default_rng(0)
+    parents = np.column_stack([rng.random((12, 4)), rng.integers(0, 3, 12)])
+    parents[:, 2] = 0.5
+    fitness = -np.abs(parents[:, 0] - 0.5)
+    evidence = replace(
+        Evidence.lone(parents[0], cube),
+        vectors=parents,
+        points=parents,
+        fitness=fitness,
+        eligible=np.arange(12),
+        numbers=tuple(range(12)),
+        groups=np.full(12, -1),
+        ancestor=np.array([np.nan, np.nan, 0.5, np.nan, np.nan]),
+    )
+    kernel = Hyperparameters.prior(cube.n_features)
+    kernel.length_scales[:4] += np.log([1.0, 4.0, 1.0, 1.0])
+    gains = np.array([1.0, 1.0, 1.0, 0.0, 1.0])
+    offspring = islice(offspring_of(evidence, cube, gains, kernel, rng, near=True), _N_NEIGHBOURS)
+    offspring = list(offspring)
+    ((best,),) = {one.parents for one in offspring}
+    process = posterior(evidence, cube, kernel)
+    assert best == np.argmax(process.fitted)
+    moved = np.abs(np.array([one.vector for one in offspring]) - parents[best])
+    assert np.all(moved[:, 3] == 0)  # frozen
+    assert 0 < moved[:, 0].max() < 0.2 < moved[:, 1].max() < 0.6
+    woken = (moved[:, 2] > 0).mean()
+    assert 0.2 < woken < 0.6 < (moved[:, 0] > 0).mean()  # dormant, and not
+    assert 0 < (moved[:, 4] > 0).mean() < 0.3  # another choice now and then
+
+
+def test_even_trials_choose_mutants_and_odd_ones_neighbours() -> None:
+    study = optuna.create_study(direction="maximize", sampler=WeightedParentSampler(seed=0))
+    study.optimize(
+        lambda trial: -((trial.suggest_float("x", 0, 1) - trial.suggest_float("y", 0, 1)) ** 2), 40
+    )
+    parents = [len(trial.system_attrs[LINEAGE]["parents"]) for trial in study.trials[10:]]
+    assert set(parents[1::2]) == {1}
+    assert min(parents[0::2]) > 1
 
 
 def test_a_default_off_the_grid_is_dormant_where_the_first_trial_has_it() -> None:
