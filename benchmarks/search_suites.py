@@ -129,7 +129,7 @@ def _coco(suite: str, noise: float) -> Suite:
 
 
 SUITES: dict[str, Suite] = {
-    "landscapes": Suite(_numbered(landscapes, 5000)),
+    "landscapes": Suite(_numbered(landscapes, 9000)),
     "bbob": _coco("bbob", 0.0),
     "bbob-noisy": _coco("bbob", NOISE),
     "mixint": _coco("bbob-mixint", 0.0),
