@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import subprocess
 import time
 from collections import deque
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     Suggestion = Callable[[], NDArray[np.float64]]
 
 NEPS = Path(__file__).parent / "peers" / "neps_priorband.py"
+DIVERGED = 0.0  # fitness of a training that diverges
 SEED = 0  # of all trainings of a search: `hypevo evolve --trial-seed fixed`, its default
 
 
@@ -75,7 +77,7 @@ class Account:
     suggestion: Suggestion | None = None
 
     def training(self, point: NDArray[np.float64]) -> Generator[float]:
-        """Begin a training; each epoch is paid for when its fitness is asked for.
+        """Begin a training; each epoch is paid for when its fitness is asked for, which ends with NaN if it diverges.
 
         Raises:
             SpentError: The device time is used up.
@@ -85,14 +87,14 @@ class Account:
             for count in range(1, self.subject.epochs + 1):
                 self._look()
                 began = time.process_time()
-                value = next(values, None)
+                value = next(values)
                 self.seconds += time.process_time() - began
-                if value is None:  # it has diverged
-                    return
                 self.spent += 1
-                if count == self.subject.epochs:
+                if count == self.subject.epochs and not math.isnan(value):
                     self.ended.append((self.spent, value, point))
                 yield value
+                if math.isnan(value):
+                    return
 
     def _look(self) -> None:
         """Ask at a mark what would be handed over: all that was trained so far has been told."""
@@ -140,7 +142,7 @@ def ours(mode: str, pruner: Callable[[], BasePruner]) -> Search:
 
     def search(account: Account) -> None:
         sampler = our_sampler(mode, account.subject.problem, account.seed)
-        study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner())
+        study = create_study(sampler, pruner(), account)
         problem = account.subject.problem
         account.suggestion = lambda: problem.point(recommend(study)) if account.ended else problem.start
         optimize(study, account)
@@ -156,11 +158,21 @@ def tpe(*, multivariate: bool) -> Search:
             seed=account.seed, multivariate=multivariate, constant_liar=account.slots > 1
         )
         pruner = optuna.pruners.HyperbandPruner(min_resource=1, reduction_factor=3)
-        study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+        study = create_study(sampler, pruner, account)
         study.enqueue_trial(account.subject.problem.params(account.subject.problem.start))
         optimize(study, account)
 
     return search
+
+
+def create_study(sampler: BaseSampler, pruner: BasePruner, account: Account) -> optuna.Study:
+    """Return a study with a name: Hyperband draws a trial's bracket from it."""
+    return optuna.create_study(
+        direction="maximize",
+        sampler=sampler,
+        pruner=pruner,
+        study_name=f"{account.subject.name} {account.seed}",
+    )
 
 
 def optimize(study: optuna.Study, account: Account) -> None:
@@ -173,9 +185,12 @@ def optimize(study: optuna.Study, account: Account) -> None:
             running.append((trial, account.training(problem.point(trial.params)), []))
         trial, training, values = running.popleft()
         value = next(training)
+        if math.isnan(value):
+            study.tell(trial, DIVERGED)
+            continue
         trial.report(value, step=len(values))
         values.append(value)
-        if len(values) == account.subject.epochs or value == 0.0:
+        if len(values) == account.subject.epochs:
             study.tell(trial, value)
             training.close()
         elif trial.should_prune():
@@ -190,7 +205,8 @@ def turbo(account: Account) -> None:
     problem = account.subject.problem
 
     def measure(point: NDArray[np.float64]) -> float:
-        return list(account.training(point))[-1]
+        value = list(account.training(point))[-1]
+        return DIVERGED if math.isnan(value) else value
 
     whole = Problem(problem.space, problem.start, measure, problem.gains)
     n = 10 * account.marks[-1]  # the device time ends it before
@@ -206,7 +222,9 @@ def continued(account: Account) -> tuple[Train, Callable[[int], None]]:
         # An integer gene is trained with at a whole number: the point that is handed over is that one.
         known = under_way.setdefault(key, (account.training(problem.point(problem.params(point))), []))
         while len(known[1]) < epochs and (value := next(known[0], None)) is not None:
-            known[1].append(value)
+            known[1].append(
+                -1.0 if math.isnan(value) else value
+            )  # below one that learns nothing in its first epoch
         return known[1][-1]
 
     def drop(key: int) -> None:

@@ -3,12 +3,13 @@
 ``network`` is the small network of `landscapes_training.py` on its numbered tasks, at 27 epochs instead of 8, so that
 successive halving has room. ``detector`` is the project's own detector on the embedded digits, 9 epochs of some
 CPU-seconds each. Both go through the schedule of the whole length, however early they are stopped, as a trial of
-`hypevo evolve --pruner …` does. A training that diverges ends there, with a fitness of 0.
+`hypevo evolve --pruner …` does. A training that diverges ends there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import tempfile
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -40,7 +41,7 @@ class Subject:
         problem: Its genes, and the default in the unit cube; it measures nothing itself.
         images: Training images of one epoch.
         epochs: Length of a training in full.
-        fitness: Point of the cube and seed to the fitness after each epoch, which trains as it goes.
+        fitness: Point of the cube and seed to the fitness after each epoch, NaN and no more if it diverges.
         last: Point of the cube and seed to the fitness of a training in full.
         score_seeds: Seeds that no search trains with: the mean over them is what a point is worth.
     """
@@ -74,7 +75,7 @@ def network(task: int, epochs: int = 27) -> Subject:
         for _ in range(epochs):
             training.epoch()
             value = training.fitness()
-            yield value
+            yield value or math.nan  # no probability is 0 but that of a diverged network
             if value == 0.0:
                 return
 
@@ -113,7 +114,8 @@ def detector(_: int, epochs: int = 9) -> Subject:
         return stepwise(training)
 
     def last(point: NDArray[np.float64], seed: int) -> float:
-        return list(fitness(point, seed))[-1]
+        value = list(fitness(point, seed))[-1]
+        return 0.0 if math.isnan(value) else value
 
     problem = Problem(space, plain.point(default), lambda _: 0.0, dict(genes.gains))
     images = sum(1 for _ in (folder.rglob("images/train/*")))
@@ -125,7 +127,7 @@ class _StoppedError(Exception):
 
 
 def stepwise(training: Callable[[Report], None]) -> Generator[float]:
-    """Yield what a training reports, and let it go on only when the next value is asked for; 0 where it diverges."""
+    """Yield what a training reports, and let it go on only when the next value is asked for; NaN if it diverges."""
     asked: Queue[bool] = Queue()
     said: Queue[float | BaseException | None] = Queue()
 
@@ -153,7 +155,7 @@ def stepwise(training: Callable[[Report], None]) -> Generator[float]:
                 case None:
                     return
                 case FloatingPointError():
-                    yield 0.0
+                    yield math.nan
                     return
                 case BaseException() as error:
                     raise error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -27,13 +28,13 @@ def benchmarks(monkeypatch):
 
 @pytest.fixture
 def subject(benchmarks):
-    """A training whose fitness grows to that of its only gene, and that diverges where the gene is below .2."""
+    """A training whose fitness grows from 0 to its only gene, and that diverges where the gene is below .2."""
     from device_trainings import Subject
     from search_methods import Problem
 
     def fitness(point, seed):
         for epoch in range(EPOCHS):
-            yield 0.0 if point[0] < 0.2 else float(point[0]) * (epoch + 1) / EPOCHS
+            yield math.nan if point[0] < 0.2 else float(point[0]) * epoch / (EPOCHS - 1)
             if point[0] < 0.2:
                 return
 
