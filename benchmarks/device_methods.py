@@ -123,18 +123,23 @@ def all_methods() -> dict[str, Search]:
     return methods
 
 
-# Settings that hypevo does not have, to find out whether it should.
+def halving(least: int, factor: int) -> BasePruner:
+    """Return Optuna's successive halving without brackets: the best of ``factor`` go on from ``least`` epochs."""
+    return optuna.pruners.SuccessiveHalvingPruner(min_resource=least, reduction_factor=factor)
+
+
+# Pruners that `hypevo evolve` does not have, to find out whether it should.
 OTHER_PRUNERS: dict[str, Callable[[], BasePruner]] = {
+    "halving": lambda: halving(1, 3),
+    "halving-1-2": lambda: halving(1, 2),
+    "halving-3-3": lambda: halving(3, 3),
+    "halving-9-3": lambda: halving(9, 3),
     "median-late": lambda: optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=8),
     "quarter": lambda: optuna.pruners.PercentilePruner(75.0, n_startup_trials=5, n_warmup_steps=2),
-    "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
-    "halving-late": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=9, reduction_factor=3),
 }
 
-ON_REQUEST = {
-    "neps",
-    *(f"adaptive+{name}" for name in OTHER_PRUNERS),
-}  # neps: from the registry, where there is one
+# Left out unless asked for; NePS comes from the registry, where there is one.
+ON_REQUEST = {"neps", *(f"adaptive+{name}" for name in OTHER_PRUNERS if name != "halving")}
 
 
 def ours(mode: str, pruner: Callable[[], BasePruner]) -> Search:

@@ -23,11 +23,13 @@ _NAMES = {
     "adaptive": "hypevo",
     "adaptive+median": "hypevo --pruner median",
     "adaptive+hyperband": "hypevo --pruner hyperband",
+    "adaptive+halving": "hypevo, successive halving",
     "classic": "YOLOv5's operator (classic)",
     "tpe+hyperband": "TPE + Hyperband (Optuna)",
     "turbo": "TuRBO-1",
     "priorband": "PriorBand",
 }
+_WORDS = {"recommend": "recommended point", "best": "best trial", "top9": "mean of the best 9"}
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,6 @@ def lines_of(rows: Sequence[Row]) -> tuple[list[Line], list[Row]]:
                 ]
             )
     greatest = np.max([mean[:, -1] for mean in means.values()], axis=0)  # (tasks,)
-    for task in np.array(sorted({row["task"] for row in rows}))[greatest < _LEAST]:
-        print(f"task {task} is left out: nobody gains {_LEAST} there")
     marks = np.array(rows[0]["marks"], dtype=np.float64)
     lines = []
     for (method, rule), mean in means.items():
@@ -106,6 +106,11 @@ def first_at(marks: NDArray[np.float64], share: NDArray[np.float64]) -> float:
 def report(rows: Sequence[Row]) -> None:
     """Print the table, and our settings' ratio to the best peer."""
     lines, rows = lines_of(rows)
+    left_out = len({row["task"] for row in rows}) - len(lines[0].times)
+    if left_out:
+        print(f"{left_out} task(s) left out, on which nobody gains {_LEAST}")
+    if not len(lines[0].times):
+        return
     tasks, marks = len(lines[0].times), np.array(rows[0]["marks"])
     n = len(rows) // len({row["method"] for row in rows})
     print(f"{n} searches per method on {tasks} tasks; device time of {marks[-1]} trainings in full")
@@ -116,7 +121,7 @@ def report(rows: Sequence[Row]) -> None:
         + f" | trainings until {SHARE:g} | million epochs × images | CPU s | reached | begun | in full | ask ms |"
     )
     print("|---" * (9 + len(shown)) + "|")
-    for line in sorted(lines, key=lambda one: one.time):
+    for line in sorted(lines, key=_order):
         own = [row for row in rows if row["method"] == line.method]
         images, seconds = (np.mean([of(row, line.time) for row in own]) for of in (_images, _seconds))
         begun, full, ask = (np.mean([row[key] for row in own]) for key in ("begun", "in_full", "ask_ms"))
@@ -128,8 +133,8 @@ def report(rows: Sequence[Row]) -> None:
         )
     peers = [line for line in lines if family(line.method) != "adaptive"]
     if peers:
-        best = min(peers, key=lambda one: one.time)
-        for line in sorted(lines, key=lambda one: one.time):
+        best = min(peers, key=_order)
+        for line in sorted(lines, key=_order):
             if family(line.method) == "adaptive":
                 ratio, low, high = compare(line.times, best.times)
                 print(
@@ -145,6 +150,11 @@ def compare(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[flo
     return float(np.exp(logs.mean())), float(np.exp(low)), float(np.exp(high))
 
 
+def _order(line: Line) -> tuple[float, float]:
+    """Return what sorts the faster first, and of equal ones that with the greater gain at the end."""
+    return line.time, -float(line.gains[:, -1].mean())
+
+
 def _images(row: Row, trainings: float) -> float:
     return float(row["unit"]) * trainings
 
@@ -154,10 +164,14 @@ def _seconds(row: Row, trainings: float) -> float:
 
 
 def draw(rows: Mapping[str, Sequence[Row]], path: Path) -> None:
-    """Plot the gain of what is handed over against device time, a panel per training."""
-    figure = Figure(figsize=(7.5 * len(rows), 6), layout="constrained")
-    for axes, (training, found) in zip(np.ravel(figure.subplots(1, len(rows))), rows.items(), strict=True):
-        lines, used = lines_of(found)
+    """Plot the gain of what is handed over against device time, a panel per training that has something to gain."""
+    panels = {training: lines_of(found) for training, found in rows.items()}
+    panels = {training: (lines, used) for training, (lines, used) in panels.items() if len(lines[0].times)}
+    if not panels:
+        return
+    figure = Figure(figsize=(7.5 * len(panels), 6), layout="constrained")
+    subplots = np.ravel(figure.subplots(1, len(panels)))
+    for axes, (training, (lines, used)) in zip(subplots, panels.items(), strict=True):
         _panel(axes, lines, np.array(used[0]["marks"], dtype=np.float64))
         axes.set_title(f"{training}: {len(lines[0].times)} task(s), {len(used)} searches", fontsize="medium")
     figure.suptitle("How much device time until a gain that holds?")
@@ -165,16 +179,15 @@ def draw(rows: Mapping[str, Sequence[Row]], path: Path) -> None:
 
 
 def _panel(axes: Axes, lines: list[Line], marks: NDArray[np.float64]) -> None:
-    """Draw the methods that have a name, each family of settings at its fastest."""
+    """Draw the methods that have a name, each at its fastest setting and rule."""
     best: dict[str, Line] = {}
     for line in lines:
         name = _NAMES.get(line.method.split(":")[0].replace("-mv", ""))
-        ours = line.method.startswith("adaptive")
-        if name is None or (ours and line.rule != "recommend"):
+        if name is None:
             continue
-        if name not in best or line.time < best[name].time:
+        if name not in best or _order(line) < _order(best[name]):
             best[name] = line
-    for name, line in sorted(best.items(), key=lambda one: one[1].time):
+    for name, line in sorted(best.items(), key=lambda one: _order(one[1])):
         drawn = np.random.default_rng(0).integers(len(line.times), size=(1000, len(line.times)))
         low, high = np.quantile(line.gains[drawn].mean(axis=1), (0.025, 0.975), axis=0)
         mean = line.gains.mean(axis=0)
@@ -182,7 +195,7 @@ def _panel(axes: Axes, lines: list[Line], marks: NDArray[np.float64]) -> None:
         (drawing,) = axes.plot(
             marks,
             mean,
-            label=f"{name}: {after}",
+            label=f"{name} ({_WORDS[line.rule]}): {after}",
             linewidth=2.5 if line.method.startswith("adaptive") else 1.5,
             linestyle="-" if line.method.startswith("adaptive") else "--",
         )
