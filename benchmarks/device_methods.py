@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import optuna
 from priorband import PriorBand
-from search_methods import Problem, our_sampler
+from search_methods import our_sampler
 from search_models import TrustRegion, model_search, turbo_prior
+from search_problem import Problem
 
 from hypevo.study.search import make_pruner
 from samplers import recommend

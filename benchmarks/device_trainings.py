@@ -22,7 +22,7 @@ import numpy as np
 from landscapes_training import HYPERPARAMETERS, Task, Training
 from landscapes_training import train as trained
 from optuna.distributions import FloatDistribution
-from search_methods import Problem
+from search_problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

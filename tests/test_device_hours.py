@@ -30,7 +30,7 @@ def benchmarks(monkeypatch):
 def subject(benchmarks):
     """A training whose fitness grows from 0 to its only gene, and that diverges where the gene is below .2."""
     from device_trainings import Subject
-    from search_methods import Problem
+    from search_problem import Problem
 
     def fitness(point, seed):
         for epoch in range(EPOCHS):
