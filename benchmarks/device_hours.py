@@ -18,7 +18,7 @@ means, and our settings' ratio to the best peer's time (of geometric means over 
 
 All trainings of a search have one seed, as in `hypevo evolve`. Tasks 101 to 108 are for development; 201 to 212 are
 kept for the last look. Results are added to ``--out`` as JSON lines, seed by seed, so it may be stopped at any time and
-goes on. A search with 300 trainings costs some 30 to 60 CPU-seconds, 40 % of them for the scores: the full run has 1,200
+goes on. A search with 300 trainings costs 30 to 60 CPU-seconds, 40 % of them for the scores: the full run has 1,200
 of them, an hour on 16 cores. Where hypevo is not installed: PYTHONPATH=. before the command.
 """
 
