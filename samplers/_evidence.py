@@ -12,7 +12,7 @@ from ._seeds import groups_of, without_offsets
 from ._surrogate import standardise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
     from optuna.trial import FrozenTrial
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _N_NEWEST = 150  # finished trials that a model looks at, and
 _N_BEST = 50  # of the others, the best ones: its cost stays flat in a long study
 _N_UNMEASURED = 100  # newest ones that stopped, and that run
+_N_COMPARED = 5  # finished trials with a report of the same step, to tell what one stopped there is worth
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Evidence:
         eligible: Indices of those that may be parents, oldest first: the feasible ones, or all where none is.
         failed: Individuals that crashed (m, genes).
         pruned: Individuals stopped early (k, genes).
+        expected: What they would have ended with (k,), by their last report; NaN where too little is known.
         running: Individuals being measured (r, genes).
         ancestor: The default individual (genes,), NaN where a gene has no default; all NaN until it is told.
         numbers: Trial numbers of the finished individuals.
@@ -50,6 +52,7 @@ class Evidence:
     eligible: NDArray[np.int64]
     failed: NDArray[np.float64]
     pruned: NDArray[np.float64]
+    expected: NDArray[np.float64]
     running: NDArray[np.float64]
     ancestor: NDArray[np.float64]
     numbers: tuple[int, ...] = ()
@@ -73,18 +76,21 @@ class Evidence:
         best = [c for c in history.best(_N_NEWEST + _N_BEST, names) if c.number < oldest][:_N_BEST]
         finished = sorted([*best, *newest], key=lambda candidate: candidate.number)
         stopped = with_all_genes(history.failed[-_N_UNMEASURED:])
+        pruned = [trial for trial in stopped if trial.state != TrialState.FAIL]
         running = with_all_genes(
             trial for trial in history.running[-_N_UNMEASURED:] if trial.number != asking
         )
         vectors = history.encode(cube.genes, (candidate.trial for candidate in finished))
         feasible = np.array([candidate.violation == 0 for candidate in finished], dtype=bool)
+        fitness = _fitness(finished, feasible)
         return cls(
             vectors,
             cube.scale(vectors),
-            _fitness(finished, feasible),
+            fitness,
             np.flatnonzero(feasible if feasible.any() else ~feasible),
             points(trial for trial in stopped if trial.state == TrialState.FAIL),
-            points(trial for trial in stopped if trial.state != TrialState.FAIL),
+            points(pruned),
+            _expected(pruned, finished, fitness, history.as_fitness),
             cube.scale(
                 np.array([cube.genes.encode(trial.params) for trial in running]).reshape(-1, len(names))
             ),
@@ -101,7 +107,7 @@ class Evidence:
         unknown = np.full(len(individual), np.nan)
         vectors = individual[np.newaxis]
         first = np.zeros(1, dtype=np.int64)
-        return cls(vectors, cube.scale(vectors), np.zeros(1), first, none, none, none, unknown)
+        return cls(vectors, cube.scale(vectors), np.zeros(1), first, none, none, np.empty(0), none, unknown)
 
     def features(
         self, cube: Cube, kernel: Hyperparameters
@@ -119,13 +125,42 @@ class Evidence:
     def measurements(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return individuals (n + m + k, genes) and standardised values for a model, finished ones first.
 
-        A crash counts as the worst finished individual and a pruned one as the median: their fitness is unknown, that
-        they are no place to be is not.
+        A crash counts as the worst finished individual, a pruned one as what it would have ended with, at most as the
+        median: their fitness is unknown, that they are no place to be is not.
         """
         y = standardise(self.fitness)
         points = np.concatenate([self.points, self.failed, self.pruned])
-        worst, median = np.full(len(self.failed), y.min()), np.full(len(self.pruned), np.median(y))
-        return points, np.concatenate([y, worst, median])
+        worst, median = np.full(len(self.failed), y.min()), np.median(y)
+        order = np.argsort(self.fitness)
+        pruned = np.interp(self.expected, self.fitness[order], y[order])
+        return points, np.concatenate([y, worst, np.fmin(pruned, median)])
+
+
+def _expected(
+    pruned: list[FrozenTrial],
+    finished: list[Candidate],
+    fitness: NDArray[np.float64],  # (n,) of the finished ones
+    as_fitness: Callable[[float], float],
+) -> NDArray[np.float64]:
+    """Return what pruned trials would have ended with (k,): as a finished one with their rank at their last step."""
+    scales: dict[int, tuple[list[float], list[float]]] = {}
+    expected = np.full(len(pruned), np.nan)
+    for i, trial in enumerate(pruned):
+        step = trial.last_step
+        if step is None:
+            continue
+        if step not in scales:
+            reports = [
+                (as_fitness(candidate.trial.intermediate_values[step]), late)
+                for candidate, late in zip(finished, fitness.tolist(), strict=True)
+                if step in candidate.trial.intermediate_values
+            ]
+            known = [pair for pair in reports if np.isfinite(pair).all()]
+            scales[step] = sorted(early for early, _ in known), sorted(late for _, late in known)
+        early, late = scales[step]
+        if len(early) >= _N_COMPARED:
+            expected[i] = np.interp(as_fitness(trial.intermediate_values[step]), early, late)
+    return expected
 
 
 def _fitness(candidates: list[Candidate], feasible: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -89,6 +89,10 @@ class History:
         self._ranges_of = -1  # the trial's number
         self.fitted: Fitted | None = None
 
+    def as_fitness(self, value: float) -> float:
+        """Return a trial's value so that higher is better."""
+        return -self._sign * value
+
     def update(self, trials: Sequence[FrozenTrial]) -> bool:
         """Take in the study's trials, all of them, by number.
 

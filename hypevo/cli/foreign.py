@@ -46,7 +46,7 @@ FOREIGN = {
     "nosave": "it is --keep-weights none here",
     "use-ray": "it is --backend ray here, on a running cluster",
     "gpu-per-trial": "it is --slots-per-device here: trainings at once on each device",
-    "grace-period": "trials are stopped early by --pruner median or hyperband",
+    "grace-period": "trials are stopped early by --pruner median, halving or hyperband",
     "plots": "it is --pictures{value} here",
     "val": "it is --val-every here: 1 after each epoch, 0 after the last one only",
     **dict.fromkeys(("bucket", "entity", "upload-dataset", "bbox-interval", "artifact-alias"), _NO_UPLOAD),

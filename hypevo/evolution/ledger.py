@@ -20,11 +20,13 @@ from hypevo.problem.settings import EvolveSettings
 from hypevo.protocol import Failure, Outcome
 from hypevo.study.attributes import (
     ATTEMPTS,
+    DEFAULT,
     DEVICE_SECONDS,
     ENDED_AS,
     ENVIRONMENT,
     FAILURE,
     LOSSES,
+    ORIGIN,
     REASON,
     RUN,
     SECONDS,
@@ -183,7 +185,10 @@ class Ledger:
             return False  # nothing to report, or an epoch that was reported before
         known.add(step)
         trial.report(fitness, step)
-        return trial.should_prune()
+        measured_from = (
+            trial.user_attrs.get(ORIGIN) == DEFAULT
+        )  # what a gain is measured from: it runs in full
+        return not measured_from and trial.should_prune()
 
     def lost(self, trial: Trial, training: Training, outcome: Outcome) -> None:
         """Enter an attempt that was lost, and what it cost.

@@ -242,7 +242,7 @@ class EvolveSettings(StudySettings, InSlots, InMlflow):
         least=0,
     )
     pruner: str = option(
-        "none", "Stops hopeless trainings early.", SEARCH, choices=("none", "median", "hyperband")
+        "none", "Stops hopeless trainings early.", SEARCH, choices=("none", "median", "halving", "hyperband")
     )
     max_failures: int = option(5, "Failures in a row that stop the study.", RUNNING, least=1)
     keep_weights: str = option(

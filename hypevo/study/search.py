@@ -74,9 +74,11 @@ def suggest(trial: optuna.Trial, space: Space) -> dict[str, Value]:
 
 
 def make_pruner(name: str) -> optuna.pruners.BasePruner:
-    """A pruner; each waits for a few complete trials, and «none» never prunes."""
+    """A pruner; «median» waits for five complete trials, and «none» never prunes."""
     if name == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
+    if name == "halving":
+        return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
     if name == "hyperband":
         return optuna.pruners.HyperbandPruner(min_resource=1)
     return optuna.pruners.NopPruner()

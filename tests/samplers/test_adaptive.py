@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import islice
 
@@ -78,6 +79,36 @@ def test_failed_trials_count_as_the_worst_and_pruned_ones_as_the_median() -> Non
     _, y = evidence_of(study).measurements()
     assert y[5] == y[:5].min()
     assert y[6] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_a_pruned_trial_counts_as_finished_ones_that_were_like_it_at_that_step(direction: str) -> None:
+    sign = 1 if direction == "maximize" else -1
+
+    def reported(early: dict[int, float], value: float | None, x: float) -> optuna.trial.FrozenTrial:
+        state = TrialState.PRUNED if value is None else TrialState.COMPLETE
+        reports = {step: sign * one for step, one in early.items()}
+        return create_trial(
+            state=state,
+            value=None if value is None else sign * value,
+            params={"x": x, "y": 0.0},
+            distributions=SQUARE,
+            intermediate_values=reports,
+        )
+
+    study = optuna.create_study(direction=direction)
+    study.add_trials([reported({1: n / 10, 2: n / 4}, float(n), n / 10) for n in range(6)])
+    for early in ({1: 0.15}, {1: 0.1, 2: 1.0}, {1: 0.45}, {1: -9.0}, {1: math.nan}, {3: 0.1}, {}):
+        study.add_trial(reported(early, None, 0.9))
+    evidence = evidence_of(study)
+    expected = [1.5, 4.0, 4.5, 0.0, math.nan, math.nan, math.nan]
+    assert evidence.expected == pytest.approx(expected, nan_ok=True)
+    _, y = evidence.measurements()
+    median = np.median(y[:6])
+    assert y[6] == pytest.approx((y[1] + y[2]) / 2)
+    assert y[7:9] == pytest.approx([median, median])  # stopped, so no place to be
+    assert y[9] == y[0]
+    assert y[10:] == pytest.approx([median] * 3)
 
 
 def test_infeasible_trials_are_no_better_than_the_worst_feasible_one() -> None:

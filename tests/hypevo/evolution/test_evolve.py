@@ -135,9 +135,10 @@ def test_a_training_s_own_error_is_not_tried_again(evolution):
     assert evolution.watcher.starts == [(0, 1)]
 
 
-def test_a_hopeless_trial_is_pruned_and_counts_as_a_generation(evolution):
+@pytest.mark.parametrize("pruner", ["median", "halving"])
+def test_a_hopeless_trial_is_pruned_and_counts_as_a_generation(evolution, pruner):
     summary = evolution(
-        14, pruner="median", options={"epochs": 6, "sleep": 0.02, "worse_above": DEFAULT_LR}
+        14, pruner=pruner, options={"epochs": 6, "sleep": 0.02, "worse_above": DEFAULT_LR}
     )  # fmt: skip
     pruned = [trial for trial in evolution.trials if trial.state is PRUNED]
     assert pruned
