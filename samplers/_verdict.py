@@ -35,8 +35,9 @@ def recommend(study: Study, *, n_best: int = _N_BEST) -> dict[str, Any]:
 
     The best trial of a noisy study owes part of its value to luck. The elite are the ``n_best`` trials with the
     greatest posterior mean under the adaptive mode's model (with few trials: the greatest values), whoever proposed
-    them. The result is their mean in the unit cube with weights ``log(n + 1/2) − log(rank)``; categorical parameters
-    are voted on. It is a new individual: measure it before you trust it.
+    them, of those whose value is in the best third and no worse than that of the study's first trial. The result is
+    their mean in the unit cube with weights ``log(n + 1/2) − log(rank)``; categorical parameters are voted on. It is a
+    new individual: measure it before you trust it.
 
     Args:
         study: A study with one objective and at least one finished trial.
@@ -61,13 +62,27 @@ def recommend(study: Study, *, n_best: int = _N_BEST) -> dict[str, Any]:
     if len(merit) >= _N_BEFORE_MODEL:
         kernel = fit_kernel(last_kernel(view.history, cube), evidence, cube, steps=_FIT_STEPS)
         merit = posterior(evidence, cube, kernel).fitted[: len(merit)]
-    elite = evidence.eligible[np.argsort(-merit[evidence.eligible], kind="stable")][:n_best]
+    sound = _sound(view, n_best)
+    elite = sound[np.argsort(-merit[sound], kind="stable")][:n_best]
     weights = rank_weights(len(elite))
     mean = cube.unscale(
         mean_parent(evidence.points[elite], weights, genes.categorical), np.full(len(genes.low), 0.5)
     )
     agreed = np.ptp(evidence.vectors[elite], axis=0) == 0
     return genes.decode(genes.snap(np.where(agreed, evidence.vectors[elite[0]], mean)))
+
+
+def _sound(view: View, n_best: int) -> NDArray[np.int64]:
+    """Return who may be in the elite: the better third by value, and of it those no worse than the first individual.
+
+    Where almost every step is a disaster, a model takes the few good values for noise.
+    """
+    eligible, first = view.evidence.eligible, view.history.by_number[0]
+    fitness = view.evidence.fitness[eligible]
+    least = np.sort(fitness)[-max(n_best, len(fitness) // 3) :][0]
+    if first.violation == 0:
+        least = max(least, first.fitness)
+    return np.asarray(eligible[fitness >= min(least, fitness.max())])
 
 
 def noise(study: Study) -> float:

@@ -40,11 +40,25 @@ def test_recommendation_is_near_the_optimum_of_a_noisy_study(direction: str) -> 
 
 def test_few_trials_are_averaged_by_their_values() -> None:
     study = optuna.create_study(direction="maximize")
-    for value, x in ((3.0, 0.4), (2.0, 0.2), (-5.0, 1.0)):
+    for value, x in ((2.0, 0.2), (3.0, 0.4), (-5.0, 1.0)):
         study.add_trial(create_trial(params={"x": x}, distributions={"x": SPACE["x"]}, value=value))
     weights = np.log(2.5) - np.log([1, 2])
     assert recommend(study, n_best=2)["x"] == pytest.approx(weights @ [0.4, 0.2] / weights.sum(), abs=1e-5)
     assert recommend(study, n_best=1) == {"x": 0.4}
+
+
+@pytest.mark.parametrize("n", [8, 40])
+def test_where_almost_every_step_is_a_disaster_the_recommendation_is_none(n: int) -> None:
+    study = optuna.create_study(direction="maximize")
+    space = {name: FloatDistribution(0.0, 1.0) for name in "abcdef"}
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        point = np.full(6, 0.5) + (i > 0) * rng.normal(0, 0.003 if i in (3, 5) else 0.2, 6)
+        params = dict(zip(space, np.clip(point, 0, 1).tolist(), strict=True))
+        off = max(abs(value - 0.5) for value in params.values())
+        value = -1000.0 * off if off > 0.02 else 1.0 + 0.1 * (i in (3, 5))
+        study.add_trial(create_trial(params=params, distributions=space, value=value))
+    assert max(abs(value - 0.5) for value in recommend(study).values()) < 0.02
 
 
 def test_values_that_the_elite_agree_on_are_kept_exactly() -> None:
