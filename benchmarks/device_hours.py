@@ -9,8 +9,8 @@ Each search has the device time of ``--trials`` trainings in full and may stop t
 one image, and a training in full is 1 on the plot's axis; CPU-seconds of the trainings are printed beside. At marks the
 search is asked what it would hand over, which always comes from trainings that ran in full: the best of them, or our
 sampler's `recommend(study)`, or for a peer the mean of its best 9. Both rules are printed; the plot has the faster one
-of each method. What is handed over is trained in full with 20 fresh seeds: their mean, less the default's, is the gain,
-and it holds on seeds that no search had.
+of each method. What is handed over is trained in full with 20 fresh seeds (the detector: 3): their mean, less the
+default's, is the gain, and it holds on seeds that no search had.
 
 Per task, a method's time is that at which its gain, in the mean over seeds, first has 90 % of the greatest that any
 method has at the end. A method that never has it counts with the whole device time, which is in its favour. Printed:
@@ -28,6 +28,8 @@ import argparse
 import contextlib
 import json
 import os
+import signal
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -42,6 +44,7 @@ import optuna
 from device_methods import ON_REQUEST, Account, SpentError, all_methods
 from device_report import draw, report
 from device_trainings import SUBJECTS
+from search_run import end, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +62,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=300, help="device time, in trainings in full")
     parser.add_argument("--slots", type=int, default=1, help="trainings in flight")
     parser.add_argument(
-        "--methods", help="names, separated by commas; default: all that hypevo and the machine have"
+        "--methods", help="names, separated by commas; default: all but neps and other settings of pruners"
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--out", type=Path, default=Path("runs/device_hours"))
@@ -85,7 +88,9 @@ def main() -> None:
 
 def rows_of(path: Path, methods: Sequence[str] | None) -> list[dict[str, Any]]:
     """Return the searches of a file, by these methods."""
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows = read(path)
+    if not rows:
+        raise SystemExit(f"expected lines in {path}, got none: run the searches first")
     return [row for row in rows if methods is None or row["method"] in methods]
 
 
@@ -95,7 +100,7 @@ def _trials(path: Path) -> int:
 
 def measure(asked: argparse.Namespace, results: Path) -> None:
     """Run the searches that are not there yet; any beginning of them is balanced."""
-    there = rows_of(results, None) if results.exists() else []
+    there = read(results)
     known = {(row["task"], row["seed"], row["method"]) for row in there}
     usual = [name for name in all_methods() if name not in ON_REQUEST]
     methods = asked.methods.split(",") if asked.methods else usual
@@ -108,11 +113,22 @@ def measure(asked: argparse.Namespace, results: Path) -> None:
         for method in methods
         if (task, seed, method) not in known
     ]
-    # `spawn`: torch, which the detector needs, must not be forked.
-    with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(search, *one) for one in wanted]):
+    began = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl+C
+    # `spawn`: torch, which the detector needs, must not be forked. Ctrl+C reaches all: this one ends the others.
+    pool = ProcessPoolExecutor(
+        asked.jobs, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
+    )
+    try:
+        for n, future in enumerate(as_completed([pool.submit(search, *one) for one in wanted]), 1):
             with results.open("a") as file:
                 file.write(json.dumps(future.result()) + "\n")
+            left = (time.monotonic() - began) / n * (len(wanted) - n)
+            print(f"{n} of {len(wanted)} searches, about {left:.0f} s to go", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        end(pool)
+        raise SystemExit("interrupted: the same command goes on with the searches that are left") from None
+    pool.shutdown()
 
 
 def search(training: str, task: int, seed: int, method: str, trials: int, slots: int) -> dict[str, Any]:

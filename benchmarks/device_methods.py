@@ -110,7 +110,7 @@ class Account:
 def all_methods() -> dict[str, Search]:
     """Return every search by name; ours begin with the sampler's mode."""
     methods = {"classic": ours("classic", partial(make_pruner, "none"))}
-    for pruner in ("none", "median", "hyperband"):  # those of `hypevo evolve --pruner`
+    for pruner in ("none", "median", "halving", "hyperband"):  # those of `hypevo evolve --pruner`
         name = "adaptive" if pruner == "none" else f"adaptive+{pruner}"
         methods[name] = ours("adaptive", partial(make_pruner, pruner))
     for name, stop in OTHER_PRUNERS.items():
@@ -131,7 +131,6 @@ def halving(least: int, factor: int) -> BasePruner:
 
 # Pruners that `hypevo evolve` does not have, to find out whether it should.
 OTHER_PRUNERS: dict[str, Callable[[], BasePruner]] = {
-    "halving": lambda: halving(1, 3),
     "halving-1-2": lambda: halving(1, 2),
     "halving-3-3": lambda: halving(3, 3),
     "halving-9-3": lambda: halving(9, 3),
@@ -140,7 +139,7 @@ OTHER_PRUNERS: dict[str, Callable[[], BasePruner]] = {
 }
 
 # Left out unless asked for; NePS comes from the registry, where there is one.
-ON_REQUEST = {"neps", *(f"adaptive+{name}" for name in OTHER_PRUNERS if name != "halving")}
+ON_REQUEST = {"neps", *(f"adaptive+{name}" for name in OTHER_PRUNERS)}
 
 
 def ours(mode: str, pruner: Callable[[], BasePruner]) -> Search:

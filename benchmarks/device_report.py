@@ -23,7 +23,7 @@ _NAMES = {
     "adaptive": "hypevo",
     "adaptive+median": "hypevo --pruner median",
     "adaptive+hyperband": "hypevo --pruner hyperband",
-    "adaptive+halving": "hypevo, successive halving",
+    "adaptive+halving": "hypevo --pruner halving",
     "classic": "YOLOv5's operator (classic)",
     "tpe+hyperband": "TPE + Hyperband (Optuna)",
     "turbo": "TuRBO-1",

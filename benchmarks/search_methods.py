@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import optuna
-from search_problem import Problem as Problem  # device_*.py take it from here
 from search_problem import Run, local_start
 
 from samplers import WeightedParentSampler, recommend
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from optuna.samplers import BaseSampler
-    from search_problem import Method
+    from search_problem import Method, Problem
 
     Asked = tuple[NDArray[np.float64], Any]  # a point of the cube (d,), and what the peer knows it by
 

@@ -148,7 +148,7 @@ def draw(rows: Sequence[Row], path: Path, n_trials: int, *, geometric: bool) -> 
         middle = curves.mean(axis=0)
         if geometric:
             low, middle, high = np.exp(low), np.exp(middle), np.exp(high)
-        trials = n_trials // 10 * np.arange(1, len(middle) + 1)
+        trials = max(n_trials // 10, 1) * np.arange(1, len(middle) + 1)
         (line,) = axes.plot(trials, middle, label=method)
         axes.fill_between(trials, low, high, alpha=0.15, color=line.get_color())
     axes.set(xlabel="trials", ylabel="score of the best trial (lower is better)")

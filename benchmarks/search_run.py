@@ -66,7 +66,7 @@ class Search:
             "method": self.method,
             "cpu_ms": 1000 * (_cpu_seconds() - began - spent) / self.trials,  # without the measurements
             "seconds": time.monotonic() - clock,
-            "curve": [here.score(run.points[i]) for i in incumbents(run.fitness, self.trials // 10)],
+            "curve": [here.score(run.points[i]) for i in incumbents(run.fitness, max(self.trials // 10, 1))],
         }
         for mark in self.marks:
             row[f"best_trial@{mark}"] = here.score(run.points[int(np.argmax(run.fitness[:mark]))])
@@ -106,13 +106,18 @@ def measure_all(searches: Sequence[Search], results: Path, jobs: int) -> list[st
                 file.write(json.dumps(row) + "\n")
             progress.finished(search.method, row["seconds"])
     except KeyboardInterrupt:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # some send it twice
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():  # a slow search would be waited for
-            child.terminate()
+        end(pool)
         raise SystemExit("interrupted: the same command goes on with the searches that are left") from None
     pool.shutdown()
     return failed
+
+
+def end(pool: ProcessPoolExecutor) -> None:
+    """End a pool's processes at once."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # some send it twice
+    pool.shutdown(wait=False, cancel_futures=True)
+    for child in multiprocessing.active_children():  # a slow search would be waited for
+        child.terminate()
 
 
 class Progress:
@@ -149,7 +154,7 @@ def read(results: Path) -> list[dict[str, Any]]:
     """Return the lines of a file, none if there is no file; a line that was cut off is taken out and named."""
     if not results.exists():
         return []
-    rows, whole = [], []
+    rows, whole, number = [], [], 0
     for number, line in enumerate(results.read_text().splitlines(), 1):
         try:
             rows.append(json.loads(line))

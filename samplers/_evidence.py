@@ -142,25 +142,42 @@ def _expected(
     fitness: NDArray[np.float64],  # (n,) of the finished ones
     as_fitness: Callable[[float], float],
 ) -> NDArray[np.float64]:
-    """Return what pruned trials would have ended with (k,): as a finished one with their rank at their last step."""
-    scales: dict[int, tuple[list[float], list[float]]] = {}
+    """Return what pruned trials would have ended with (k,): as a finished one with their rank at the same step.
+
+    That is the newest step which enough finished trials have reported. One stopped at NaN has diverged: −inf.
+    """
+    scales: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     expected = np.full(len(pruned), np.nan)
     for i, trial in enumerate(pruned):
-        step = trial.last_step
-        if step is None:
-            continue
-        if step not in scales:
-            reports = [
-                (as_fitness(candidate.trial.intermediate_values[step]), late)
-                for candidate, late in zip(finished, fitness.tolist(), strict=True)
-                if step in candidate.trial.intermediate_values
-            ]
-            known = [pair for pair in reports if np.isfinite(pair).all()]
-            scales[step] = sorted(early for early, _ in known), sorted(late for _, late in known)
-        early, late = scales[step]
-        if len(early) >= _N_COMPARED:
-            expected[i] = np.interp(as_fitness(trial.intermediate_values[step]), early, late)
+        for step in sorted(trial.intermediate_values, reverse=True):
+            reported = trial.intermediate_values[step]
+            if np.isnan(reported):
+                expected[i] = -np.inf
+                break
+            if step not in scales:
+                scales[step] = _scale(step, finished, fitness, as_fitness)
+            early, late = scales[step]
+            if early.size:
+                expected[i] = np.interp(as_fitness(reported), early, late)
+                break
     return expected
+
+
+def _scale(
+    step: int, finished: list[Candidate], fitness: NDArray[np.float64], as_fitness: Callable[[float], float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return values at a step, ascending, and the final ones of equal rank; empty where too few have reported it."""
+    reports = [
+        (as_fitness(candidate.trial.intermediate_values[step]), late)
+        for candidate, late in zip(finished, fitness.tolist(), strict=True)
+        if step in candidate.trial.intermediate_values
+    ]
+    known = np.array([pair for pair in reports if np.isfinite(pair).all()]).reshape(-1, 2)
+    if len(known) < _N_COMPARED:
+        return np.empty(0), np.empty(0)
+    early, late = np.sort(known, axis=0).T
+    distinct, rank = np.unique(early, return_inverse=True)
+    return distinct, np.bincount(rank, late) / np.bincount(rank)  # equals share their ranks
 
 
 def _fitness(candidates: list[Candidate], feasible: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -37,12 +37,12 @@ def groups_of(trials: Sequence[FrozenTrial]) -> NDArray[np.int64]:
 
 
 def without_levels(fitness: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return fitness (n,) without the median of its group (n,), −1 for none: enough to tell crashes from the others."""
+    """Return fitness (n,) with the best of each group (n,), −1 for none, made equal: enough to tell crashes."""
     rest = fitness.copy()
     for group in np.unique(groups[groups >= 0]):
         members = (groups == group) & np.isfinite(fitness)
         if members.any():
-            rest[members] += np.median(fitness[np.isfinite(fitness)]) - np.median(fitness[members])
+            rest[members] += np.max(fitness[np.isfinite(fitness)]) - np.max(fitness[members])
     return rest
 
 

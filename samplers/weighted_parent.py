@@ -59,8 +59,8 @@ class WeightedParentSampler(BaseSampler):
     that the fitness does not feel. In those with an odd number, 200 neighbours lie in a box around the best one, as
     in `TuRBO <https://arxiv.org/abs/1910.01739>`__. The offspring is the one that is best in one joint draw from the
     posterior (`Thompson, 1933 <https://doi.org/10.2307/2332286>`__). Running trials count at their posterior mean,
-    crashed ones as the worst,
-    pruned ones as a finished trial that had their rank at that step, at most as the median.
+    crashed ones as the worst, pruned ones as a finished trial that had their rank at the same step, at most as the
+    median.
     The number of trials to come plays no part. Trials that say in the user attribute ``training_seed`` which of a few
     seeds they had are compared without what the seed adds to all of them alike.
 

@@ -20,7 +20,6 @@ from hypevo.problem.settings import EvolveSettings
 from hypevo.protocol import Failure, Outcome
 from hypevo.study.attributes import (
     ATTEMPTS,
-    DEFAULT,
     DEVICE_SECONDS,
     ENDED_AS,
     ENVIRONMENT,
@@ -185,10 +184,13 @@ class Ledger:
             return False  # nothing to report, or an epoch that was reported before
         known.add(step)
         trial.report(fitness, step)
-        measured_from = (
-            trial.user_attrs.get(ORIGIN) == DEFAULT
-        )  # what a gain is measured from: it runs in full
-        return not measured_from and trial.should_prune()
+        stop = trial.should_prune()  # asked in any case: it enters the trial into the pruner's comparison
+        return stop and ORIGIN not in trial.user_attrs and not self._is_last(step)
+
+    def _is_last(self, step: int) -> bool:
+        """Whether complete trials ended at this epoch: what is paid in full is kept."""
+        ends = [one.last_step for one in self._trials() if one.state is TrialState.COMPLETE]
+        return step >= max((end for end in ends if end is not None), default=step + 1)
 
     def lost(self, trial: Trial, training: Training, outcome: Outcome) -> None:
         """Enter an attempt that was lost, and what it cost.

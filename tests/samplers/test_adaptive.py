@@ -98,17 +98,35 @@ def test_a_pruned_trial_counts_as_finished_ones_that_were_like_it_at_that_step(d
 
     study = optuna.create_study(direction=direction)
     study.add_trials([reported({1: n / 10, 2: n / 4}, float(n), n / 10) for n in range(6)])
-    for early in ({1: 0.15}, {1: 0.1, 2: 1.0}, {1: 0.45}, {1: -9.0}, {1: math.nan}, {3: 0.1}, {}):
+    for early in ({1: 0.15}, {1: 0.1, 2: 1.0}, {1: 0.4, 3: 9.0}, {1: -9.0}, {1: math.nan}, {3: 0.1}, {}):
         study.add_trial(reported(early, None, 0.9))
     evidence = evidence_of(study)
-    expected = [1.5, 4.0, 4.5, 0.0, math.nan, math.nan, math.nan]
+    expected = [1.5, 4.0, 4.0, 0.0, -math.inf, math.nan, math.nan]
     assert evidence.expected == pytest.approx(expected, nan_ok=True)
     _, y = evidence.measurements()
     median = np.median(y[:6])
     assert y[6] == pytest.approx((y[1] + y[2]) / 2)
     assert y[7:9] == pytest.approx([median, median])  # stopped, so no place to be
-    assert y[9] == y[0]
-    assert y[10:] == pytest.approx([median] * 3)
+    assert y[9] == y[10] == y[0]  # the second has diverged
+    assert y[11:] == pytest.approx([median] * 2)
+
+
+def test_pruned_trials_that_tie_with_finished_ones_share_their_ranks() -> None:
+    study = optuna.create_study(direction="maximize")
+    for n in range(5):
+        study.add_trial(
+            create_trial(
+                value=n, params={"x": n / 10, "y": 0.0}, distributions=SQUARE, intermediate_values={0: 0.0}
+            )
+        )
+    tied = create_trial(
+        state=TrialState.PRUNED,
+        params={"x": 0.9, "y": 0.0},
+        distributions=SQUARE,
+        intermediate_values={0: 0.0},
+    )
+    study.add_trial(tied)
+    assert evidence_of(study).expected.tolist() == [2.0]
 
 
 def test_infeasible_trials_are_no_better_than_the_worst_feasible_one() -> None:

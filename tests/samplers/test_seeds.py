@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import optuna
 import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import create_trial
 
 from samplers import TRAINING_SEED, WeightedParentSampler, noise, recommend
 from samplers._seeds import groups_of, without_offsets
@@ -47,6 +49,20 @@ def test_what_seeds_add_is_found_beside_what_hyperparameters_do() -> None:
         return float(np.ptp([rest[groups[:n] == group].mean() for group in range(3)]))
 
     assert left(30) < 0.2 < left(6)  # few trials say little: shrunken
+
+
+def test_crashes_are_told_from_noise_also_where_one_seed_has_mostly_crashes() -> None:
+    study, rng = optuna.create_study(direction="maximize"), np.random.default_rng(0)
+    space = {name: FloatDistribution(0.0, 1.0) for name in "xy"}
+    for i in range(45):
+        x, y = rng.random(2).tolist()
+        crashed = rng.random() < (0.7 if i % 3 == 0 else 0.1)
+        value = 0.0 if crashed else 0.5 - 0.1 * (x - 0.5) ** 2 + 0.01 * rng.standard_normal() + 0.05 * (i % 3)
+        attrs = {TRAINING_SEED: i % 3}
+        study.add_trial(
+            create_trial(params={"x": x, "y": y}, distributions=space, value=value, user_attrs=attrs)
+        )
+    assert noise(study) < 0.03
 
 
 def test_a_search_that_knows_the_seeds_sees_through_them() -> None:
