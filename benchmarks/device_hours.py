@@ -44,12 +44,11 @@ import optuna
 from device_methods import ON_REQUEST, Account, SpentError, all_methods
 from device_report import draw, report
 from device_trainings import SUBJECTS
-from search_run import end, read
+from search_run import elite_mean, end, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
 
 MARKS = (1, 2, 3, 5, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160, 225, 300)
 
@@ -165,13 +164,6 @@ def search(training: str, task: int, seed: int, method: str, trials: int, slots:
         "default": default,
         "gains": gains,
     }
-
-
-def elite_mean(points: NDArray[np.float64], fitness: NDArray[np.float64], n: int = 9) -> NDArray[np.float64]:
-    """Return the mean of the best ``n`` points (N, d) with weights log(n + 1/2) − log(rank)."""
-    best = np.argsort(-fitness, kind="stable")[:n]
-    weights = np.log(len(best) + 0.5) - np.log(np.arange(1, len(best) + 1))
-    return np.asarray(weights @ points[best] / weights.sum())
 
 
 def _numbers(text: str) -> range:

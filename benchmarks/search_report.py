@@ -93,15 +93,6 @@ def paired(
     return a, b
 
 
-def table(rows: Sequence[Row], method: str, column: str) -> dict[str, list[float]]:
-    """Return a method's scores by instance."""
-    scores: dict[str, list[float]] = {}
-    for row in rows:
-        if row["method"] == method and column in row:
-            scores.setdefault(row["instance"], []).append(row[column])
-    return scores
-
-
 def compare(
     ours: Mapping[str, list[float]], theirs: Mapping[str, list[float]], *, geometric: bool
 ) -> tuple[Estimate, Estimate]:

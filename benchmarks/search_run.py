@@ -168,7 +168,7 @@ def read(results: Path) -> list[dict[str, Any]]:
 
 def elite_mean(points: NDArray[np.float64], fitness: NDArray[np.float64], n: int = 9) -> NDArray[np.float64]:
     """Return the mean of the best ``n`` points with weights log(n + 1/2) − log(rank)."""
-    best = np.argsort(-fitness)[:n]
+    best = np.argsort(-fitness, kind="stable")[:n]
     weights = np.log(len(best) + 0.5) - np.log(np.arange(1, len(best) + 1))
     return np.asarray(weights @ points[best] / weights.sum())
 

@@ -38,7 +38,8 @@ class Evidence:
         eligible: Indices of those that may be parents, oldest first: the feasible ones, or all where none is.
         failed: Individuals that crashed (m, genes).
         pruned: Individuals stopped early (k, genes).
-        expected: What they would have ended with (k,), by their last report; NaN where too little is known.
+        expected: What they would have ended with (k,), by their reports: NaN where too little is known, −inf where
+            they have diverged.
         running: Individuals being measured (r, genes).
         ancestor: The default individual (genes,), NaN where a gene has no default; all NaN until it is told.
         numbers: Trial numbers of the finished individuals.

@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
-import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+pytestmark = pytest.mark.usefixtures("benchmarks")
 EPOCHS = 9
-
-
-@pytest.fixture(autouse=True)
-def benchmarks(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    for name in [
-        n for n, m in sys.modules.items() if str(getattr(m, "__file__", "")).startswith(str(BENCHMARKS))
-    ]:
-        del sys.modules[name]
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
             )
             driver = Driver(settings, plan, ledger, baseline, backend, work, watcher)
             watcher.busy("")
-            # Small matrices: on a busy machine, threads that wait for each other made an ask 50 times as dear.
+            # Small matrices: on a busy machine, threads that wait for each other made an ask up to 44 times as dear.
             with threadpool_limits(limits=1, user_api="blas"):
                 return driver.run()
     except OSError as error:

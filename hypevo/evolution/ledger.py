@@ -176,7 +176,7 @@ class Ledger:
         self.tracker.update(training.record)
 
     def reported(self, trial: Trial, training: Training, step: int, fitness: float) -> bool:
-        """Enter an epoch that has a fitness; True if the pruner wants the trial to stop."""
+        """Enter an epoch that has a fitness; True to stop, but never the default or an earlier study's start."""
         self.still_ours()
         self.tracker.update(training.record)
         known = self._reported.setdefault(trial.number, set())

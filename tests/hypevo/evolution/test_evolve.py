@@ -179,7 +179,7 @@ def test_no_slot_waits_for_another_one(evolution, arena):
 
 
 def test_the_sampler_s_matrices_take_one_thread(evolution, monkeypatch):
-    """On a busy machine, threads that wait for each other made an ask 50 times as dear."""
+    """On a busy machine, threads that wait for each other made an ask up to 44 times as dear."""
     seen = []
 
     def advanced(self, **_):
