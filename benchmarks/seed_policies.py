@@ -32,7 +32,7 @@ import optuna
 from landscapes import GAINS, MOVABLE, landscape, search_space
 from landscapes_training import HYPERPARAMETERS, train
 from search_problem import Problem
-from search_report import compare, table
+from search_report import compare, paired
 
 from samplers import WeightedParentSampler, recommend
 from samplers._adaptive import fit_kernel, last_kernel
@@ -225,7 +225,7 @@ def report(rows: list[dict[str, object]], *, gain: bool) -> None:
                 continue
             cells = []
             for column in columns:
-                ratio, _ = compare(table(rows, policy, column), table(rows, peer, column), geometric=False)
+                ratio, _ = compare(*paired(rows, policy, peer, column, column), geometric=False)
                 cells.append(f"{ratio[0]:.2f} [{ratio[1]:.2f}, {ratio[2]:.2f}]")
             print(f"| {policy} / {peer} | " + " | ".join(cells) + " |")
 
