@@ -9,6 +9,8 @@ stands idle from the end of its training to the start of its next one; those sec
 divided, so they are set against trainings of full length. The driver works `--faster` times as hard as in earnest.
 """
 
+from __future__ import annotations
+
 import argparse
 import heapq
 import itertools
@@ -22,40 +24,58 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import patch
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+    from hypevo.evolution.driver import Summary
+    from hypevo.problem.settings import EvolveSettings
+    from hypevo.protocol import Job, Outcome
+    from hypevo.trainings.backend import Events, Slot
+    from hypevo.trainings.child import Prepared
+    from hypevo.trainings.work import Watcher
 
 HERE = Path(__file__).resolve().parent
 EPOCHS = 10
 METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95", "box_loss", "obj_loss", "cls_loss")
+Mark = tuple[int, float, float]  # finished trials, CPU seconds, resident MB
 
 
 class Timers:
     """A backend whose trainings are timers, all kept by one thread."""
 
-    def __init__(self, slots, seconds):
+    def __init__(self, slots: int, seconds: float) -> None:
         from hypevo.trainings.backend import Slot
 
         per_machine = 8
         self._slots = [Slot(str(n % per_machine), 0, f"m{n // per_machine}") for n in range(slots)]
         self._seconds = seconds
         self._chance = random.Random(0)
-        self._due, self._count = [], itertools.count()
+        self._due: list[tuple[float, int, Any]] = []  # what to call, and with what, is never compared
+        self._count = itertools.count()
         self._there = threading.Condition()
-        self._free_since = {}  # machine and device -> when its last training ended
-        self.idle = []  # seconds
-        self.begun = []  # moments of the starts
+        # machine and device -> when its last training ended
+        self._free_since: dict[tuple[str, str], float] = {}
+        self.idle: list[float] = []  # seconds
+        self.begun: list[float] = []  # moments of the starts
         threading.Thread(target=self._run, daemon=True).start()
 
-    def submit(self, job, events):
+    def submit(self, job: Job, events: Events) -> Future[Outcome]:
         """Start a timer."""
         now = time.perf_counter()
         place = job.node, job.device
         self.begun.append(now)
         if place in self._free_since:
             self.idle.append(now - self._free_since.pop(place))
-        future, length = Future(), self._seconds * self._chance.lognormvariate(-0.045, 0.3)
-        quality = math.exp(-((math.log10(job.hyp["lr0"]) + 1.5) ** 2)) * (1 - abs(job.hyp["momentum"] - 0.9))
+        future: Future[Outcome] = Future()
+        length = self._seconds * self._chance.lognormvariate(-0.045, 0.3)
+        rate, momentum = float(job.hyp["lr0"]), float(job.hyp["momentum"])
+        quality = math.exp(-((math.log10(rate) + 1.5) ** 2)) * (1 - abs(momentum - 0.9))
         events.started(f"{job.node}:{job.device}")
         with self._there:
             for epoch in range(EPOCHS):
@@ -71,16 +91,16 @@ class Timers:
             self._there.notify()
         return future
 
-    def _put(self, when, *what):
+    def _put(self, when: float, *what: Any) -> None:
         heapq.heappush(self._due, (when, next(self._count), what))
 
-    def _end(self, future, place, quality, length):
+    def _end(self, future: Future[Outcome], place: tuple[str, str], quality: float, length: float) -> None:
         from hypevo.protocol import Outcome
 
         self._free_since[place] = time.perf_counter()
         future.set_result(Outcome(dict.fromkeys(METRICS, quality), seconds=length))
 
-    def _run(self):
+    def _run(self) -> None:
         while True:
             with self._there:
                 while not self._due or self._due[0][0] > time.perf_counter():
@@ -88,49 +108,51 @@ class Timers:
                 what, *args = heapq.heappop(self._due)[2]
             what(*args)
 
-    def slots(self):
+    def slots(self) -> Sequence[Slot]:
         """All of them."""
         return self._slots
 
-    def call(self, function, *args, slot=None):  # noqa: ARG002 - a backend's signature
+    def call(self, function: Callable[..., Any], *args: Any, slot: Slot | None = None) -> Any:  # noqa: ARG002 - a backend's signature
         """Call it here."""
         return function(*args)
 
-    def prepare(self, *args):
+    def prepare(self, trainer: str, settings: Mapping[str, Any], cache: Path) -> Prepared:
         """Prepare here."""
         from hypevo.trainings import child
 
-        return child.prepare(*args)
+        return child.prepare(trainer, settings, cache)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_, **__: None
 
 
 class Quiet:
     """A watcher that notes how far it is."""
 
-    def __init__(self, total):
-        self.done, self.total, self.marks = 0, total, []
+    def __init__(self, total: int) -> None:
+        self.done, self.total = 0, total
+        self.marks: list[Mark] = []
 
-    def ended(self, *_, **__):
+    def ended(self, *_: Any, **__: Any) -> None:
         """Count."""
         self.done += 1
         if self.done % max(1, self.total // 10) == 0:
             self.marks.append((self.done, time.process_time(), resident()))
             print(f"  {self.done} trials, {time.process_time():.0f} CPU-s, {resident():.0f} MB", flush=True)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_, **__: None
 
 
-def resident():
+def resident() -> float:
     """Memory of this process in MB."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def remember(settings, trials):
+def remember(settings: EvolveSettings, trials: int) -> None:
     """Give a study a history: finished trials with all that a driver leaves in them, none with a folder."""
     import optuna
+    from optuna.distributions import FloatDistribution, IntDistribution
     from optuna.trial import TrialState, create_trial
 
     from hypevo.study.attributes import ATTEMPTS, DEVICE_SECONDS, ENDED_AS, SECONDS, metric_attributes
@@ -148,7 +170,7 @@ def remember(settings, trials):
     for number in range(trials):
         params = {
             name: shape.low + (shape.high - shape.low) * chance.betavariate(2, 5)
-            if hasattr(shape, "low")
+            if isinstance(shape, FloatDistribution | IntDistribution)
             else 0
             for name, shape in shapes.items()
         }
@@ -163,7 +185,7 @@ def remember(settings, trials):
         )  # fmt: skip
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -184,27 +206,30 @@ def main():
         from hypevo.evolution.ledger import Ledger
         from hypevo.problem.settings import EvolveSettings
 
-        asked = []
+        asked: list[float] = []
         ask = Ledger.ask
 
-        def timed(self, *args, **more):
+        def timed(self: Ledger, under_way: Collection[int]) -> tuple[Trial, list[Trial]]:
             began = time.perf_counter()
-            found = ask(self, *args, **more)
+            found = ask(self, under_way)
             asked.append(time.perf_counter() - began)
             return found
 
-        Ledger.ask = timed
-
-        def run(slots, seconds, total):
+        def run(
+            slots: int, seconds: float, total: int
+        ) -> tuple[EvolveSettings, Timers, Quiet, tuple[float, float], Summary]:
             backend = Timers(slots, seconds)
-            evolution.make_backend = lambda *_, **__: backend
             settings = EvolveSettings(
                 trainer="office:train", study="scale", stagger=0.0, generations=total, storage=options.storage,
                 sampler=options.sampler, baseline_seeds=0,
             )  # fmt: skip
             watcher = Quiet(options.trials)
             began = time.perf_counter(), time.process_time()
-            summary = evolution.evolve(settings, watcher)
+            with (
+                patch.object(evolution, "backend_of", return_value=backend),
+                patch.object(Ledger, "ask", timed),
+            ):
+                summary = evolution.evolve(settings, cast("Watcher", watcher))
             return settings, backend, watcher, began, summary
 
         settings, *_ = run(1, 0.01, 1)
@@ -251,13 +276,13 @@ def main():
         print(json.dumps({"idle": statistics.mean(idle), "ask": statistics.median(asked)}))
 
 
-def tenths(marks):
+def tenths(marks: Sequence[Mark]) -> Iterator[float]:
     """CPU seconds a trial between the first two marks, and the last two."""
     for (n, cpu, _), (m, later, _) in (marks[:2], marks[-2:]):
         yield (later - cpu) / (m - n)
 
 
-def sizes():
+def sizes() -> Iterator[str]:
     """The databases, in MB."""
     for path in (Path("mlruns/optuna.journal"), Path("mlflow.db"), Path("runs/evolve/scale/evolve.csv")):
         if path.exists():
