@@ -14,7 +14,12 @@ import sys
 import tempfile
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from hypevo.trainings.work import Watcher
 
 HERE = Path(__file__).resolve().parent
 
@@ -22,12 +27,12 @@ HERE = Path(__file__).resolve().parent
 class Clock:
     """A watcher that notes the driver's CPU time and memory at the end of each trial."""
 
-    def __init__(self, alive):
-        self.cpu = []
-        self.memory = []  # MB
+    def __init__(self, alive: bool) -> None:
+        self.cpu: list[float] = []
+        self.memory: list[float] = []  # MB
         self._alive = alive
 
-    def ended(self, *_, **__):
+    def ended(self, *_: Any, **__: Any) -> None:
         """Note both."""
         self.cpu.append(time.process_time())
         if self._alive:
@@ -37,11 +42,11 @@ class Clock:
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             self.memory.append(pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_, **__: None
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--slots", type=int, default=1)
@@ -62,6 +67,7 @@ def main():
 
         Store.default().client()  # making the database is no part of a trial's cost
         clock = Clock(options.alive)
+        watcher = cast("Watcher", clock)  # what it does not note goes to `__getattr__`
         if options.alive:
             tracemalloc.start()
         settings = EvolveSettings(
@@ -74,10 +80,10 @@ def main():
             import pstats
 
             profile = cProfile.Profile()
-            profile.runcall(evolve, settings, clock)
+            profile.runcall(evolve, settings, watcher)
             pstats.Stats(profile).sort_stats("cumtime").print_stats(40)
         else:
-            evolve(settings, clock)
+            evolve(settings, watcher)
         wall, cpu = time.perf_counter() - began, time.process_time() - cpu
         count = options.trials
         tenth = max(1, count // 10)

@@ -51,9 +51,9 @@ def main() -> None:
     parser.add_argument("--variants", action="store_true", help="also changes to scratch-low, one at a time")
     asked = parser.parse_args()
     embedded = asked.data == "digits"
-    entrants: dict[str, Mapping[str, float]] = {name: load_hyp(name) for name in asked.hyp}
+    entrants: dict[str, Mapping[str, float]] = {name: _numbers(name) for name in asked.hyp}
     if asked.variants:
-        entrants |= {name: {**load_hyp("scratch-low"), **change} for name, change in VARIANTS.items()}
+        entrants |= {name: {**_numbers("scratch-low"), **change} for name, change in VARIANTS.items()}
     with tempfile.TemporaryDirectory() as temporary:
         cache, out = Path(temporary) / "cache", Path(temporary) / "out"
         cache.mkdir()
@@ -88,6 +88,10 @@ def main() -> None:
 def fitness(metrics: Mapping[str, float]) -> float:
     """YOLOv5's."""
     return 0.1 * metrics["mAP_0.5"] + 0.9 * metrics["mAP_0.5:0.95"]
+
+
+def _numbers(source: str) -> dict[str, float]:
+    return {name: float(value) for name, value in load_hyp(source).items()}
 
 
 def _third_part(data: Path, target: Path) -> str:

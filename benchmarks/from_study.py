@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -25,7 +25,7 @@ import numpy as np
 import optuna
 from landscapes import DEFAULTS, GAINS, MOVABLE, landscape, search_space, to_unit
 from landscapes_training import HYPERPARAMETERS, train
-from optuna.distributions import BaseDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 
 from hypevo.problem.plan import Plan, Start
 from hypevo.problem.space import read_space
@@ -139,7 +139,9 @@ def synthetic(number: int) -> Problem:
     )
 
 
-def plan_of(distributions: dict[str, BaseDistribution], defaults: dict[str, float]) -> Plan:
+def plan_of(
+    distributions: Mapping[str, FloatDistribution | IntDistribution], defaults: Mapping[str, float]
+) -> Plan:
     """Return the plan of a study over these distributions."""
     kinds = {
         name: {
@@ -147,7 +149,7 @@ def plan_of(distributions: dict[str, BaseDistribution], defaults: dict[str, floa
             "low": one.low,
             "high": one.high,
             "log": one.log,
-            "type": "int" if isinstance(one, optuna.distributions.IntDistribution) else "float",
+            "type": "int" if isinstance(one, IntDistribution) else "float",
         }
         for name, one in distributions.items()
     }

@@ -1,9 +1,17 @@
 """A trainer that trains nothing and reports much, to measure the driver: 10 epochs of 10 metrics, 3 artifacts."""
 
+from __future__ import annotations
+
 import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hypevo.protocol import Report
 
 SPACE = "yolov5"
 METRICS = ("precision", "recall", "mAP_0.5", "mAP_0.5:0.95", "box_loss", "obj_loss", "cls_loss")
@@ -17,7 +25,15 @@ class Settings:
     sleep: float = 0.0  # seconds an epoch takes
 
 
-def train(hyp, *, out: Path, seed, device, report, settings):  # noqa: ARG001 - a trainer's signature
+def train(
+    hyp: Mapping[str, float],
+    *,
+    out: Path,
+    seed: int,  # noqa: ARG001 - a trainer's signature
+    device: str,  # noqa: ARG001 - the same
+    report: Report,
+    settings: Settings,
+) -> dict[str, float]:
     """Report a smooth function of two genes."""
     quality = math.exp(-((math.log10(hyp["lr0"]) + 1.5) ** 2)) * (1 - abs(hyp["momentum"] - 0.9))
     for epoch in range(settings.epochs):

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from machines import Machines
@@ -21,7 +22,7 @@ from machines import Machines
 HERE = Path(__file__).resolve().parent
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -41,15 +42,17 @@ def main():
     print(f"  Ray costs a trial {cluster - local:.2f} s")
 
 
-def evolve(trials, options, environ):
+def evolve(trials: int, options: Sequence[str], environ: Mapping[str, str]) -> float:
     """Seconds between the starts of trials."""
     with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
         shutil.copy(HERE / "office.py", folder)
         command = [sys.executable, "-m", "hypevo", "evolve", "--trainer", "office:train", "--study", "s"]
         command += ["--generations", str(trials), "--baseline-seeds", "0", "--stagger", "0", *options]
-        subprocess.run(command, cwd=folder, check=True, env=os.environ | environ, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            command, cwd=folder, check=True, env={**os.environ, **environ}, stdout=subprocess.DEVNULL
+        )
         starts = Path(folder).glob("runs/evolve/s/trials/*/trial.json")
-        moments = sorted(json.loads(path.read_text())["time_ms"] for path in starts)
+        moments: list[int] = sorted(json.loads(path.read_text())["time_ms"] for path in starts)
         return (moments[-1] - moments[1]) / (len(moments) - 2) / 1000
 
 

@@ -30,10 +30,13 @@ from optuna.storages.journal import JournalFileBackend
 from samplers import WeightedParentSampler
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
 
 SPACE = {name: FloatDistribution(low, high) for name, (_, low, high, _) in GENES.items()}
-SAMPLERS = {
+SAMPLERS: dict[str, Callable[[], BaseSampler]] = {
     "random": lambda: optuna.samplers.RandomSampler(seed=0),
     "classic": lambda: WeightedParentSampler(mode="classic", seed=0),
     "adaptive": lambda: WeightedParentSampler(mode="adaptive", seed=0),
@@ -89,9 +92,7 @@ def fill(kind: str, path: Path, n_trials: int, rng: np.random.Generator) -> optu
     return filled
 
 
-def copy(
-    filled: optuna.Study, kind: str, folder: Path, name: str, sampler: optuna.samplers.BaseSampler
-) -> optuna.Study:
+def copy(filled: optuna.Study, kind: str, folder: Path, name: str, sampler: BaseSampler) -> optuna.Study:
     """Return a copy of a study in a storage of its own, for one sampler."""
     if kind == "memory":
         own = optuna.create_study(direction="maximize", sampler=sampler)

@@ -127,7 +127,7 @@ def landscapes(asked: argparse.Namespace) -> list[Instance]:
             own = np.sqrt(2 / _WAVES) * float(np.cos(waves @ point + phases).sum())
             parts = (offset, common), (smooth, own), (rest, float(rng.standard_normal()))
             return -surface.regret(point) + surface.noise * float(asked.noise) * sum(
-                np.sqrt(share) * part for share, part in parts
+                float(np.sqrt(share)) * part for share, part in parts
             )
 
         return Instance(f"landscape {number}", problem, measure, surface.regret)

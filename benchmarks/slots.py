@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data")
     parser.add_argument("--weights")
@@ -25,7 +25,7 @@ def main():
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--trials", type=int, default=8)
     options = parser.parse_args()
-    training = ["--epochs", options.epochs, "--img", options.img, "--batch", options.batch]
+    training: list[object] = ["--epochs", options.epochs, "--img", options.img, "--batch", options.batch]
     for name in ("data", "weights"):
         value = getattr(options, name)
         if value is not None:
@@ -39,11 +39,12 @@ def main():
     print(f"ratio {rates[2] / rates[1]:.2f}")
 
 
-def evolve(folder: Path, slots: int, trials: int, training: list) -> float:
+def evolve(folder: Path, slots: int, trials: int, training: list[object]) -> float:
     """Evolve a study; returns its trials per hour."""
     folder.mkdir()
-    command = ["-m", "hypevo", "evolve", "--study", "slots", "--device", "cpu", "--slots-per-device", slots]
-    command += ["--stagger", 0, "--generations", trials, "--baseline-seeds", 0, *training]
+    command: list[object] = ["-m", "hypevo", "evolve", "--study", "slots", "--device", "cpu"]
+    command += ["--slots-per-device", slots, "--stagger", 0, "--generations", trials]
+    command += ["--baseline-seeds", 0, *training]
     # One thread a training in both: hypevo divides the CPUs among slots, and these are its CPUs.
     subprocess.run(
         ["taskset", "--cpu-list", ",".join(map(str, sorted(os.sched_getaffinity(0))[:slots])), sys.executable]
@@ -51,8 +52,8 @@ def evolve(folder: Path, slots: int, trials: int, training: list) -> float:
         cwd=folder, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     records = folder / "runs/evolve/slots/trials"
-    begun = min(json.loads(path.read_text())["time_ms"] for path in records.glob("*/trial.json"))
-    ended = max(json.loads(path.read_text())["time_ms"] for path in records.glob("*/result.json"))
+    begun: int = min(json.loads(path.read_text())["time_ms"] for path in records.glob("*/trial.json"))
+    ended: int = max(json.loads(path.read_text())["time_ms"] for path in records.glob("*/result.json"))
     return trials / (ended - begun) * 3_600_000
 
 

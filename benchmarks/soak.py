@@ -10,8 +10,10 @@ The last four are in `soak_storage.py`: two studies on one journal with a disk t
 restarted, an MLflow that answers after seconds, a suspended driver.
 
 Each part ends in a line that begins with «ok», or in an error. CI runs a small variant of the first part
-(tests/hypevo/test_driver.py); these are for a release.
+(tests/hypevo/evolution/test_driver.py); these are for a release.
 """
+
+from __future__ import annotations
 
 import argparse
 import os
@@ -22,13 +24,19 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hypevo.cli import app as cli  # and nothing heavy: each trial's process imports these lines too
 
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from optuna.trial import FrozenTrial
+
 HERE = Path(__file__).resolve().parent
 STUDY, JOURNAL = "soak", "mlruns/optuna.journal"
-SMALL = {  # arguments of the parts
+SMALL: dict[str, tuple[float, ...]] = {  # arguments of the parts
     "kills": (2, 6), "losses": (30,), "thousand": (300,),
     "disk": (3, 20), "postgresql": (3, 30), "mlflow": (3.0, 2), "suspended": (1,),
     "ray": (15, 6),
@@ -118,7 +126,8 @@ def expect_whole(total: int, failed: int = 0, study: str = STUDY, storage: str =
 
     client = Store.default().client()
     (experiment,) = [e.experiment_id for e in client.search_experiments() if e.name == "hypevo"]
-    runs, token = [], None
+    runs: list[Run] = []
+    token: str | None = None
     while token != "":
         page = client.search_runs(
             [experiment], f"tags.`hypevo.study` = '{study}'", max_results=1000, page_token=token
@@ -142,7 +151,7 @@ def expect_whole(total: int, failed: int = 0, study: str = STUDY, storage: str =
         time.sleep(0.1)
 
 
-def stored(study: str = STUDY, storage: str = JOURNAL):
+def stored(study: str = STUDY, storage: str = JOURNAL) -> list[FrozenTrial]:
     """The trials of a study, as far as it is there."""
     from hypevo.study.storage import load_study
 
@@ -152,12 +161,12 @@ def stored(study: str = STUDY, storage: str = JOURNAL):
         return []
 
 
-def finished(study: str = STUDY, storage: str = JOURNAL):
+def finished(study: str = STUDY, storage: str = JOURNAL) -> list[FrozenTrial]:
     """The finished trials."""
     return [trial for trial in stored(study, storage) if trial.state.name == "COMPLETE"]
 
 
-def individuals(study: str = STUDY, storage: str = JOURNAL):
+def individuals(study: str = STUDY, storage: str = JOURNAL) -> list[tuple[dict[str, Any], float | None]]:
     """Parameters and fitness, in the order of the numbers."""
     return [(trial.params, trial.value) for trial in finished(study, storage)]
 
@@ -186,7 +195,8 @@ def start(*options: str, study: str = STUDY) -> int:
     try:
         cli.main()
     except SystemExit as end:
-        code = end.code
+        if isinstance(end.code, int):
+            code = end.code
     finally:
         os._exit(code)
 
@@ -247,7 +257,7 @@ def main() -> None:
     from soak_ray import PARTS as ON_RAY
     from soak_storage import PARTS
 
-    usual = {"kills": kills, "losses": losses, "thousand": thousand} | PARTS
+    usual: dict[str, Callable[..., str]] = {"kills": kills, "losses": losses, "thousand": thousand, **PARTS}
     parts = usual | ON_RAY
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -40,7 +41,7 @@ def ray(total: int = 50, alone: int = 12) -> str:
     return f"{told}; {same}"
 
 
-def disturbed(machines: Machines, total: int, restart) -> str:
+def disturbed(machines: Machines, total: int, restart: Callable[[], None]) -> str:
     """Kill a worker and a machine in mid-trial, the driver twice; have a machine join late, and MLflow restart."""
     options = arguments(machines, total)
     began = time.monotonic()
@@ -116,9 +117,9 @@ def log() -> str:
     return path.read_text()[-3000:] if path.exists() else "nothing"
 
 
-def busy_worker(machines: Machines, name: str):
+def busy_worker(machines: Machines, name: str) -> psutil.Process:
     """The process of a task in which a training runs that has reported."""
-    found = []
+    found: list[psutil.Process] = []
 
     def there() -> bool:
         found[:] = [one for one in machines.workers(name) if training(one)]
@@ -129,7 +130,7 @@ def busy_worker(machines: Machines, name: str):
     return found[0]
 
 
-def training(worker) -> bool:
+def training(worker: psutil.Process) -> bool:
     """Whether a worker has a child that trains."""
     with contextlib.suppress(psutil.Error):
         return any("--multiprocessing-fork" in child.cmdline() for child in worker.children())
@@ -150,17 +151,21 @@ def say(began: float, what: str) -> None:
 
 
 @contextlib.contextmanager
-def mlflow_server():
+def mlflow_server() -> Iterator[Callable[[], None]]:
     """An MLflow server that the drivers use; yields what stops it and starts it again."""
     port, home = free_port(), Path(tempfile.mkdtemp(prefix="mlflow-"))
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
     command += ["--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", "./artifacts"]
     environ = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    running = []
+    running: list[subprocess.Popen[bytes]] = []
 
     def begin() -> None:
-        running.append(subprocess.Popen(command, cwd=home, env=environ, start_new_session=True, **quiet))
+        running.append(
+            subprocess.Popen(
+                command, cwd=home, env=environ, start_new_session=True,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )
+        )  # fmt: skip
         until(lambda: answers(port), "MLflow starts", 180)
 
     def end() -> None:
@@ -182,4 +187,4 @@ def mlflow_server():
         end()
 
 
-PARTS = {"ray": ray}
+PARTS: dict[str, Callable[..., str]] = {"ray": ray}

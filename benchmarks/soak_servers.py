@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from soak import must
 JOURNAL = "disk/optuna.journal"
 
 
-def until(condition, what: str, seconds: float = 120) -> None:
+def until(condition: Callable[..., bool], what: str, seconds: float = 120) -> None:
     """Wait until it is so."""
     end = time.monotonic() + seconds
     while not condition():
@@ -67,7 +67,8 @@ def free_port() -> int:
     """A port that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+    return port
 
 
 class Control:
@@ -81,13 +82,13 @@ class Control:
         self.programs = Path(found).resolve().parent
         self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # its socket's name must be short
         self.port = free_port()
-        self.user = {}
+        self.user: str | None = None
         if os.getuid() == 0:  # the server refuses to be run by root
-            self.user = {"user": "nobody"}
+            self.user = "nobody"
             shutil.chown(self.folder, "nobody")
         self.run("initdb", "-D", self.folder / "data", "-U", "hypevo", "-A", "trust")
 
-    def __call__(self, what: str, *options: str) -> None:
+    def __call__(self, what: str, *options: str | Path) -> None:
         """Start or stop the server."""
         if what == "start":
             options = ("-l", self.folder / "log", "-o", f"-p {self.port} -k {self.folder} -h 127.0.0.1")
@@ -102,13 +103,12 @@ class Control:
             line for line in found.split(b"\n") if not line.startswith(b"\\")
         )  # \restrict: a random word
 
-    def run(self, program: str, *arguments: object, output: bool = False) -> bytes:
+    def run(self, program: str, *arguments: str | Path, output: bool = False) -> bytes:
         """Run one of its programs."""
         to = subprocess.PIPE if output else subprocess.DEVNULL
         command = [self.programs / program, *arguments]
-        return subprocess.run(
-            command, check=True, cwd=self.folder, stdout=to, timeout=120, **self.user
-        ).stdout
+        done = subprocess.run(command, check=True, cwd=self.folder, stdout=to, timeout=120, user=self.user)
+        return done.stdout or b""
 
 
 @contextlib.contextmanager
@@ -131,8 +131,10 @@ def slow_mlflow(delay: float) -> Iterator[tuple[str, str]]:
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
     command += ["--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", "./artifacts"]
     environ = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    real = subprocess.Popen(command, cwd=home, env=environ, start_new_session=True, **quiet)
+    real = subprocess.Popen(
+        command, cwd=home, env=environ, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     proxy = os.fork()
     if not proxy:
         os.chdir(home)

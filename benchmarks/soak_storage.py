@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from soak import STUDY, alive, expect_whole, individuals, must, start, start_afresh, stored, wait
@@ -20,7 +21,8 @@ def disk(times: int = 10, total: int = 40) -> str:
     """Two studies on one journal, whose disk fills again and again; a driver that stops is started again."""
     chance = random.Random(0)
     options = ["--generations", str(total), "--sleep", "0.05", "--storage", JOURNAL]
-    stops, lines, halves = {"one": 0, "two": 0}, [], 0
+    stops, halves = {"one": 0, "two": 0}, 0
+    lines: list[bytes] = []
     with small_disk():
         drivers = {study: start(*options, study=study) for study in stops}
         for _ in range(times):
@@ -39,9 +41,9 @@ def disk(times: int = 10, total: int = 40) -> str:
                     drivers[study] = start(*options, study=study)
                     must("cannot keep the study's records" in said(study), f"{study} says why it stopped")
             halves += leave_half_a_line()  # as a driver that dies in mid-line
-            found = Path(JOURNAL).read_bytes().split(b"\n")[:-1]
-            must(found[: len(lines)] == lines, "no whole line is lost")
-            lines = found
+            kept = Path(JOURNAL).read_bytes().split(b"\n")[:-1]
+            must(kept[: len(lines)] == lines, "no whole line is lost")
+            lines = kept
             if any(len(stored(study, JOURNAL)) > total - 5 for study in stops):
                 break
         for study, pid in drivers.items():
@@ -146,7 +148,12 @@ def suspended(times: int = 3, total: int = 4) -> str:
     return f"{times} drivers suspended and woken: exit 1, {files} files and the database untouched"
 
 
-PARTS = {"disk": disk, "postgresql": postgresql, "mlflow": mlflow, "suspended": suspended}
+PARTS: dict[str, Callable[..., str]] = {
+    "disk": disk,
+    "postgresql": postgresql,
+    "mlflow": mlflow,
+    "suspended": suspended,
+}
 
 
 # -- what is looked at --------------------------------------------------------------------------------------

@@ -210,13 +210,13 @@ def step_times(
     return rows
 
 
-class Operations(TorchDispatchMode):
+class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what would run on a GPU, and what would make the CPU wait: results whose size depends on the data."""
 
     WAITS = ("nonzero", "_local_scalar_dense", "bincount", "masked_select", "nms", "unique")
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = self.waits = 0
 
     def __torch_dispatch__(self, function: Any, types: Any, given: Any = (), named: Any = None) -> Any:

@@ -33,7 +33,7 @@ def main() -> None:
     np.random.seed(asked["seed"])  # noqa: NPY002  NePS draws from the global generators
     torch.manual_seed(asked["seed"])
 
-    class Space(neps.PipelineSpace):
+    class Space(neps.PipelineSpace):  # type: ignore[misc]  # not installed where types are checked
         epochs = neps.IntegerFidelity(1, asked["epochs"])
 
     for i, centre in enumerate(asked["prior"]):
