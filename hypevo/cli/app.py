@@ -135,7 +135,7 @@ def status(asked: ask.Status) -> None:
 
 
 def fidelity(asked: ask.Fidelity) -> None:
-    """Say how early trials show how they will end: how short they may be, and what --pruner median would have stopped.
+    """Say how early trials show how they will end: how short they may be, what each --pruner would have saved and lost.
 
     Example: hypevo fidelity --study coco128
     """

@@ -25,7 +25,6 @@ from hypevo.study.attributes import (
     ENVIRONMENT,
     FAILURE,
     LOSSES,
-    ORIGIN,
     REASON,
     RUN,
     SECONDS,
@@ -34,6 +33,7 @@ from hypevo.study.attributes import (
 from hypevo.study.exports import Exports
 from hypevo.study.opening import TRIALS
 from hypevo.study.pictures import marks_of
+from hypevo.study.pruning import enter
 from hypevo.study.search import suggest
 from hypevo.study.storage import EXPERIMENT, METRICS, PARENT_RUN
 from hypevo.study.tally import ENDED, Tally
@@ -176,21 +176,14 @@ class Ledger:
         self.tracker.update(training.record)
 
     def reported(self, trial: Trial, training: Training, step: int, fitness: float) -> bool:
-        """Enter an epoch that has a fitness; True to stop, but never the default or an earlier study's start."""
+        """Enter an epoch that has a fitness; True to stop."""
         self.still_ours()
         self.tracker.update(training.record)
         known = self._reported.setdefault(trial.number, set())
         if fitness != fitness or step in known:
             return False  # nothing to report, or an epoch that was reported before
         known.add(step)
-        trial.report(fitness, step)
-        stop = trial.should_prune()  # asked in any case: it enters the trial into the pruner's comparison
-        return stop and ORIGIN not in trial.user_attrs and not self._is_last(step)
-
-    def _is_last(self, step: int) -> bool:
-        """Whether complete trials ended at this epoch: what is paid in full is kept."""
-        ends = [one.last_step for one in self._trials() if one.state is TrialState.COMPLETE]
-        return step >= max((end for end in ends if end is not None), default=step + 1)
+        return enter(self.study, trial, fitness, step)
 
     def lost(self, trial: Trial, training: Training, outcome: Outcome) -> None:
         """Enter an attempt that was lost, and what it cost.

@@ -19,15 +19,17 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import rankdata
 
 from hypevo.problem.settings import BUILT_IN
+from hypevo.study.pruning import LOTS, Replay, replay
 from hypevo.study.storage import finished, load_plan
 
 FEW = 12  # trials below which an interval of a rank correlation is too wide to conclude from
 ALIKE = 0.6  # lower end of the interval from which an epoch ranks trials as the end does
 _RESAMPLES, _HALVES, _ERROR = 1000, 200, 0.05
-_STARTUP, _WARMUP = (
-    5,
-    1,
-)  # of `--pruner median`: complete trials it waits for, epochs that it never stops after
+_LIMITS = (
+    "The pruners saw these trials one at a time, in the order in which they ended. They were proposed by a search that "
+    "pruned nothing: with a pruner it would have proposed others, and more of them in the time saved. A stopped "
+    "training counts as the share of its time that its epochs are, so its start and end seem to cost less than they do."
+)
 
 Floats = NDArray[np.float64]
 
@@ -56,25 +58,6 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Replay:
-    """What `--pruner median` would have done to these trials, one after the other.
-
-    Attributes:
-        stopped: Trials that it would have ended early.
-        of_third: Those of them that belong to the best third at the end.
-        third: Size of the best third.
-        best: Whether it would have stopped the best.
-        saved: Share of all epochs that would not have been trained.
-    """
-
-    stopped: int
-    of_third: int
-    third: int
-    best: bool
-    saved: float
-
-
-@dataclass(frozen=True)
 class Fidelity:
     """How true short trials of a study would be.
 
@@ -83,8 +66,9 @@ class Fidelity:
         trials: That ran in full and reported at least one epoch with a fitness.
         pruned: That were stopped early: they have no end, and are left out.
         silent: That have a fitness and no epochs (imported ones): left out too.
+        failed: That ended without a fitness: left out too.
         epochs: In order.
-        median: What the median pruner would have done; None while there are too few trials or epochs.
+        pruners: What each pruner would have done; empty while there are too few trials or epochs.
         conclusion: In sentences.
     """
 
@@ -92,8 +76,9 @@ class Fidelity:
     trials: int
     pruned: int
     silent: int
+    failed: int
     epochs: tuple[Epoch, ...]
-    median: Replay | None
+    pruners: tuple[Replay, ...]
     conclusion: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,7 +92,8 @@ def fidelity(study: optuna.Study) -> Fidelity:
     everything = finished(study)
     trials = [trial for trial in everything if trial.intermediate_values]
     silent = len(everything) - len(trials)
-    pruned = len(study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)))
+    states = [trial.state for trial in study.get_trials(deepcopy=False)]
+    pruned, failed = states.count(TrialState.PRUNED), states.count(TrialState.FAIL)
     values, ends = table(trials)
     rng = np.random.default_rng(0)
     epochs = tuple(
@@ -115,7 +101,7 @@ def fidelity(study: optuna.Study) -> Fidelity:
         for number, column in enumerate(values.T)
         if np.count_nonzero(known := np.isfinite(column)) > 1
     )
-    said, median = _left_out(pruned, silent), None
+    said, pruners = _left_out(pruned, silent, failed), tuple[Replay, ...]()
     if len(trials) < FEW:
         said.append(
             f"Nothing can be concluded: expected {FEW} trials or more that ran in full, got {len(trials)}."
@@ -125,10 +111,11 @@ def fidelity(study: optuna.Study) -> Fidelity:
             "Nothing can be concluded: the trials have a fitness after one epoch only; validate after each."
         )
     else:
-        median = replay(values, ends)
+        pruners = tuple(replay(trials, pruner) for pruner in LOTS)
         schedule = plan.settings.get("schedule_epochs") or values.shape[1]
-        said += [_short(epochs, schedule if plan.trainer == BUILT_IN else None), _pruner(median, len(trials))]
-    return Fidelity(study.study_name, len(trials), pruned, silent, epochs, median, tuple(said))
+        said.append(_short(epochs, schedule if plan.trainer == BUILT_IN else None))
+        said += [*(_pruner(found, len(trials)) for found in pruners), _LIMITS]
+    return Fidelity(study.study_name, len(trials), pruned, silent, failed, epochs, pruners, tuple(said))
 
 
 def table(trials: Sequence[FrozenTrial]) -> tuple[Floats, Floats]:
@@ -181,36 +168,7 @@ def survival(values: Floats, ends: Floats, best: int) -> float:
     return float(np.clip((kept - ahead) / equal, 0, 1).mean())
 
 
-def replay(values: Floats, ends: Floats) -> Replay:
-    """What `--pruner median` would have done, had it seen these trials in their order, one at a time."""
-    complete: list[int] = []
-    epochs = np.isfinite(values).cumsum(1)
-    stopped, saved = set(), 0
-    for trial, row in enumerate(values):
-        if (end := _stop(row, values[complete])) is None:
-            complete.append(trial)
-        else:
-            stopped.add(trial)
-            saved += int(epochs[trial, -1] - epochs[trial, end])
-    order = np.argsort(-ends, kind="stable").tolist()
-    third = order[: -(-len(order) // 3)]
-    share = saved / float(epochs[:, -1].sum())
-    return Replay(len(stopped), len(stopped.intersection(third)), len(third), order[0] in stopped, share)
-
-
-def _stop(row: Floats, complete: Floats) -> int | None:
-    """The step at which the median pruner stops a trial: its best so far is below the median there; None for none."""
-    if len(complete) < _STARTUP:
-        return None
-    for step in range(_WARMUP, len(row)):
-        others = complete[:, step]
-        others = others[np.isfinite(others)]
-        if math.isfinite(row[step]) and len(others) and np.nanmax(row[: step + 1]) < np.median(others):
-            return step
-    return None
-
-
-def _left_out(pruned: int, silent: int) -> list[str]:
+def _left_out(pruned: int, silent: int, failed: int) -> list[str]:
     said = []
     if pruned:
         said.append(
@@ -219,6 +177,8 @@ def _left_out(pruned: int, silent: int) -> list[str]:
         )
     if silent:
         said.append(f"Trials without a fitness of any epoch, imported ones for example: {silent}. Left out.")
+    if failed:
+        said.append(f"Failed trials: {failed}. Left out, though a pruner would have seen their epochs.")
     return said
 
 
@@ -243,12 +203,14 @@ def _short(epochs: Sequence[Epoch], schedule: int | None) -> str:
     )
 
 
-def _pruner(median: Replay, trials: int) -> str:
-    word = (
-        "is not safe here" if median.best else "costs good trials here" if median.of_third else "is safe here"
-    )
-    best = ", the best among them" if median.best else ""
+def _pruner(found: Replay, trials: int) -> str:
+    word = "is not safe here" if found.best else "costs good trials here" if found.of_few else "is safe here"
+    best = ""
+    if found.best:
+        often = f" in {found.best:.0%} of {found.lots} draws of its brackets" if found.lots > 1 else ""
+        best = f", the best of all{often} ({found.loss:.3g} of fitness lost)"
     return (
-        f"--pruner median {word}: it would have stopped {median.stopped} of {trials} trials, {median.of_third} of the "
-        f"best {median.third}{best}, and saved {median.saved:.0%} of the epochs."
+        f"--pruner {found.pruner} {word}: it would have stopped {found.stopped:.3g} of {trials} trials, "
+        f"{found.of_few:.2g} of the best {found.few}{best}, and saved {found.saved:.0%} of the "
+        f"{'device time' if found.timed else 'epochs'}."
     )

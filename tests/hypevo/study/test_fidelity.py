@@ -13,8 +13,8 @@ from hypevo.problem.hyp import check_hyp
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import BUILT_IN
 from hypevo.problem.space import yolov5_space
-from hypevo.study.fidelity import epoch_of, fidelity, replay, spearman, survival
-from hypevo.study.search import make_pruner
+from hypevo.study.fidelity import epoch_of, fidelity, spearman, survival
+from hypevo.study.pruning import LOTS
 from hypevo.study.storage import begin_study, load_study
 
 
@@ -65,30 +65,6 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
     assert inside / 60 >= 0.85  # 95 % less three standard errors of 60
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_replay_stops_what_optunas_pruner_stops(seed):
-    curves = _curves(30, (1.0, 0.5, 0.3, 0.1), seed)
-    study = optuna.create_study(direction="maximize", pruner=make_pruner("median"))
-    trained = 0
-    for curve in curves.tolist():
-        trial = study.ask()
-        for step, value in enumerate(curve):
-            trained += 1
-            trial.report(value, step)
-            if trial.should_prune():
-                study.tell(trial, state=TrialState.PRUNED)
-                break
-        else:
-            study.tell(trial, curve[-1])
-    pruned = {trial.number for trial in study.get_trials(states=(TrialState.PRUNED,))}
-    third = set(np.argsort(-curves[:, -1])[:10].tolist())
-    found = replay(curves, curves[:, -1])
-    assert pruned
-    assert (found.stopped, found.of_third) == (len(pruned), len(pruned & third))
-    assert found.best == (int(curves[:, -1].argmax()) in pruned)
-    assert found.saved == pytest.approx(1 - trained / curves.size)
-
-
 def _study(trainer: str = "m:train", **settings: int) -> optuna.Study:
     study = optuna.create_study(direction="maximize")
     space = yolov5_space().only(["lr0"])
@@ -106,9 +82,13 @@ def test_epochs_that_tell_the_end_make_trials_shorter_and_the_pruner_safe():
     assert first.low < first.correlation < first.high
     assert second.third_survives == 1 > first.third_survives
     assert found.epochs[-1].correlation == 1
-    short, pruner = found.conclusion
+    short, *pruners, limits = found.conclusion
     assert short.startswith("A trial may end after 2 of 4 epochs of the same schedule: from")
-    assert pruner.startswith("--pruner median is safe here: it would have stopped")
+    assert [one.pruner for one in found.pruners] == list(LOTS)
+    for sentence, replayed in zip(pruners, found.pruners, strict=True):
+        assert sentence.startswith(f"--pruner {replayed.pruner} is safe here: it would have stopped")
+        assert "0 of the best 5, and saved" in sentence
+    assert "proposed by a search that pruned nothing" in limits
 
 
 @pytest.mark.parametrize(("settings", "schedule"), [({}, 4), ({"schedule_epochs": 100}, 100)])
@@ -121,9 +101,20 @@ def test_the_built_in_trainer_has_options_for_a_shorter_trial(settings, schedule
 def test_epochs_that_tell_nothing_say_so():
     study = _study()
     _add(study, _curves(40, (5.0, 5.0, 5.0)))
-    short, pruner = fidelity(study).conclusion
+    short, *pruners, _ = fidelity(study).conclusion
     assert short.startswith("No trial should be shorter: after fewer than 4 epochs")
-    assert "is not safe here" in pruner or "costs good trials here" in pruner
+    for pruner in pruners:
+        assert "is not safe here" in pruner or "costs good trials here" in pruner
+
+
+def test_a_pruner_that_stops_the_best_is_not_safe_and_what_is_lost_is_said():
+    study = _study()
+    best = [0.0, 0.0, 0.0, 2.0]
+    _add(study, np.array([*_curves(12, (0.0, 0.0, 0.0)).tolist(), best]))
+    _, median, halving, _, _ = fidelity(study).conclusion
+    for pruner in (median, halving):
+        assert "is not safe here: it would have stopped" in pruner
+        assert "the best of all (1.08 of fitness lost), and saved" in pruner  # 2 less the next best, 11 of 12
 
 
 def test_pruned_and_imported_trials_are_left_out_and_named():
@@ -131,12 +122,14 @@ def test_pruned_and_imported_trials_are_left_out_and_named():
     _add(study, _curves(20, (0.01, 0.01)))
     _add(study, np.zeros((3, 2)), TrialState.PRUNED)
     study.add_trial(create_trial(value=0.5))
+    study.add_trial(create_trial(state=TrialState.FAIL, intermediate_values={0: 0.5}))
     found = fidelity(study)
-    assert (found.trials, found.pruned, found.silent) == (20, 3, 1)
+    assert (found.trials, found.pruned, found.silent, found.failed) == (20, 3, 1, 1)
     assert found.conclusion[0].startswith("Pruned trials: 3. They have no end and are left out")
     assert found.conclusion[1].startswith(
         "Trials without a fitness of any epoch, imported ones for example: 1."
     )
+    assert found.conclusion[2].startswith("Failed trials: 1. Left out")
 
 
 def test_a_fitness_after_the_last_epoch_only_tells_nothing():
@@ -174,6 +167,8 @@ def test_the_fitness_of_an_epoch_is_what_the_driver_reported_and_the_command_pri
     run = CliRunner().invoke(app, ["fidelity", "--study", "s"])
     assert "15 of 45 epochs are shown" in run.output
     assert "A trial may end after" in run.output
+    for pruner in LOTS:
+        assert f"--pruner {pruner} " in run.output
     found = json.loads(CliRunner().invoke(app, ["fidelity", "--json"]).output)
     assert [epoch["epoch"] for epoch in found["epochs"]] == list(range(1, 46))
     assert found["trials"] == 16
