@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hypevo.protocol import Failure, Outcome
+from hypevo.study.estimates import noise
 from hypevo.study.standing import standing
-from samplers import noise
 
 if TYPE_CHECKING:
     import optuna

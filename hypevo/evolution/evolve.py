@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
-from threadpoolctl import threadpool_limits
 
 from hypevo.evolution.baseline import FOLDER as NOISE
 from hypevo.evolution.baseline import Baseline
@@ -20,6 +19,7 @@ from hypevo.study.account import remember_goal
 from hypevo.study.adopt import adopt, adoptable
 from hypevo.study.attributes import ENVIRONMENT, metrics_of
 from hypevo.study.earlier import begin_from_earlier, enqueue_start
+from hypevo.study.estimates import one_thread
 from hypevo.study.lease import TAKEN_OVER
 from hypevo.study.opening import TRIALS, claim_folder, driven_study
 from hypevo.study.patience import reason
@@ -140,8 +140,7 @@ def evolve(settings: EvolveSettings, watcher: Watcher) -> Summary:
             )
             driver = Driver(settings, plan, ledger, baseline, backend, work, watcher)
             watcher.busy("")
-            # Small matrices: on a busy machine, threads that wait for each other made an ask up to 44 times as dear.
-            with threadpool_limits(limits=1, user_api="blas"):
+            with one_thread():
                 return driver.run()
     except OSError as error:
         raise WorkError(

@@ -14,12 +14,12 @@ from hypevo.problem.plan import Plan
 from hypevo.problem.settings import ConfirmSettings
 from hypevo.protocol import InputError
 from hypevo.retraining.candidates import Candidate
+from hypevo.study.estimates import recommend
 from hypevo.study.exports import trained_with
 from hypevo.study.identity import DATASET
 from hypevo.study.opening import study_folder
 from hypevo.study.standing import standing
 from hypevo.study.storage import load_plan, ranked, trained_by
-from samplers import recommend
 
 RECOMMENDED = "recommended"
 

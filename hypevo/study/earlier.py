@@ -21,9 +21,9 @@ from hypevo.protocol import InputError, Value
 from hypevo.results.evolve_csv import cell
 from hypevo.results.individuals import read_individuals
 from hypevo.study.attributes import ORIGIN, OWN
+from hypevo.study.estimates import recommend
 from hypevo.study.import_csv import trial_of
 from hypevo.study.storage import journal, load_plan, load_study, stored_plan, studies
-from samplers import recommend
 
 _log = logging.getLogger(__name__)
 

@@ -182,8 +182,8 @@ def export_study(
     Raises:
         InputError: no such study, nothing has finished in it, or it has not recorded what the fitness reads.
     """
+    from hypevo.study.estimates import recommend
     from hypevo.study.rescore import load_ranked
-    from samplers import recommend
 
     ranked = load_ranked(storage, study, fitness)
     for note in ranked.notes:

@@ -15,10 +15,11 @@ from hypevo.problem.plan import Plan
 from hypevo.protocol import InputError, Value
 from hypevo.results.hyp_file import yaml_value
 from hypevo.study.attributes import OWN
+from hypevo.study.estimates import minimal, noise
 from hypevo.study.rescore import Ranked, load_ranked
 from hypevo.study.standing import standing
 from hypevo.study.storage import finished, load_plan
-from samplers import Minimal, minimal, noise
+from samplers import Minimal
 
 MINIMAL = "hyp_minimal.yaml"
 
