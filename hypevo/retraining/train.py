@@ -167,8 +167,12 @@ def repeat_of(number: int, study: str | None, settings: TrainSettings) -> Repeat
     plan = load_plan(found)
     trials = {trial.number: trial for trial in finished(found)}
     if number not in trials:
-        known = f"0 to {max(trials)}" if trials else "none"
-        raise InputError(f"study «{found.study_name}» has no finished trial {number}; finished are {known}")
+        known = (
+            f"{len(trials)} trials have finished, the last of them trial {max(trials)}"
+            if trials
+            else "none has"
+        )
+        raise InputError(f"study «{found.study_name}»: there is no finished trial {number}; {known}")
     again = replace(
         settings,
         trainer=plan.trainer,

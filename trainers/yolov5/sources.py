@@ -148,9 +148,10 @@ def _published(name: str | Path) -> tuple[Path, Missing | None]:
     if path.exists():
         return path, None
     if str(path) not in _RELEASED:
+        alike = [one for one in _RELEASED if Path(one).suffix == path.suffix] or _RELEASED
         raise FileNotFoundError(
             f"no file {printable(path.absolute())}; give the path of an existing one, "
-            f"or a published name: {', '.join(_RELEASED)}"
+            f"or a published name: {', '.join(alike)}"
         )
     kept = user_cache() / path.suffix.removeprefix(".") / path.name
     if kept.exists():

@@ -133,6 +133,8 @@ def test_a_trial_is_repeated_with_its_seed_and_gives_the_same(evolution, arena):
 
 
 def test_a_trial_that_has_not_finished_cannot_be_repeated(evolution):
-    evolution(1)
-    with pytest.raises(InputError, match="no finished trial 7; finished are 0 to 0"):
-        repeat_of(7, "s", TrainSettings())
+    evolution(2, trial_seed="per-trial", options={"fail": "raise", "fail_seed": 3})
+    for number in (1, 7):  # failed, and never there
+        wanted = f"no finished trial {number}; 2 trials have finished, the last of them trial 2"
+        with pytest.raises(InputError, match=wanted):
+            repeat_of(number, "s", TrainSettings())

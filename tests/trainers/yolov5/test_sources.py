@@ -46,8 +46,12 @@ def test_published_weights_of_a_known_hash_are_checked(server):
 
 
 def test_an_unknown_name_lists_the_published_ones(server):
-    with pytest.raises(FileNotFoundError, match=r"no file .*mine\.pt.*yolov5n\.pt.*coco128\.yaml"):
-        locate("mine.pt")
+    for name, listed in (
+        ("mine.pt", "yolov5n.pt, yolov5s.pt"),
+        ("mine.yaml", "coco128.yaml, coco128-seg.yaml"),
+    ):
+        with pytest.raises(FileNotFoundError, match=rf"no file .*{name}; .* published name: {listed}"):
+            locate(name)
     with pytest.raises(FileNotFoundError):
         locate("folder/yolov5s.pt")
 
