@@ -75,7 +75,7 @@ def check(asked: ask.Check) -> None:
 
 
 def fetch(asked: ask.Fetch) -> None:
-    """Bring a dataset and weights here that are named or have an address; each download is said before it begins.
+    """Download the dataset and the weights that --data and --weights name; each download is announced before it begins.
 
     The trainer's own options are listed last; they are given in the same way.
 
@@ -125,7 +125,7 @@ def val(asked: ask.Val) -> None:
 
 
 def status(asked: ask.Status) -> None:
-    """Say where a study stands: generations, best, failures by kind. Of several studies without --study: list them.
+    """Say where a study stands: generations, best, failures by kind. With several studies and no --study: list them.
 
     Example: hypevo status --study coco128
     """
@@ -145,9 +145,9 @@ def fidelity(asked: ask.Fidelity) -> None:
 
 
 def confirm(asked: ask.Confirm) -> None:
-    """Train the winner and the default again with fresh seeds, and say if it really wins.
+    """Train the winner and the default again with fresh seeds, and say whether it really wins.
 
-    Options that are not listed here go to the study's trainer, over those of the study: --epochs 100, say.
+    Options that are not listed here go to the study's trainer, in place of the study's own: --epochs 100, for instance.
     `hypevo trainer NAME` lists them.
 
     Example: hypevo confirm --study coco128 --seeds 5 --epochs 100
@@ -273,7 +273,7 @@ def root(
         typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
-    """Evolve the hyperparameters of a detector training, and know that the winner wins."""
+    """Evolve the hyperparameters of a detector training, and know whether the winner wins."""
 
 
 def main() -> NoReturn:

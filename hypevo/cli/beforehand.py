@@ -55,7 +55,7 @@ def look(settings: Check, console: Console) -> bool:
         return False
     console.print(
         f"the first child, as --sampler {settings.sampler} proposes it with --seed {settings.seed}, default → child, "
-        "in parts of the range (nothing is trained):"
+        "as a share of the range (nothing is trained):"
     )
     for line in gene_lines(first_child(plan, settings.sampler)):
         console.print(printable(line))

@@ -43,7 +43,7 @@ class Check(EvolveSettings):
 
     estimate: float = option(
         10.0,
-        "Seconds that the timing of some batches may take, which tells how long the evolution will; 0: none.",
+        "Seconds to spend on timing some batches, to estimate how long the evolution will take; 0: no estimate.",
         RUNNING,
         least=0,
     )
@@ -79,7 +79,7 @@ class Fetch(Trained):
 class Status(OfStudy, Answer):
     """The options of `hypevo status`."""
 
-    watch: int | None = option(None, "Refresh every N seconds while the study is driven.", least=1)
+    watch: int | None = option(None, "Refresh every N seconds while a driver runs the study.", least=1)
 
     fitness: str | None = option(None, _RANK, SEARCH)
 
@@ -97,11 +97,13 @@ class Export(OfStudy):
 
     minimal: bool = option(
         False,
-        "Write hyp_minimal.yaml instead: the winner with every gene back at its default that is expected to cost less "
-        "than the noise.",
+        "Write hyp_minimal.yaml instead: the winner, with genes put back to their defaults as long as that is expected "
+        "to cost less than the noise.",
     )
     confirm: bool = option(
-        False, "With --minimal: train it against the winner, and put genes back until no loss is shown."
+        False,
+        "With --minimal: train it against the winner, and give genes their evolved values again until no loss is "
+        "shown.",
     )
     seeds: int | None = option(None, "Fresh seeds of --confirm, 2 or more; 5 by default.", least=2)
     device: str | None = option(None, "Where --confirm trains: auto, the default, cpu, mps, 0, or 0,1,2.")
@@ -155,13 +157,13 @@ class Plot(Stored):
     )
     out: Path | None = option(
         None,
-        "Folder for the pictures, or the file of evolve.png alone; beside the csv, or the study's.",
+        "Folder for the pictures, or the file of evolve.png alone; by default that of the csv, or the study's.",
         PLACES,
     )
-    space: Path | None = option(None, "Space file that tells bounds and frozen genes of a csv.", SEARCH)
+    space: Path | None = option(None, "Space file with the bounds and the frozen genes of a csv.", SEARCH)
     fitness: str | None = option(
         None,
-        f"What to rank by, an expression of metrics: the study's own, and {DEFAULT_FITNESS} for a csv, by default.",
+        f"What to rank by, an expression of metrics; by default the study's own, for a csv {DEFAULT_FITNESS}.",
         SEARCH,
     )
 

@@ -59,7 +59,7 @@ def standing_lines(found: Mapping[str, Any]) -> list[str]:
             "and so may wider bounds (--space) or longer trainings"
         )
     if found["changed"]:
-        said.append("genes that moved the farthest, default → best, in parts of their range:")
+        said.append("genes that moved the farthest, default → best, as a share of their range:")
         said += gene_lines(found["changed"][:_GENES])
     said += [line for what, words in found["next"].items() for line in (f"{what}:", f"  {pasted(words)}")]
     return [printable(line) for line in said]
@@ -73,7 +73,7 @@ def _figures(found: Mapping[str, Any]) -> list[str]:
 
 
 def gene_lines(changed: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line for each gene: from which value to which it went, and how far, in parts of its range."""
+    """A line for each gene: from which value to which it went, and how far, as a share of its range."""
     return [
         f"  {one['gene']:<16}{_cell_of(one['default']):>11} → {_cell_of(one['best']):<11}{one['moved']:>4.0%}"
         for one in changed
@@ -99,12 +99,12 @@ def worth(found: Mapping[str, Any]) -> list[str]:
             said.append(found["luck_said"])
     elif best is not None and found["changed"]:
         said.append(
-            "noise is not known, so that a gain may be luck: evolve --baseline-seeds 3 measures it, confirm judges"
+            "the noise is not known, so a gain may be luck: evolve --baseline-seeds 3 measures it, confirm judges"
         )
     if found["trial_seed"] != FIXED and found["best_seed"] is not None:
         said.append(
             f"seeds differ between trials ({found['trial_seed']}): the best had seed {found['best_seed']}, and part of "
-            "its fitness may be that seed's; what hypevo export writes as recommended hangs on no single one"
+            "its fitness may be that seed's; what hypevo export writes as recommended depends on no single one"
         )
     if found["verdict"] is not None:
         first, *more = _verdicts(found["verdict"])

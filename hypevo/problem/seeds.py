@@ -9,7 +9,7 @@ from hypevo.protocol import InputError
 FIXED, PER_TRIAL = "fixed", "per-trial"
 USUAL, MOST = 3, 100  # seeds in turn
 HELP = (
-    "fixed: one seed for all trainings, as YOLOv5 (no other found better points); per-trial: seed + number; "
+    "fixed: one seed for all trainings, as in YOLOv5 (no other policy found better points); per-trial: seed + number; "
     f"rotate:K: K seeds in turn (rotate: {USUAL}), which adaptive tells apart."
 )
 

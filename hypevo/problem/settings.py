@@ -48,7 +48,9 @@ class Placed(Checked):
         choices=("local", "ray"),
     )
     address: str = option(
-        "auto", "Of the Ray cluster, host:port; auto: the one that this machine is part of.", RUNNING
+        "auto",
+        "Address of the Ray cluster, host:port; auto: the one that this machine is part of.",
+        RUNNING,
     )
 
 
@@ -194,16 +196,17 @@ class EvolveSettings(StudySettings, InSlots, InMlflow):
 
     generations: int | None = option(
         None,
-        "Trainings, those of earlier calls included; 300 by default (embedded dataset: 12). 0: until stopped.",
+        "Trials in all, those of earlier calls included, failed ones not; 300 by default (embedded dataset: 12). "
+        "0: until stopped.",
         SEARCH,
         least=0,
     )
     hours: float | None = option(
-        None, "Hours of this call after which no training starts any more.", SEARCH, above=0
+        None, "Start no more trainings after this many hours of this call.", SEARCH, above=0
     )
     gpu_hours: float | None = option(
         None,
-        "Device hours of the study, earlier calls included, after which no training starts any more.",
+        "Start no more trainings after this many device hours of the study, earlier calls included.",
         SEARCH,
         above=0,
     )
@@ -218,14 +221,14 @@ class EvolveSettings(StudySettings, InSlots, InMlflow):
     )
     rescore: str | None = option(
         None,
-        "Go on from all finished trials of this study of the same --storage, scored anew: a new --study with another "
-        "--fitness, equal in all else. (Its recommendation alone, under any plan: --from-study.)",
+        "Begin a new --study with another --fitness from all finished trials of this study of the same --storage, "
+        "scored anew; all else must be the same. (If it differs: --from-study, which takes the recommendation alone.)",
         SEARCH,
     )
     from_study: str | None = option(
         None,
         "Begin where this study of the same --storage ended, on other data too: its recommendation is measured "
-        "behind the default, and the search goes on around the better one.",
+        "after the default, and the search goes on around the better one.",
         SEARCH,
     )
     from_csv: Path | None = option(
@@ -236,7 +239,7 @@ class EvolveSettings(StudySettings, InSlots, InMlflow):
     )
     baseline_seeds: int | None = option(
         None,
-        "Further seeds that the default is trained with at the start: they tell a gain from noise; by default 3 from "
+        "How many more seeds the default is trained with at the start, to tell a gain from noise; by default 3 from "
         "100 generations on, else none.",
         SEARCH,
         least=0,
@@ -329,7 +332,8 @@ class ConfirmSettings(InSlots, Stored):
     )
     split: str | None = option(
         None,
-        "val or test: validate on these images of the data.yaml; by default on test where the study's names it.",
+        "val or test: validate on these images of the data.yaml; by default test where the study's data.yaml names it, "
+        "else val.",
         TRAINING,
         choices=("val", "test"),
     )

@@ -21,7 +21,7 @@ def test_what_the_best_is_worth_and_what_to_do_with_it():
         "noise ± 0.04000, two standard deviations: the best is beyond it",
         "60 trainings …",
         "device time 2 h 00 min, some 1 h 00 min left · 1 h 00 min to go",
-        "genes that moved the farthest, default → best, in parts of their range:",
+        "genes that moved the farthest, default → best, as a share of their range:",
         "  lr0                    0.01 → 0.001       25%",
         "train with it:",
         "  hypevo train",
