@@ -54,7 +54,7 @@ def read_evolve_txt(path: Path, begun_with: Hyp | None) -> list[Row]:
         begun["anchors"] = 3
     if count != len(begun):
         raise InputError(
-            f"{path}: expected {len(begun)} genes, as in the hyp file; got {count} columns behind the metrics. {wanted}"
+            f"{path}: expected {len(begun)} genes, as in the hyp file; got {count} columns after the metrics. {wanted}"
         )
     whole = [numbers for numbers in found if len(numbers) == count + len(_METRICS)]
     if not any(_same(numbers[len(_METRICS) :], begun) for numbers in whole):

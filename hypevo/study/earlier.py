@@ -71,7 +71,7 @@ def begin_from_earlier(
 
 
 def enqueue_start(study: optuna.Study, plan: Plan) -> None:
-    """Have the earlier recommendation measured once, behind the default, unless it is the default."""
+    """Have the earlier recommendation measured once, after the default, unless it is the default."""
     if plan.start is None or all(cell(value) == cell(plan.hyp[n]) for n, value in plan.start.hyp.items()):
         return
     there = {trial.user_attrs.get(ORIGIN) for trial in study.get_trials(deepcopy=False)}
@@ -163,7 +163,7 @@ def _start(earlier: _Earlier, plan: Plan, tell: Callable[[str], None]) -> dict[s
             f"{source}: expected some of the genes that move here, {', '.join(start)}; it has none"
         )
     tell(
-        f"begins with what {source} recommends after {earlier.trials} trials: measured once, behind the default, "
+        f"begins with what {source} recommends after {earlier.trials} trials: measured once, after the default, "
         f"and searched around if it is the better one"
     )
     clipped: list[str] = []

@@ -132,7 +132,7 @@ def _weights_of(study: optuna.Study, best: FrozenTrial, home: Path) -> Path:
     if plan.trainer != BUILT_IN:
         raise InputError(
             f"--format yolov5: study «{study.study_name}» was trained by {plan.trainer}; expected one of the built-in "
-            "trainer, or a checkpoint of its with --weights"
+            "trainer, or one of its checkpoints with --weights"
         )
     name = "best.pt" if plan.settings.get("report_epoch") == "best" else "last.pt"
     if not (folder / name).is_file():

@@ -127,7 +127,7 @@ class JournalFile(BaseJournalBackend):
         whole = _content(line[behind:]) if behind > 0 else None
         if at not in self._told:
             self._told.add(at)
-            kept = "kept the whole line behind it" if whole else "skipped it"
+            kept = "kept the whole line after it" if whole else "skipped it"
             self._tell(f"{self._path}: spoilt line at byte {at}: {kept}")
         return whole
 

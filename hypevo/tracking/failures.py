@@ -59,7 +59,7 @@ def _to_mend(error: BaseException, uri: str) -> str | None:
     if code == "ENDPOINT_NOT_FOUND":
         return (
             f"The server at {uri} answers, and is no MLflow server (404): {line(error)}\n"
-            f"Set MLFLOW_TRACKING_URI to the address of an MLflow server, without a path behind it"
+            f"Set MLFLOW_TRACKING_URI to the address of an MLflow server, without a path after it"
         )
     if "not in a valid JSON format" in said:
         what = "a web page" if re.search(r"<(!doctype|html)", said, re.IGNORECASE) else "something else"
