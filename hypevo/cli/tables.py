@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -116,7 +117,11 @@ def _verdicts(verdict: Mapping[str, Any]) -> list[str]:
     """What the last confirmation said: its sentences, else a word for each candidate."""
     sentences = verdict.get("sentences")
     if isinstance(sentences, list) and sentences:
-        return [str(one) for one in sentences]
+        folder = Path(str(verdict.get("folder") or "."))
+        gone = (
+            "" if folder.exists() else str(folder.parent)
+        )  # moved since: what to type now is said further below
+        return [str(one) for one in sentences if not gone or gone not in str(one)]
     each = [one for one in verdict.get("verdicts") or () if isinstance(one, dict) and one.get("verdict")]
     said = [f"{one.get('candidate', 'the winner')}: {one['verdict']}" for one in each]
     return said or ["see verdict.json in the study's folder"]

@@ -38,3 +38,17 @@ def test_what_the_best_is_worth_and_what_to_do_with_it():
 )
 def test_a_verdict_of_any_version_is_shown(verdict, line):
     assert line in standing_lines({**FOUND, "verdict": verdict})
+
+
+def test_a_study_that_was_moved_names_no_file_where_it_used_to_be(tmp_path):
+    folder = tmp_path / "s" / "confirm-1"
+    onward = f"next: hypevo train --hyp {folder.parent / 'hyp_confirmed.yaml'}"
+    found = {
+        **FOUND,
+        "verdict": {"folder": str(folder), "sentences": ["trial 7: better", "seeds 1 to 5", onward]},
+    }
+    said = standing_lines(found)
+    assert said[4:6] == ["confirmed: trial 7: better", "  seeds 1 to 5"]
+    assert f"  {onward}" not in said
+    folder.mkdir(parents=True)
+    assert f"  {onward}" in standing_lines(found)
