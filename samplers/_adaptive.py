@@ -71,7 +71,7 @@ class AdaptiveStrategy:
 
     def individual(self, values: NDArray[np.float64], genes: Genes) -> NDArray[np.float64]:
         """Return values (genes,) as an individual: clipped, on the grid."""
-        return genes.snap(values)
+        return genes.settle(values)
 
     def offspring(
         self,
@@ -84,19 +84,19 @@ class AdaptiveStrategy:
         together: bool,
     ) -> Iterator[Offspring]:
         """Yield offspring of the finished trials, the most promising first; a gene alone is mutated without a model."""
-        cube = Cube.of(genes)
+        cube, default = Cube.of(genes), self._default(genes)
         evidence = Evidence.of(history, cube, number)
         if together:  # a gene alone has nothing else to change
-            evidence = replace(evidence, ancestor=self._ancestor(cube))
+            evidence = replace(evidence, ancestor=cube.scale(default))
         if not together or len(evidence.numbers) < _N_BEFORE_MODEL:
-            return offspring_of(evidence, cube, gains, None, rng)
+            return offspring_of(evidence, cube, gains, None, rng, default=default)
         kernel, fitted = last_kernel(history, cube), None
         late = int(evidence.n_total >= _FIT_LATER)
         # By the trial's number: of trials in flight, each of which knows no other's fit, only some fit.
         if kernel is None or number % _FIT_EVERY[late] == 0:
             kernel = fit_kernel(kernel, evidence, cube, steps=_FIT_STEPS[late])
             fitted = (evidence.n_total, kernel.to_array().tolist())
-        brood = offspring_of(evidence, cube, gains, kernel, rng, near=number % 2 == 1)
+        brood = offspring_of(evidence, cube, gains, kernel, rng, default=default, near=number % 2 == 1)
         return (one._replace(fitted=fitted) for one in brood)
 
     def mutants(
@@ -107,19 +107,18 @@ class AdaptiveStrategy:
         rng: np.random.Generator,
     ) -> Iterator[Offspring]:
         """Yield mutants of one individual (genes,)."""
-        cube = Cube.of(genes)
-        evidence = replace(Evidence.lone(individual, cube), ancestor=self._ancestor(cube))
-        return offspring_of(evidence, cube, gains, None, rng)
+        cube, default = Cube.of(genes), self._default(genes)
+        evidence = replace(Evidence.lone(individual, cube), ancestor=cube.scale(default))
+        return offspring_of(evidence, cube, gains, None, rng, default=default)
 
-    def _ancestor(self, cube: Cube) -> NDArray[np.float64]:
-        """Return the defaults (genes,) in the cube and on the grid, NaN for genes without one."""
-        genes = cube.genes
+    def _default(self, genes: Genes) -> NDArray[np.float64]:
+        """Return the defaults (genes,) as an individual, NaN for genes without one."""
         known = np.array([name in self._defaults for name in genes.distributions])
         values = [
             distribution.to_internal_repr(self._defaults[name]) if name in self._defaults else low
             for (name, distribution), low in zip(genes.distributions.items(), genes.low, strict=True)
         ]
-        return np.where(known, cube.scale(genes.snap(np.array(values, dtype=float))), np.nan)
+        return np.where(known, self.individual(np.array(values, dtype=float), genes), np.nan)
 
 
 def offspring_of(
@@ -129,6 +128,7 @@ def offspring_of(
     kernel: Hyperparameters | None,
     rng: np.random.Generator,
     *,
+    default: NDArray[np.float64] | None = None,
     near: bool = False,
 ) -> Iterator[Offspring]:
     """Yield offspring of the finished individuals, the most promising first.
@@ -139,6 +139,7 @@ def offspring_of(
         gains: Scale of each gene's steps (genes,); 0 freezes it.
         kernel: Of the model, or None while there are too few trials for one.
         rng: Source of all randomness.
+        default: The individual (genes,) whose point in the cube is the evidence's ancestor: its digits.
         near: Neighbours of the best individual, where there is a model, instead of mutants.
     """
     process = None if kernel is None else posterior(evidence, cube, kernel)
@@ -156,7 +157,7 @@ def offspring_of(
         picks, base, moved = _mutants(evidence, merit, reach, whole, ancestor, rng)
     moved = jump_some(moved, cube, np.minimum(scale, 1.0), rng)
     vectors = cube.unscale(moved, np.where(whole, 0.5, rng.random(moved.shape)))
-    inherited = cube.genes.snap(evidence.vectors[picks[:, 0]])
+    inherited = cube.genes.settle(evidence.vectors[picks[:, 0]])
     vectors = np.where(frozen, inherited, vectors)  # no digit of a frozen gene is rounded
     order = np.arange(len(vectors))
     if process is not None:
@@ -165,6 +166,8 @@ def offspring_of(
 
     def made(i: int, vector: NDArray[np.float64], point: NDArray[np.float64]) -> Offspring:
         parents = tuple(evidence.numbers[parent] for parent in np.unique(picks[i]) if evidence.numbers)
+        if default is not None:  # nor one of a gene at its default
+            vector = np.where(dormant(cube.scale(vector), ancestor), default, vector)
         return Offspring(vector, parents, steps=np.where(whole, 0.0, point - base[i]))
 
     for i in order.tolist():

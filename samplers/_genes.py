@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from optuna.distributions import BaseDistribution
 
+_SAME = 1e-8  # of a step: Optuna allows a value that is as near to one
+
 
 @dataclass(frozen=True)
 class Genes:
@@ -52,6 +54,11 @@ class Genes:
         step = np.where(self.step > 0, self.step, 1.0)
         grid = self.low + np.round((inside - self.low) / step) * step
         return np.where(self.step > 0, np.minimum(grid, self.high), inside)
+
+    def settle(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Snap a vector (genes,), but leave what is allowed as it is: 0.3 between steps of 0.1 stays 0.3."""
+        inside, snapped = np.clip(vector, self.low, self.high), self.snap(vector)
+        return np.where(np.abs(snapped - inside) <= _SAME * self.step, inside, snapped)
 
     def decode(self, vector: NDArray[np.float64]) -> dict[str, Any]:
         """Return a snapped vector (genes,) as parameter values, in Python types."""

@@ -69,7 +69,7 @@ def recommend(study: Study, *, n_best: int = _N_BEST) -> dict[str, Any]:
         mean_parent(evidence.points[elite], weights, genes.categorical), np.full(len(genes.low), 0.5)
     )
     agreed = np.ptp(evidence.vectors[elite], axis=0) == 0
-    return genes.decode(genes.snap(np.where(agreed, evidence.vectors[elite[0]], mean)))
+    return genes.decode(genes.settle(np.where(agreed, evidence.vectors[elite[0]], mean)))
 
 
 def _sound(view: View, n_best: int) -> NDArray[np.int64]:
