@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _HEIGHT, _NARROWEST, _EACH = 6.2, 6.8, 1.2  # inches; the width grows with each candidate
 _CROWDED, _RANKS = 2.1, 3.1  # inches: the least that a candidate needs, and the ranks of four or more
+_LEFT = 0.9  # inches: an axis's name and its numbers, «−0.00025» say
 _APART = 0.22  # of a default's and a candidate's dots from the middle between them
 _UP, _DOWN = "#5A9BD0", "0.72"  # lines of pairs in which the candidate is above, and is not
 _DASHES = (0, (6, 2, 1, 2))  # of the untouched weights, as in all pictures
@@ -56,7 +57,7 @@ def confirm_figure(verdict: Mapping[str, Any]) -> Figure:
     top = 1 - (0.55 + 0.2 * len(title)) / _HEIGHT
     bottom = (0.3 + 0.14 * len(below) + 0.16 * max(name.count("\n") + 1 for name in names)) / _HEIGHT
     figure.subplots_adjust(
-        left=0.75 / width, right=1 - (0.15 + ranks) / width, bottom=bottom, top=top, hspace=0.09
+        left=_LEFT / width, right=1 - (0.15 + ranks) / width, bottom=bottom, top=top, hspace=0.09
     )
     for index, one in enumerate(candidates):
         _draw_candidate(upper, lower, index, one, _pairs(scores, one["candidate"]))
@@ -77,7 +78,7 @@ def confirm_figure(verdict: Mapping[str, Any]) -> Figure:
     if agreed:
         place = (1 - (ranks - 0.75) / width, bottom, (ranks - 0.9) / width, top - bottom)
         _draw_ranks(figure.add_axes(place, label="ranks"), candidates, agreed)
-    _say(figure, title, below, untouched, seen=seen, left=0.75 / width)
+    _say(figure, title, below, untouched, seen=seen, left=_LEFT / width)
     return figure
 
 

@@ -83,3 +83,20 @@ def test_the_ranks_of_four_or_more_are_drawn_beside_it():
     *_, ranks = confirm_figure(found).axes
     assert [line.get_xdata()[0] for line in lines(ranks, "rank")] == [0.3, 0.31, 0.32]
     assert "Spearman 0.80" in ranks.get_title(loc="left")
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.01, 0.001])
+@pytest.mark.parametrize("candidates", [1, 6])
+def test_the_names_of_the_axes_are_in_the_picture_whatever_the_digits(candidates, scale):
+    found = verdict(candidates, 24)
+    found["scores"] = {
+        name: {
+            seed: 2.5 * scale * (0.003 * int(seed) - 0.01 if name != "default" else 0) + 0.2 * scale
+            for seed in by_seed
+        }
+        for name, by_seed in found["scores"].items()
+    }
+    figure = confirm_figure(found)
+    figure.draw_without_rendering()
+    for axes in figure.axes[:2]:
+        assert axes.yaxis.label.get_window_extent().x0 > 0
