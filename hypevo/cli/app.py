@@ -91,7 +91,7 @@ def train(settings: TrainSettings) -> None:
 
     The trainer's own options are listed last; they are given in the same way.
 
-    Example: hypevo train --hyp runs/evolve/coco128/hyp_evolved.yaml --data coco128.yaml --weights yolov5s.pt
+    Example: hypevo train --hyp runs/evolve/coco128/hyp_confirmed.yaml --data coco128.yaml --weights yolov5s.pt
     """
     from hypevo.cli.train import run
 

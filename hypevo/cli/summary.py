@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypevo.cli.tables import kept_lines, standing_lines
@@ -43,7 +44,9 @@ def show(summary: Summary, storage: str, console: Console) -> None:
     for text in standing_lines(found):
         line(text)
     folder = summary.folder.resolve()  # `mlflow run` may have started this somewhere else
-    line(f"hyperparameters  {folder / 'hyp_evolved.yaml'}")
+    if found["train_with"] is not None:
+        file, whose = found["train_with"]["file"], found["train_with"]["whose"]
+        line(f"hyperparameters  {whose if file is None else f'{Path(file).resolve()} ({whose})'}")
     line(f"all generations  {folder / 'evolve.csv'}, {folder / 'evolve.png'}")
     if summary.undelivered:
         line(

@@ -28,8 +28,19 @@ _TOLD = (  # in sentences below the table
         "untouched_fitness",
     ),
     *("trial_seed", "best_seed"),
-    *("noise", "noise_seeds", "beyond_noise", "luck", "luck_said", "verdict", "changed", "next"),
+    *(
+        "noise",
+        "noise_seeds",
+        "beyond_noise",
+        "luck",
+        "luck_said",
+        "verdict",
+        "changed",
+        "train_with",
+        "next",
+    ),
 )
+_TRAIN = "next: hypevo train "
 _GENES = 6  # that moved the farthest
 
 
@@ -109,7 +120,7 @@ def worth(found: Mapping[str, Any]) -> list[str]:
         )
     if found["verdict"] is not None:
         first, *more = _verdicts(found["verdict"])
-        said += [f"confirmed: {first}", *(f"  {sentence}" for sentence in more)]
+        said += [f"confirmation: {first}", *(f"  {sentence}" for sentence in more)]
     return said
 
 
@@ -118,10 +129,12 @@ def _verdicts(verdict: Mapping[str, Any]) -> list[str]:
     sentences = verdict.get("sentences")
     if isinstance(sentences, list) and sentences:
         folder = Path(str(verdict.get("folder") or "."))
-        gone = (
-            "" if folder.exists() else str(folder.parent)
-        )  # moved since: what to type now is said further below
-        return [str(one) for one in sentences if not gone or gone not in str(one)]
+        gone = "" if folder.exists() else str(folder.parent)  # moved since
+        return [
+            str(one)
+            for one in sentences
+            if not (gone and gone in str(one)) and not str(one).startswith(_TRAIN)  # said further below
+        ]
     each = [one for one in verdict.get("verdicts") or () if isinstance(one, dict) and one.get("verdict")]
     said = [f"{one.get('candidate', 'the winner')}: {one['verdict']}" for one in each]
     return said or ["see verdict.json in the study's folder"]

@@ -12,6 +12,8 @@ from hypevo.problem.yamlfile import is_word
 from hypevo.protocol import Value
 from hypevo.results.evolve_csv import WIDTH, Row, cell, shown_metrics
 
+BETTER = ": better than the default: "  # after the candidate, in a winner's verdict
+
 
 def write_hyp_evolved(path: Path, best: Row, *, generation: int, last: int, ranked_by: str = "") -> None:
     """Write the best individual as a hyp file, its metrics in comments above. Values keep their full precision.
@@ -39,6 +41,16 @@ def write_hyp_confirmed(path: Path, best: Row, *, verdict: str, conditions: str)
         OSError: The file cannot be written; an older one is as it was.
     """
     _write(path, best, ["hypevo: confirmed hyperparameters", verdict, conditions])
+
+
+def confirmed_candidate(path: Path) -> str | None:
+    """Whom the file of a confirmed winner is of: empty where it does not say, None where there is no such file."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    candidate, found, _ = "".join(lines[1:2]).removeprefix("# ").partition(BETTER)
+    return candidate if found else ""
 
 
 def _write(path: Path, best: Row, title: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from hypevo.retraining.foretold import seeds_for
 from hypevo.retraining.unseen import SPLIT
 from hypevo.retraining.verdict import Verdict, error_of_look, shares
 from hypevo.study.exports import CONFIRMED
-from hypevo.study.onward import fitness_words, option_words, trainer_words
+from hypevo.study.onward import train_words
 from hypevo.trainings.record import LOG
 from hypevo.trainings.untouched import Untouched
 
@@ -70,6 +70,16 @@ class Confirmation:
         return max((one for one in self.verdicts if one.wins), key=lambda one: one.gain, default=None)
 
     @property
+    def confirmed(self) -> Verdict | None:
+        """The winner, if training with it is not worse than not training at all."""
+        return None if self.winner is None or self.winner.over_untouched == -1 else self.winner
+
+    @property
+    def of_a_training(self) -> dict[str, Any]:
+        """The trainer's settings without the confirmation's own split."""
+        return {name: value for name, value in self.settings.items() if name != SPLIT}
+
+    @property
     def leading(self) -> Verdict:
         """The verdict that stands for all of them: the winner's, else the largest gain of those with all seeds."""
         return self.winner or max(
@@ -104,9 +114,9 @@ class Confirmation:
         return said
 
     def _next(self) -> list[str]:
-        winner = self.winner
-        if winner is not None and winner.over_untouched != -1:
-            return [f"next: {self._train(self.folder.parent / CONFIRMED)}"]
+        if self.confirmed is not None:
+            hyp = self.folder.parent / CONFIRMED
+            return [f"next: {pasted(train_words(self.trainer, hyp, self.of_a_training, self.fitness))}"]
         if any(one.over_untouched == -1 for one in self.verdicts):
             return [
                 "next: these trainings make the weights worse; use the weights as they are, or search with a lower "
@@ -139,15 +149,6 @@ class Confirmation:
             f"4 of 5 cases, if it is real; the trainings that are there count"
         ]
 
-    def _train(self, hyp: Path) -> str:
-        settings = {
-            name: value for name, value in self.settings.items() if name != SPLIT
-        }  # that of the search again
-        words = ["hypevo", "train", *trainer_words(self.trainer), "--hyp", str(hyp)]
-        return pasted(
-            [*words, *option_words(self.trainer, settings), *fitness_words(self.trainer, self.fitness)]
-        )
-
     def to_dict(self) -> dict[str, Any]:
         """The confirmation for JSON."""
         untouched, agreed = self.untouched, agreement(self.verdicts)
@@ -158,6 +159,7 @@ class Confirmation:
             "split": self.settings.get("split"),
             "epochs": self.settings.get("epochs"),
             "selected_here": self.selected_here,
+            "settings": self.of_a_training,
             "seeds": self.seeds,
             "first_seed": self.first_seed,
             "look": self.look,

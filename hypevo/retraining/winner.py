@@ -23,8 +23,8 @@ def write_winner(
     trainings: Mapping[tuple[str, int], Training],
     watcher: Watcher,
 ) -> None:
-    """Write the hyp file of the best winner; without one, withdraw that of an earlier verdict on who was judged now."""
-    winner = confirmation.winner
+    """Write the hyp file of a winner to train with; without one, withdraw an earlier one of a candidate judged now."""
+    winner = confirmation.confirmed
     if winner is None:
         judged = {one.candidate for one in confirmation.verdicts if one.judged}
         if path.exists() and _key(path) not in {one.key for one in candidates if one.name in judged}:

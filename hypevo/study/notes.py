@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from hypevo.messages import inline, literal
 from hypevo.paste import pasted
+from hypevo.protocol import InputError
 from hypevo.study.account import changes
 from hypevo.study.attributes import DEFAULT
+from hypevo.study.exports import CONFIRMED
+from hypevo.study.opening import study_folder
 from hypevo.study.standing import BAND, standing
 from hypevo.study.storage import load_plan
 
@@ -98,8 +101,17 @@ def _lines(study: optuna.Study) -> Sequence[str]:
         if now.luck_said:
             lines.append(f"Luck: {now.luck_said}.")
     winner = bool(changes(load_plan(study), now.best))
-    lines.append(f"Verdict: {_verdict(now.verdict, winner=winner)}.")  # `renewed` finds them by it
+    verdict = f"Verdict: {_verdict(now.verdict, winner=winner)}."  # `renewed` finds them by it
+    lines.append(verdict + _confirmed(study))
     return lines
+
+
+def _confirmed(study: optuna.Study) -> str:
+    try:
+        file = study_folder(study, Path("runs/evolve")) / CONFIRMED
+    except InputError:  # the folder is another study's now
+        return ""
+    return f" Train with `{CONFIRMED}`." if file.is_file() else ""
 
 
 def _verdict(verdict: Mapping[str, Any] | None, *, winner: bool) -> str:

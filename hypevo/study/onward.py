@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 from hypevo.problem.fitness import DEFAULT_FITNESS
 from hypevo.problem.options import option_name
 from hypevo.problem.settings import BUILT_IN, EMBEDDED, Stored
-from hypevo.study.account import changes
-from hypevo.study.exports import HYP
+from hypevo.study.chosen import chosen
 from hypevo.study.interchange import BEST_HYPERPARAMETERS, CHECKOUT, ULTRALYTICS
 from hypevo.study.opening import study_folder
-from hypevo.study.standing import Standing, standing
-from hypevo.study.storage import load_plan, trained_by
+from hypevo.study.storage import load_plan
 from hypevo.trainings.resolve import resolve
 
 if TYPE_CHECKING:
@@ -27,24 +25,24 @@ _WHAT = ("data", "weights", "model", "repo", "python")  # what is trained, which
 def onward(study: optuna.Study, storage: str) -> dict[str, list[str]]:
     """What can be done next with a study that has a best trial: what it is for, and the words of the command.
 
-    Where the best is the default, or has its verdict, there is nothing to confirm.
+    Where the best is the default, or has its verdict, there is nothing to confirm. What to train with: `chosen`.
 
     Raises:
         InputError: The study's folder is another study's now.
     """
-    plan, folder = load_plan(study), study_folder(study, Path("runs/evolve"))
+    plan, winner = load_plan(study), chosen(study)
     where = [] if storage == Stored().storage else ["--storage", storage]
     which = ["--study", study.study_name, *where]
-    hyp = str(folder / HYP)
-    stands, found = standing(study), {}
-    if stands.best is not None and changes(plan, stands.best) and not _judged(stands):
+    found: dict[str, list[str]] = {}
+    if winner is None:
+        return found
+    if winner.asks:
         found["does the winner win"] = ["hypevo", "confirm", *which]
-    found["train with it"] = [
-        *("hypevo", "train", "--hyp", hyp, *trainer_words(plan.trainer)),
-        *option_words(plan.trainer, trained_by(study)),
-        *fitness_words(plan.trainer, plan.fitness),
-    ]
-    given = {name: str(value) for name, value in plan.settings.items() if value not in ("", None)}
+    if winner.file is None:
+        return found
+    hyp = winner.file
+    found[f"train with {winner.said}"] = train_words(plan.trainer, hyp, winner.settings, plan.fitness)
+    given = {name: str(value) for name, value in winner.settings.items() if value not in ("", None)}
     if given.get("data") in (None, EMBEDDED):
         return found  # other programs do not have the embedded dataset
     if plan.trainer in (BUILT_IN, CHECKOUT):
@@ -58,26 +56,35 @@ def onward(study: optuna.Study, storage: str) -> dict[str, list[str]]:
             if anchors
             else ""
         )
-        found[f"in YOLOv5{note}"] = ["python", "train.py", "--hyp", str(Path(hyp).resolve()), *words]
-    if plan.trainer == ULTRALYTICS:
+        found[f"in YOLOv5{note}"] = ["python", "train.py", "--hyp", str(hyp.resolve()), *words]
+    if plan.trainer == ULTRALYTICS and winner.is_best:  # export writes the best trial
         options = [("model", "weights"), ("data", "data"), ("imgsz", "img"), ("epochs", "epochs")]
         words = [f"{name}={given[key]}" for name, key in options if key in given]
         found["for Ultralytics"] = ["hypevo", "export", "--format", "ultralytics", *which]
-        found["then"] = ["yolo", "train", f"cfg={folder / BEST_HYPERPARAMETERS}", *words]
+        cfg = study_folder(study, Path("runs/evolve")) / BEST_HYPERPARAMETERS
+        found["then"] = ["yolo", "train", f"cfg={cfg}", *words]
     return found
+
+
+def train_words(trainer: str, hyp: Path, settings: Mapping[str, Any], fitness: str) -> list[str]:
+    """How a training with a hyp file is typed.
+
+    Args:
+        trainer: Its full name.
+        hyp: The file.
+        settings: The trainer's.
+        fitness: What is maximised.
+    """
+    return [
+        *("hypevo", "train", *trainer_words(trainer), "--hyp", str(hyp)),
+        *option_words(trainer, settings),
+        *fitness_words(trainer, fitness),
+    ]
 
 
 def _from_elsewhere(value: str) -> str:
     """A file's whole path, since the command is typed in another folder; what is no file is left as it is."""
     return str(Path(value).resolve()) if Path(value).is_file() else value
-
-
-def _judged(stands: Standing) -> bool:
-    """Whether the last confirmation was of the best trial."""
-    verdicts = (stands.verdict or {}).get("verdicts", ())
-    return stands.best is not None and any(
-        one.get("candidate") == f"trial {stands.best.number}" for one in verdicts
-    )
 
 
 def fitness_words(trainer: str, fitness: str) -> list[str]:

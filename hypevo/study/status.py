@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 from hypevo.protocol import InputError
 from hypevo.study.account import account
 from hypevo.study.attributes import FAILURE, REASON, metrics_of
+from hypevo.study.chosen import chosen
 from hypevo.study.lease import driver_of
 from hypevo.study.onward import onward
 from hypevo.study.rescore import Ranked, load_ranked
@@ -63,14 +64,22 @@ def status_of(ranked: Ranked, storage: str) -> dict[str, Any]:
     """The same of a study that is open already."""
     stored = load_study(storage, ranked.study.study_name) if ranked.other_fitness else ranked.study
     state = _state(ranked.study, driver_of(stored, journal(storage)))
-    return {**state, "next": {} if state["best_trial"] is None else _onward(stored, storage)}
+    return {**state, **_onward(stored, storage)}
 
 
-def _onward(study: optuna.Study, storage: str) -> dict[str, list[str]]:
+def _onward(study: optuna.Study, storage: str) -> dict[str, Any]:
     try:
-        return onward(study, storage)
+        winner = chosen(study)
+        commands = onward(study, storage)
     except InputError:
-        return {}  # its folder is another study's: there is no file to go on with
+        return {
+            "train_with": None,
+            "next": {},
+        }  # its folder is another study's: there is no file to go on with
+    if winner is None:
+        return {"train_with": None, "next": commands}
+    file = None if winner.file is None else str(winner.file)
+    return {"train_with": {"file": file, "whose": winner.said}, "next": commands}
 
 
 def _state(study: optuna.Study, driver: str | None) -> dict[str, Any]:

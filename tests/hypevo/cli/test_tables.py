@@ -31,9 +31,12 @@ def test_what_the_best_is_worth_and_what_to_do_with_it():
 @pytest.mark.parametrize(
     ("verdict", "line"),
     [
-        ({"sentences": ["trial 7: better than the default"]}, "confirmed: trial 7: better than the default"),
-        ({"verdicts": [{"candidate": "trial 7", "verdict": "worse"}]}, "confirmed: trial 7: worse"),
-        ({"other": 1}, "confirmed: see verdict.json in the study's folder"),
+        (
+            {"sentences": ["trial 7: better than the default"]},
+            "confirmation: trial 7: better than the default",
+        ),
+        ({"verdicts": [{"candidate": "trial 7", "verdict": "worse"}]}, "confirmation: trial 7: worse"),
+        ({"other": 1}, "confirmation: see verdict.json in the study's folder"),
     ],
 )
 def test_a_verdict_of_any_version_is_shown(verdict, line):
@@ -42,13 +45,20 @@ def test_a_verdict_of_any_version_is_shown(verdict, line):
 
 def test_a_study_that_was_moved_names_no_file_where_it_used_to_be(tmp_path):
     folder = tmp_path / "s" / "confirm-1"
-    onward = f"next: hypevo train --hyp {folder.parent / 'hyp_confirmed.yaml'}"
+    onward = f"next: see why trainings failed, in {folder / '*' / 'log.txt'}"
     found = {
         **FOUND,
         "verdict": {"folder": str(folder), "sentences": ["trial 7: better", "seeds 1 to 5", onward]},
     }
     said = standing_lines(found)
-    assert said[4:6] == ["confirmed: trial 7: better", "  seeds 1 to 5"]
+    assert said[4:6] == ["confirmation: trial 7: better", "  seeds 1 to 5"]
     assert f"  {onward}" not in said
     folder.mkdir(parents=True)
     assert f"  {onward}" in standing_lines(found)
+
+
+def test_the_command_to_train_with_is_said_once():
+    verdict = {"sentences": ["trial 7: better", "next: hypevo train --hyp hyp_confirmed.yaml"]}
+    assert [line for line in standing_lines({**FOUND, "verdict": verdict}) if "hypevo train" in line] == [
+        "  hypevo train"
+    ]

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from hypevo.cli.app import app
 from hypevo.problem.settings import ConfirmSettings
 from hypevo.protocol import InputError, WorkError
 from hypevo.results.pictures.pairs import confirm_figure
@@ -187,6 +189,42 @@ def test_a_winner_s_file_says_what_it_stands_for_and_stays_while_its_candidate_i
     assert confirmation.sentences[-1].startswith("next: these trainings make the weights worse")
     assert path.read_text() == text
     assert any(line.startswith("stays: ") for line in evolution.watcher.messages)
+
+
+def said_by(*words):
+    """What a command prints, or what is on the page that it writes."""
+    result = CliRunner().invoke(app, [*words, "--study", "s"])
+    assert result.exit_code == 0, result.output
+    return Path("runs/evolve/s/report.html").read_text() if words[0] == "report" else result.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("b", "word", "said", "file"),
+    [
+        (0.5, "better", "trial 1, confirmed", "hyp_confirmed.yaml"),
+        (0.6, "worse", "the default; a confirmation says of trial 1: worse", "trials/0000/hyp.yaml"),
+    ],
+)
+def test_status_report_and_note_name_the_file_that_the_verdict_leaves(
+    toy, evolution, arena, b, word, said, file
+):
+    toy((0.7, b))
+    for command in ("status", "report"):
+        before = said_by(command)
+        assert "train with trial 1, not confirmed yet:" in before
+        assert "hyp_evolved.yaml" in before
+    confirmation, _ = confirmed(evolution, seeds=4)
+    assert [one.word for one in confirmation.verdicts] == [word]
+    for command in ("status", "report"):
+        after = said_by(command)
+        assert f"train with {said}:" in after
+        assert after.count(f"{file} --fitness score") == 1
+        assert "hyp_evolved.yaml" not in after
+        assert "not confirmed" not in after
+    assert (file in confirmation.sentences[-1]) == (word == "better")
+    notes = (evolution.parent.data.tags[NOTE], dashboard_note("s"))
+    assert ["Train with `hyp_confirmed.yaml`." in note for note in notes] == [word == "better"] * 2
 
 
 @pytest.mark.slow

@@ -49,3 +49,14 @@ def test_where_all_trainings_failed_the_next_step_is_about_the_failures(tmp_path
 def test_training_with_the_winner_is_typed_with_the_study_s_fitness(tmp_path):
     said = confirmation(tmp_path, Verdict("trial 1", 0.3, 0.1, 5)).sentences[-1]
     assert said.endswith("hyp_confirmed.yaml --fitness score")
+
+
+def test_a_winner_that_is_worse_than_not_training_at_all_gets_no_file(tmp_path):
+    path, said = tmp_path / "hyp_confirmed.yaml", []
+    write_hyp_confirmed(path, Row(0, {"score": 0.5}, HYP, 0.5), verdict="better", conditions="once")
+    harmful = Verdict("mine", 0.3, 0.1, 5, untouched=0.9, untouched_gain=-0.2, untouched_half_width=0.1)
+    now = confirmation(tmp_path, harmful)
+    assert (harmful.wins, now.confirmed) == (True, None)
+    write_winner(path, now, [Candidate("mine", HYP)], {}, SimpleNamespace(message=said.append))
+    assert not path.exists()
+    assert now.sentences[-1].startswith("next: these trainings make the weights worse")

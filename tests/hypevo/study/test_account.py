@@ -12,8 +12,12 @@ from hypevo.problem.gene import Gene
 from hypevo.problem.plan import Plan
 from hypevo.problem.settings import BUILT_IN
 from hypevo.problem.space import Space
+from hypevo.results.evolve_csv import Row
+from hypevo.results.hyp_file import write_hyp_confirmed
+from hypevo.retraining.verdict import Verdict
 from hypevo.study.account import account, changes, remember_goal
 from hypevo.study.attributes import NOISE, VERDICT
+from hypevo.study.chosen import chosen
 from hypevo.study.notes import study_note
 from hypevo.study.onward import onward, option_words
 from hypevo.study.storage import PLAN
@@ -95,7 +99,7 @@ def test_the_commands_have_the_study_s_own_values(study, tmp_path, monkeypatch):
         "sqlite:///s.db",
     ]
     hyp = "runs/evolve/s/hyp_evolved.yaml"
-    assert found["train with it"] == [
+    assert found["train with trial 1, not confirmed yet"] == [
         *("hypevo", "train", "--hyp", hyp, "--data", "coco128.yaml", "--weights", "yolov5n.pt"),
         *("--img", "320", "--epochs", "3", "--fitness", "mAP_0.5"),
     ]
@@ -106,9 +110,60 @@ def test_the_commands_have_the_study_s_own_values(study, tmp_path, monkeypatch):
 
 
 def test_a_best_that_has_its_verdict_is_not_asked_for_another(study):
-    for candidate, asked in (("trial 0", True), ("trial 1", False)):
-        study.set_user_attr(VERDICT, {"verdicts": [{"candidate": candidate, "verdict": "better"}]})
+    for candidate, word, asked in (
+        ("trial 0", "better", True),
+        ("trial 1", "better", False),
+        ("trial 1", "cannot be judged", True),
+    ):
+        study.set_user_attr(VERDICT, {"verdicts": [{"candidate": candidate, "verdict": word}]})
         assert ("does the winner win" in onward(study, "sqlite:///s.db")) == asked
+
+
+@pytest.mark.parametrize(
+    ("verdict", "file", "said"),
+    [
+        (None, "hyp_evolved.yaml", "trial 1, not confirmed yet"),
+        ({"verdict": "better"}, "hyp_evolved.yaml", "trial 1, confirmed"),
+        ({"verdict": "worse"}, "trials/0000/hyp.yaml", "the default; a confirmation says of trial 1: worse"),
+        ({"verdict": "no difference shown"}, "trials/0000/hyp.yaml",
+         "the default; a confirmation says of trial 1: no difference shown"),
+        ({"verdict": "better", "over_untouched": "worse than not training at all"}, None,
+         "none: trial 1 is worse than not training at all"),
+    ],
+)  # fmt: skip
+def test_what_to_train_with_follows_from_what_a_confirmation_said(
+    study, tmp_path, monkeypatch, verdict, file, said
+):
+    monkeypatch.chdir(tmp_path)
+    default = Path("runs/evolve/s/trials/0000/hyp.yaml")
+    default.parent.mkdir(parents=True)
+    default.touch()
+    if verdict is not None:
+        study.set_user_attr(VERDICT, {"verdicts": [{"candidate": "trial 1", **verdict}]})
+    found = chosen(study)
+    assert (found.file, found.said) == (file and Path("runs/evolve/s") / file, said)
+    trained = [words for words in onward(study, "sqlite:///s.db").values() if "--hyp" in words]
+    assert {words[words.index("--hyp") + 1].endswith(str(file)) for words in trained} <= {True}
+    assert bool(trained) == (file is not None)
+
+
+def test_a_confirmed_winner_goes_before_a_newer_best_that_is_not_confirmed(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = Path("runs/evolve/s/hyp_confirmed.yaml")
+    path.parent.mkdir(parents=True)
+    mine = Verdict("my: own.yaml", 0.1, 0.05, 5)
+    write_hyp_confirmed(path, Row(0, {"score": 0.5}, {"lr0": 0.1}, 0.5), verdict=str(mine), conditions="once")
+    confirmed = {"candidate": "my: own.yaml", "verdict": "better"}
+    settings = {"data": "d.yaml", "weights": "w.pt", "epochs": 100}
+    study.set_user_attr(VERDICT, {"verdicts": [confirmed], "settings": settings})
+    found = chosen(study)
+    assert (found.file, found.said, found.asks) == (path, "my: own.yaml, confirmed", True)
+    assert onward(study, "sqlite:///s.db")["train with my: own.yaml, confirmed"] == [
+        *("hypevo", "train", "--hyp", str(path), "--data", "d.yaml", "--weights", "w.pt"),
+        *("--epochs", "100", "--fitness", "mAP_0.5"),
+    ]
+    path.write_text("lr0: 0.1\n")  # somebody has taken the comments out
+    assert chosen(study).said == "confirmed"
 
 
 def test_where_the_best_is_the_default_there_is_nothing_to_confirm(plan):
