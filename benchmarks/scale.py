@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from hypevo.protocol import Job, Outcome
     from hypevo.trainings.backend import Events, Slot
     from hypevo.trainings.child import Prepared
-    from hypevo.trainings.work import Watcher
+    from hypevo.trainings.work import Training, Watcher
 
 HERE = Path(__file__).resolve().parent
 EPOCHS = 10
@@ -206,13 +206,24 @@ def main() -> None:
         from hypevo.evolution.ledger import Ledger
         from hypevo.problem.settings import EvolveSettings
 
-        asked: list[float] = []
-        ask = Ledger.ask
+        asked: list[float] = []  # seconds, of Optuna's ask alone
+        proposed: list[float] = []  # the same with the proposal, which Optuna has made at the first suggest
+        new = -1  # the trial that was asked for last
+        ask, training = Ledger.ask, Ledger.training
 
-        def timed(self: Ledger, under_way: Collection[int]) -> tuple[Trial, list[Trial]]:
+        def timed_ask(self: Ledger, under_way: Collection[int]) -> tuple[Trial, list[Trial]]:
+            nonlocal new
             began = time.perf_counter()
             found = ask(self, under_way)
             asked.append(time.perf_counter() - began)
+            new = found[0].number
+            return found
+
+        def timed_training(self: Ledger, trial: Trial) -> Training:
+            began = time.perf_counter()
+            found = training(self, trial)
+            if trial.number == new:  # another one is an interrupted trial, which has its parameters
+                proposed.append(asked[-1] + time.perf_counter() - began)
             return found
 
         def run(
@@ -227,7 +238,8 @@ def main() -> None:
             began = time.perf_counter(), time.process_time()
             with (
                 patch.object(evolution, "backend_of", return_value=backend),
-                patch.object(Ledger, "ask", timed),
+                patch.object(Ledger, "ask", timed_ask),
+                patch.object(Ledger, "training", timed_training),
             ):
                 summary = evolution.evolve(settings, cast("Watcher", watcher))
             return settings, backend, watcher, began, summary
@@ -241,6 +253,7 @@ def main() -> None:
                 flush=True,
             )
         asked.clear()
+        proposed.clear()
         seconds = options.minutes * 60 / options.faster
         if options.profile:
             import cProfile
@@ -265,7 +278,8 @@ def main() -> None:
             "all slots busy": f"after {backend.begun[min(options.slots, count) - 1] - backend.begun[0]:.1f} s",
             "driver": f"{(time.process_time() - cpu) / count:.3f} CPU-s a trial, MLflow's thread included",
             "first and last tenth": " and ".join(f"{one:.3f} CPU-s" for one in tenths(watcher.marks)),
-            "an ask": f"median {statistics.median(asked) * 1e3:.0f} ms, longest {max(asked) * 1e3:.0f} ms",
+            "an ask of Optuna": spread(asked),
+            "with the proposal": f"{spread(proposed)}: the sampler, and the parameters into the storage",
             "a slot idle": f"mean {statistics.mean(idle):.2f} s, longest {max(idle):.2f} s",
             "idle": f"{statistics.mean(idle) / (statistics.mean(idle) + full):.3%} of a slot's time in earnest",
             "memory": f"{watcher.marks[0][2]:.0f} MB after a tenth, {watcher.marks[-1][2]:.0f} MB at the end",
@@ -273,7 +287,12 @@ def main() -> None:
             "on disk": ", ".join(sizes()),
         }  # fmt: skip
         print("\n".join(f"{name:22}{text}" for name, text in lines.items()))
-        print(json.dumps({"idle": statistics.mean(idle), "ask": statistics.median(asked)}))
+        print(json.dumps({"idle": statistics.mean(idle), "proposal": statistics.median(proposed)}))
+
+
+def spread(seconds: Sequence[float]) -> str:
+    """Median and longest."""
+    return f"median {statistics.median(seconds) * 1e3:.0f} ms, longest {max(seconds) * 1e3:.0f} ms"
 
 
 def tenths(marks: Sequence[Mark]) -> Iterator[float]:
