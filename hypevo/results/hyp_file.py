@@ -20,7 +20,7 @@ def write_hyp_evolved(path: Path, best: Row, *, generation: int, last: int, rank
 
     Args:
         path: The file.
-        best: The individual.
+        best: The individual, with its trial's number.
         generation: Its line in evolve.csv, counted from 0.
         last: The last line there.
         ranked_by: A fitness that is not the study's own, to be named in the file.
@@ -28,7 +28,12 @@ def write_hyp_evolved(path: Path, best: Row, *, generation: int, last: int, rank
     Raises:
         OSError: The file cannot be written; an older one is as it was.
     """
-    title = ["hypevo: evolved hyperparameters", f"Best generation: {generation}", f"Last generation: {last}"]
+    which = f"trial {best.number}, generation {generation} of evolve.csv, counted from 0"
+    title = [
+        f"hypevo: evolved hyperparameters, of {which}",
+        f"Best generation: {generation}",  # from here on to the byte as YOLOv5 has it
+        f"Last generation: {last}",
+    ]
     if ranked_by:
         title.append(f"Ranked by another fitness than the study's: {ranked_by}")
     _write(path, best, title)
