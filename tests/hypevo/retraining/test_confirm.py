@@ -193,7 +193,7 @@ def test_a_winner_s_file_says_what_it_stands_for_and_stays_while_its_candidate_i
 
 def said_by(*words):
     """What a command prints, or what is on the page that it writes."""
-    result = CliRunner().invoke(app, [*words, "--study", "s"])
+    result = CliRunner().invoke(app, list(words))
     assert result.exit_code == 0, result.output
     return Path("runs/evolve/s/report.html").read_text() if words[0] == "report" else result.output
 
