@@ -98,8 +98,12 @@ def settings_of(settings: type[Settings], given: Mapping[str, Any], passed: Mapp
     names = [one.name for one in options if not one.argument]
     says = {name: answer(name, value, names, trainer) for name, value in passed.items()}
     if not takes_more:
+        alone = {f"--{one.field}" for one in options if one.argument}
         says = {
-            name: said or f"no option {name}; there are {', '.join(names)}" for name, said in says.items()
+            name: f"no option {name}; type {passed[name] or name[2:].upper()} alone, without {name}"
+            if name in alone
+            else said or f"no option {name}; there are {', '.join(names)}"
+            for name, said in says.items()
         }
     refuse([said for said in says.values() if said is not None])
     if takes_more:

@@ -43,6 +43,11 @@ def load_hyp(source: str | Path) -> dict[str, Value]:
     preset = _plain(source)
     if is_preset(source):
         return _values(read_mapping(_FOLDER / f"{preset}.yaml"), source=preset)
+    if not path.exists() and path.name == "hyp_confirmed.yaml":
+        raise InputError(
+            f"{source}: expected a file; there is none: `hypevo confirm` writes it where its verdict is «better», and "
+            "`hypevo status` says what to train with"
+        )
     if not path.exists():
         nearest = did_you_mean(preset, PRESETS, otherwise=f"the presets are {', '.join(PRESETS)}")
         raise InputError(f"{source}: expected a hyp file or a preset; there is neither{nearest}")

@@ -31,8 +31,7 @@ def onward(study: optuna.Study, storage: str) -> dict[str, list[str]]:
         InputError: The study's folder is another study's now.
     """
     plan, winner = load_plan(study), chosen(study)
-    where = [] if storage == Stored().storage else ["--storage", storage]
-    which = ["--study", study.study_name, *where]
+    which = study_words(study, storage)
     found: dict[str, list[str]] = {}
     if winner is None:
         return found
@@ -64,6 +63,12 @@ def onward(study: optuna.Study, storage: str) -> dict[str, list[str]]:
         cfg = study_folder(study, Path("runs/evolve")) / BEST_HYPERPARAMETERS
         found["then"] = ["yolo", "train", f"cfg={cfg}", *words]
     return found
+
+
+def study_words(study: optuna.Study, storage: str) -> list[str]:
+    """How a study is typed."""
+    where = [] if storage == Stored().storage else ["--storage", storage]
+    return ["--study", study.study_name, *where]
 
 
 def train_words(trainer: str, hyp: Path, settings: Mapping[str, Any], fitness: str) -> list[str]:

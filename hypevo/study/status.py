@@ -14,7 +14,7 @@ from hypevo.study.account import account
 from hypevo.study.attributes import FAILURE, REASON, metrics_of
 from hypevo.study.chosen import chosen
 from hypevo.study.lease import driver_of
-from hypevo.study.onward import onward
+from hypevo.study.onward import onward, study_words
 from hypevo.study.rescore import Ranked, load_ranked
 from hypevo.study.storage import METRICS, PARENT_RUN, journal, load_plan, load_study, stored_plan, studies
 from hypevo.study.tally import ENDED, Tally, in_order
@@ -64,7 +64,10 @@ def status_of(ranked: Ranked, storage: str) -> dict[str, Any]:
     """The same of a study that is open already."""
     stored = load_study(storage, ranked.study.study_name) if ranked.other_fitness else ranked.study
     state = _state(ranked.study, driver_of(stored, journal(storage)))
-    return {**state, **_onward(stored, storage)}
+    if not ranked.other_fitness:
+        return {**state, **_onward(stored, storage)}
+    words = ["hypevo", "export", *study_words(stored, storage), "--fitness", ranked.other_fitness]
+    return {**state, "train_with": None, "next": {"write the files of this ranking": words}}
 
 
 def _onward(study: optuna.Study, storage: str) -> dict[str, Any]:

@@ -217,7 +217,7 @@ def _outlines(
 ) -> Iterator[Finding]:
     used = hyp.get("copy_paste", 0) > 0 or _evolves("copy_paste", space)
     if used and not any(polygon is not None for image in train.polygons for polygon in image):
-        yield "warning", f"{NO_POLYGONS}; freeze it at 0"
+        yield "warning", f"{NO_POLYGONS}; --freeze copy_paste leaves it out of the search"
 
 
 def _warmup(settings: Settings, hyp: Mapping[str, float], images: int) -> Iterator[Finding]:

@@ -201,6 +201,7 @@ def test_an_error_names_the_option_what_was_expected_and_what_it_got(settings, w
         ("train", ["--evolve", "300"], "no option --evolve; it is --generations 300 here, "
          "and --generations is an option of `hypevo evolve`, not of this command"),
         ("status", ["--name", "a"], "no option --name; it is --study a here"),
+        ("report", ["--study", "s"], "no option --study; type s alone, without --study"),
         ("status", ["--epochs", "3"], "no option --epochs; there are --json, --storage, --study, --watch, --fitness"),
         ("status", ["--stdy", "a"], "no option --stdy; did you mean «--study»?"),
     ],

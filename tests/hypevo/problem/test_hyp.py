@@ -73,6 +73,11 @@ def test_a_missing_file_names_the_nearest_preset(tmp_path: Path) -> None:
         load_hyp(tmp_path / "q.yaml")
 
 
+def test_a_missing_winner_is_one_that_nobody_confirmed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"`hypevo confirm` writes it where its verdict is «better»"):
+        load_hyp(tmp_path / "hyp_confirmed.yaml")
+
+
 def test_files_keep_their_order_and_give_what_is_written(tmp_path: Path) -> None:
     hyp = load_hyp(hyp_file(tmp_path, "\ufeffbox: 1\nlr0: 0.5\n'cls': .25\nact: relu\nema: yes\n"))
     assert list(hyp.items()) == [("box", 1), ("lr0", 0.5), ("cls", 0.25), ("act", "relu"), ("ema", True)]

@@ -132,6 +132,7 @@ def test_a_finished_study_is_shown_and_exported_by_another_fitness(evolution, ar
     assert (found["best_trial"], found["fitness"]) == (worst.number, "-1*recall")
     assert found["best_fitness"] == pytest.approx(-found["best_metrics"]["recall"])
     assert "the search was for" in answer.stderr
+    assert list(found["next"].values()) == [["hypevo", "export", "--study", "s", "--fitness", "-1*recall"]]
 
     own = arena / "runs/evolve/s"
     before = {path: path.read_bytes() for path in own.glob("*.*")}

@@ -91,7 +91,7 @@ def _hyp(
         yield "note", f"not searched, as ultralytics {found.version} has no such option: {', '.join(dropped)}"
     if not _outlines(found):
         if space.get("copy_paste", {}).get("gain"):
-            yield "warning", f"{NO_POLYGONS}; freeze it"
+            yield "warning", f"{NO_POLYGONS}; --freeze copy_paste leaves it out of the search"
         elif "copy_paste" in space:
             yield "note", "copy_paste: not searched, the labels are boxes and it needs polygons"
     closed = hyp.get("close_mosaic", 0)

@@ -57,6 +57,6 @@ def _hyp(
     settings: Settings, hyp: Mapping[str, Any], space: Mapping[str, Mapping[str, Any]], found: Found
 ) -> Iterator[Finding]:
     if space.get("copy_paste", {}).get("gain") and found.data and not have_outlines(parts(found.data)):
-        yield "warning", f"{NO_POLYGONS}; freeze it"
+        yield "warning", f"{NO_POLYGONS}; --freeze copy_paste leaves it out of the search"
     if settings.optimizer != "SGD" and hyp.get("lr0", 0) >= HIGHEST_FOR_ADAM:
         yield rate_for_sgd(settings.optimizer, hyp["lr0"])
