@@ -40,7 +40,8 @@ _TOLD = (  # in sentences below the table
         "next",
     ),
 )
-_TRAIN = "next: hypevo train "
+_NEXT = "next: "  # of a confirmation's sentences
+_TRAIN = f"{_NEXT}hypevo train "
 _GENES = 6  # that moved the farthest
 
 
@@ -119,21 +120,27 @@ def worth(found: Mapping[str, Any]) -> list[str]:
             "its fitness may be that seed's; what hypevo export writes as recommended depends on no single one"
         )
     if found["verdict"] is not None:
-        first, *more = _verdicts(found["verdict"])
+        first, *more = _verdicts(found["verdict"], found["best_trial"])
         said += [f"confirmation: {first}", *(f"  {sentence}" for sentence in more)]
     return said
 
 
-def _verdicts(verdict: Mapping[str, Any]) -> list[str]:
-    """What the last confirmation said: its sentences, else a word for each candidate."""
+def _verdicts(verdict: Mapping[str, Any], best: int | None) -> list[str]:
+    """What the last confirmation said: its sentences, else a word for each candidate.
+
+    What to do next is left out where it is no longer so: a trial that was not compared is the best now, or the study
+    was moved.
+    """
     sentences = verdict.get("sentences")
+    compared = [one.get("candidate") for one in verdict.get("verdicts") or () if isinstance(one, dict)]
+    left_out = _TRAIN if not compared or f"trial {best}" in compared else _NEXT
     if isinstance(sentences, list) and sentences:
         folder = Path(str(verdict.get("folder") or "."))
         gone = "" if folder.exists() else str(folder.parent)  # moved since
         return [
             str(one)
             for one in sentences
-            if not (gone and gone in str(one)) and not str(one).startswith(_TRAIN)  # said further below
+            if not (gone and gone in str(one)) and not str(one).startswith(left_out)  # said further below
         ]
     each = [one for one in verdict.get("verdicts") or () if isinstance(one, dict) and one.get("verdict")]
     said = [f"{one.get('candidate', 'the winner')}: {one['verdict']}" for one in each]

@@ -32,7 +32,7 @@ from hypevo.retraining.shown import Shown
 from hypevo.retraining.subject import Subject, subject_of
 from hypevo.retraining.verdict import error_of_look, shares
 from hypevo.retraining.weighing import scatter_of, weigh
-from hypevo.retraining.winner import write_winner
+from hypevo.retraining.winner import earlier_winner, write_winner
 from hypevo.study.attributes import SEED_NOISE, VERDICT
 from hypevo.study.exports import CONFIRMED
 from hypevo.study.lease import lock
@@ -139,11 +139,13 @@ def _confirm(
         scores={one.name: scores.get(one.key, {}) for one in (*candidates, default)},
     )
     if complete:
+        path = subject.folder / CONFIRMED
+        confirmation = replace(confirmation, stays=earlier_winner(path, confirmation, candidates))
         remember_look(folder, seeds, keys)
         study.set_user_attr(VERDICT, confirmation.to_dict())
         if not ground.options and not math.isnan(confirmation.seed_noise):  # of trainings as the study's own
             study.set_user_attr(SEED_NOISE, confirmation.seed_noise)
-        write_winner(subject.folder / CONFIRMED, confirmation, candidates, trainings, watcher)
+        write_winner(path, confirmation, candidates, trainings, watcher)
         shown.judged(confirmation)
     undelivered = shown.tracker.close(
         "FINISHED" if complete else "KILLED", "complete" if complete else "interrupted"

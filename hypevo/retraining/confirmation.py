@@ -43,6 +43,7 @@ class Confirmation:
         untouched: The weights before any training.
         page: Where MLflow shows it: the store's address, and the path of the page.
         scores: Fitness by candidate, the default among them, and by seed; None where the training failed.
+        stays: Whose hyp file of an earlier confirmation stays, empty where it does not say; None for nobody's.
     """
 
     study: str
@@ -63,6 +64,7 @@ class Confirmation:
     untouched: Untouched | None = None
     page: tuple[str, str] = ("", "")
     scores: Mapping[str, Mapping[int, float | None]] = field(default_factory=dict)
+    stays: str | None = None
 
     @property
     def winner(self) -> Verdict | None:
@@ -118,8 +120,9 @@ class Confirmation:
             hyp = self.folder.parent / CONFIRMED
             return [f"next: {pasted(train_words(self.trainer, hyp, self.of_a_training, self.fitness))}"]
         if any(one.over_untouched == -1 for one in self.verdicts):
+            instead = "use the weights as they are" if self.stays is None else self._instead()
             return [
-                "next: these trainings make the weights worse; use the weights as they are, or search with a lower "
+                f"next: these trainings make the weights worse; {instead}, or search with a lower "
                 "lr0, fewer warm-up epochs, another --optimizer or more epochs"
             ]
         against = [one for one in self.verdicts if not one.same]
@@ -134,20 +137,27 @@ class Confirmation:
             default=None,
         )
         if best is None:
-            return ["next: no candidate gained; train with the default"]
+            return [f"next: no candidate gained; {self._instead()}"]
         part = error_of_look(self.look + 1) / len(self.verdicts)
         error, _ = shares(part, untouched_known=not math.isnan(best.untouched))
         needed = seeds_for(best.gain, best.scatter, error)
         if best.failures:
-            return ["next: train with the default, which failed less often"]
+            return [f"next: {best.candidate} failed more often than the default; {self._instead()}"]
         if needed is None:
-            return ["next: train with the default; to show a gain this small takes more than 1000 seeds"]
+            return [f"next: to show a gain this small takes more than 1000 seeds; {self._instead()}"]
         needed = max(needed, self.seeds + 1)
         words = ["hypevo", "confirm", "--study", self.study, *map(hidden, self.again), "--seeds", str(needed)]
         return [
             f"next: {pasted(words)}: that many seeds would show a gain of {best.gain:.4f} in "
             f"4 of 5 cases, if it is real; the trainings that are there count"
         ]
+
+    def _instead(self) -> str:
+        """What to train with where no candidate won."""
+        if self.stays is None:
+            return "train with the default"
+        whose = f"{self.stays}, confirmed earlier" if self.stays else "confirmed earlier"
+        return f"train with {self.folder.parent / CONFIRMED} ({whose})"
 
     def to_dict(self) -> dict[str, Any]:
         """The confirmation for JSON."""

@@ -10,10 +10,23 @@ from typing import cast
 from hypevo.problem.yamlfile import read_mapping
 from hypevo.protocol import Hyp, InputError
 from hypevo.results.evolve_csv import Row
-from hypevo.results.hyp_file import write_hyp_confirmed
+from hypevo.results.hyp_file import confirmed_candidate, write_hyp_confirmed
 from hypevo.retraining.candidates import Candidate
 from hypevo.retraining.confirmation import Confirmation
 from hypevo.trainings.work import Training, Watcher
+
+
+def earlier_winner(path: Path, confirmation: Confirmation, candidates: Sequence[Candidate]) -> str | None:
+    """Whom the hyp file of an earlier winner is of, empty where it does not say; None where no such file stays.
+
+    It stays where this confirmation has no winner of its own and did not judge that one.
+    """
+    if confirmation.confirmed is not None or not path.exists():
+        return None
+    judged = {one.candidate for one in confirmation.verdicts if one.judged}
+    if _key(path) in {one.key for one in candidates if one.name in judged}:
+        return None
+    return confirmed_candidate(path) or ""
 
 
 def write_winner(
@@ -26,8 +39,7 @@ def write_winner(
     """Write the hyp file of a winner to train with; without one, withdraw an earlier one of a candidate judged now."""
     winner = confirmation.confirmed
     if winner is None:
-        judged = {one.candidate for one in confirmation.verdicts if one.judged}
-        if path.exists() and _key(path) not in {one.key for one in candidates if one.name in judged}:
+        if earlier_winner(path, confirmation, candidates) is not None:
             watcher.message(f"stays: {path}; its candidate was not judged now")
         elif path.exists():
             path.unlink()

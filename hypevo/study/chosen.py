@@ -61,6 +61,7 @@ def chosen(study: optuna.Study) -> Chosen | None:
     judged = own.get("verdict", UNDECIDED) != UNDECIDED
     moved = bool(changes(plan, stands.best))
     asks = moved and not judged
+    below = ", below the untouched weights" if stands.below_untouched else ""
     settings = trained_by(study)
     confirmed = verdict.get("settings") or settings  # an older version did not keep them
     if (winner := confirmed_candidate(folder / CONFIRMED)) is not None:
@@ -68,9 +69,11 @@ def chosen(study: optuna.Study) -> Chosen | None:
         said = f"{winner}, confirmed" if winner else "confirmed"
         return Chosen(folder / CONFIRMED, said, confirmed if last else settings, asks, winner == best)
     if not moved:
-        return Chosen(folder / HYP, "the default, which no trial beat", settings, asks=False, is_best=True)
+        return Chosen(
+            folder / HYP, f"the default, which no trial beat{below}", settings, asks=False, is_best=True
+        )
     if not judged:
-        return Chosen(folder / HYP, f"{best}, not confirmed yet", settings, asks=True, is_best=True)
+        return Chosen(folder / HYP, f"{best}, not confirmed yet{below}", settings, asks=True, is_best=True)
     if own.get("over_untouched") == HARMFUL:
         said = f"none: {best} is {HARMFUL}"
         return Chosen(None, said, settings, asks=False, is_best=False)

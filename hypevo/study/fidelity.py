@@ -26,9 +26,9 @@ FEW = 12  # trials below which an interval of a rank correlation is too wide to 
 ALIKE = 0.6  # lower end of the interval from which an epoch ranks trials as the end does
 _RESAMPLES, _HALVES, _ERROR = 1000, 200, 0.05
 _LIMITS = (
-    "The pruners saw these trials one at a time, in the order in which they ended. They were proposed by a search that "
-    "pruned nothing: with a pruner it would have proposed others, and more of them in the time saved. A stopped "
-    "training counts as the share of its time that its epochs are, so its start and end seem to cost less than they do."
+    "The pruners saw these trials one at a time, in the order in which they ended. A search with the pruner would "
+    "have proposed other trials than these, and more of them in the time saved. A stopped training counts as the share "
+    "of its time that its epochs are, so its start and end seem to cost less than they do."
 )
 
 Floats = NDArray[np.float64]

@@ -10,6 +10,7 @@ from hypevo.files import write_atomically
 from hypevo.protocol import InputError
 from hypevo.results.hyp_file import yaml_value
 from hypevo.study.attributes import metrics_of
+from hypevo.study.chosen import chosen
 from hypevo.study.exports import trained_with
 from hypevo.study.opening import TRIALS, study_folder
 from hypevo.study.rescore import Ranked, load_ranked
@@ -117,7 +118,21 @@ def _winner(
     best = Tally(finished(ranked.study)).best
     if best is None:
         raise InputError(f"study «{ranked.study.study_name}» has no finished trial yet")
+    if not ranked.other_fitness:
+        _tell_another(ranked.study, best, tell)
     return ranked, best
+
+
+def _tell_another(study: optuna.Study, best: FrozenTrial, tell: Callable[[str], None]) -> None:
+    """Say so where a confirmation leaves something else to train with than the best trial."""
+    try:
+        winner = chosen(study)
+    except InputError:  # the folder is another study's now
+        return
+    if winner is not None and not winner.is_best:
+        tell(
+            f"this is trial {best.number}, the best of the search; `hypevo status` says to train with {winner.said}"
+        )
 
 
 def _weights_of(study: optuna.Study, best: FrozenTrial, home: Path) -> Path:

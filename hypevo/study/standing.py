@@ -66,6 +66,13 @@ class Standing:
         return self.best_fitness > self.band[1]
 
     @property
+    def below_untouched(self) -> bool:
+        """Whether the best is known to be worse than no training at all, as the search saw it."""
+        if self.best_fitness is None or self.untouched is None:
+            return False
+        return self.best_fitness < self.untouched
+
+    @property
     def luck(self) -> float | None:
         """How often a search that finds nothing has a best this high: that of as many trainings of the default alone.
 

@@ -75,10 +75,7 @@ def _onward(study: optuna.Study, storage: str) -> dict[str, Any]:
         winner = chosen(study)
         commands = onward(study, storage)
     except InputError:
-        return {
-            "train_with": None,
-            "next": {},
-        }  # its folder is another study's: there is no file to go on with
+        return {"train_with": None, "next": {}}  # its folder is another study's: no file to go on with
     if winner is None:
         return {"train_with": None, "next": commands}
     file = None if winner.file is None else str(winner.file)

@@ -62,3 +62,17 @@ def test_the_command_to_train_with_is_said_once():
     assert [line for line in standing_lines({**FOUND, "verdict": verdict}) if "hypevo train" in line] == [
         "  hypevo train"
     ]
+
+
+@pytest.mark.parametrize(
+    "onward", ["next: no candidate gained; train with the default", "next: hypevo confirm …"]
+)
+def test_what_a_confirmation_said_to_do_next_goes_when_another_trial_is_the_best(onward):
+    for compared, shown in (("trial 7", True), ("trial 5", False)):
+        verdict = {
+            "sentences": [f"{compared}: worse", onward],
+            "verdicts": [{"candidate": compared, "verdict": "worse"}],
+        }
+        said = standing_lines({**FOUND, "verdict": verdict})
+        assert f"confirmation: {compared}: worse" in said
+        assert (f"  {onward}" in said) == shown

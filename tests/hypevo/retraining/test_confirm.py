@@ -186,7 +186,9 @@ def test_a_winner_s_file_says_what_it_stands_for_and_stays_while_its_candidate_i
     confirmation, _ = confirmed(evolution, seeds=4)
     assert [verdict.word for verdict in confirmation.verdicts] == ["worse"]
     assert any(" 4 seeds detect a gain of 0.0" in f" {line}" for line in evolution.watcher.messages)
-    assert confirmation.sentences[-1].startswith("next: these trainings make the weights worse")
+    assert confirmation.sentences[-1].startswith("next: these trainings make the weights worse; train with ")
+    assert f"{path} (trial 1, confirmed earlier)" in confirmation.sentences[-1]
+    assert "train with trial 1, confirmed:" in said_by("status")
     assert path.read_text() == text
     assert any(line.startswith("stays: ") for line in evolution.watcher.messages)
 

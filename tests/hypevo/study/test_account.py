@@ -16,7 +16,7 @@ from hypevo.results.evolve_csv import Row
 from hypevo.results.hyp_file import write_hyp_confirmed
 from hypevo.retraining.verdict import Verdict
 from hypevo.study.account import account, changes, remember_goal
-from hypevo.study.attributes import NOISE, VERDICT
+from hypevo.study.attributes import NOISE, UNTOUCHED, VERDICT
 from hypevo.study.chosen import chosen
 from hypevo.study.notes import study_note
 from hypevo.study.onward import onward, option_words
@@ -145,6 +145,12 @@ def test_what_to_train_with_follows_from_what_a_confirmation_said(
     trained = [words for words in onward(study, "sqlite:///s.db").values() if "--hyp" in words]
     assert {words[words.index("--hyp") + 1].endswith(str(file)) for words in trained} <= {True}
     assert bool(trained) == (file is not None)
+
+
+def test_a_best_below_the_untouched_weights_is_called_so(study):
+    for untouched, said in ((0.3, "trial 1, not confirmed yet"), (0.31, "trial 1, not confirmed yet, below")):
+        study.set_user_attr(UNTOUCHED, {"metrics": {}, "fitness": untouched})
+        assert chosen(study).said.removesuffix(" the untouched weights") == said
 
 
 def test_a_confirmed_winner_goes_before_a_newer_best_that_is_not_confirmed(study, tmp_path, monkeypatch):

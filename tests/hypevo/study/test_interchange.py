@@ -74,6 +74,18 @@ def test_the_winner_leaves_as_the_tuner_of_ultralytics_writes_its_own(evolution,
     assert said
     with pytest.raises(InputError, match="expected one of the built-in trainer"):
         export_yolov5(JOURNAL, "s", None, lambda *_: "", repo="x")
+    said.clear()
+    export_ultralytics(JOURNAL, "s", None, tell=said.append)
+    assert said == []
+    path.with_name("hyp_confirmed.yaml").write_text(
+        "# \n# recommended: better than the default: +0.1\nlr0: 0.1\n"
+    )
+    export_ultralytics(JOURNAL, "s", None, tell=said.append)
+    assert said == [
+        f"this is trial {best.number}, the best of the search; "
+        "`hypevo status` says to train with recommended, confirmed"
+    ]
+    assert yaml.safe_load(path.read_text()) == written
 
 
 def test_a_confirmation_has_the_python_of_the_study_and_the_epochs_that_are_asked_for(evolution, ultralytics):
