@@ -30,7 +30,7 @@ def tell(asked: Fidelity) -> None:
         typer.echo(json.dumps(found.to_dict()))
         return
     output = results()
-    output.print(printable(f"{found.study}: {found.trials} trials that ran in full"))
+    output.print(printable(f"{found.study}: {found.trials} trials that ran in full and reported epochs"))
     if found.epochs:
         step = -(-len(found.epochs) // _LINES)
         shown = found.epochs[::-step][::-1]  # the last one always

@@ -104,7 +104,8 @@ def fidelity(study: optuna.Study) -> Fidelity:
     said, pruners = _left_out(pruned, silent, failed), tuple[Replay, ...]()
     if len(trials) < FEW:
         said.append(
-            f"Nothing can be concluded: expected {FEW} trials or more that ran in full, got {len(trials)}."
+            f"Nothing can be concluded: expected {FEW} trials or more that ran in full and reported epochs, "
+            f"got {len(trials)}."
         )
     elif len(epochs) < 2:
         said.append(

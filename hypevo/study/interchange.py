@@ -50,6 +50,7 @@ def export_ultralytics(
             f"--format ultralytics: study «{found.study_name}» was trained by {plan.trainer}, whose hyperparameters "
             "mean other things; expected a study of trainers.external.ultralytics"
         )
+    _tell_another(ranked, best, tell)
     metrics = metrics_of(best, found.user_attrs.get(METRICS, ()))
     lines = [
         f"# hypevo: study «{found.study_name}», {len(finished(found))} trials",
@@ -100,6 +101,7 @@ def export_yolov5(
         ranked, best = _winner(storage, study, fitness, tell)
         found = ranked.study
         weights = _weights_of(found, best, study_folder(found, Path("runs/evolve")))
+        _tell_another(ranked, best, tell)
         place = ranked.place(folder)
         place.mkdir(parents=True, exist_ok=True)
         target = place / f"{found.study_name}-yolov5.pt"
@@ -118,15 +120,15 @@ def _winner(
     best = Tally(finished(ranked.study)).best
     if best is None:
         raise InputError(f"study «{ranked.study.study_name}» has no finished trial yet")
-    if not ranked.other_fitness:
-        _tell_another(ranked.study, best, tell)
     return ranked, best
 
 
-def _tell_another(study: optuna.Study, best: FrozenTrial, tell: Callable[[str], None]) -> None:
+def _tell_another(ranked: Ranked, best: FrozenTrial, tell: Callable[[str], None]) -> None:
     """Say so where a confirmation leaves something else to train with than the best trial."""
+    if ranked.other_fitness:
+        return
     try:
-        winner = chosen(study)
+        winner = chosen(ranked.study)
     except InputError:  # the folder is another study's now
         return
     if winner is not None and not winner.is_best:

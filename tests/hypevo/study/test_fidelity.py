@@ -132,6 +132,14 @@ def test_pruned_and_imported_trials_are_left_out_and_named():
     assert found.conclusion[2].startswith("Failed trials: 1. Left out")
 
 
+def test_a_study_without_epochs_is_not_told_that_nothing_ran_in_full():
+    study = _study()
+    study.add_trials([create_trial(value=0.5)] * 14)
+    silent, nothing = fidelity(study).conclusion
+    assert silent.startswith("Trials without a fitness of any epoch, imported ones for example: 14.")
+    assert nothing.endswith("expected 12 trials or more that ran in full and reported epochs, got 0.")
+
+
 def test_a_fitness_after_the_last_epoch_only_tells_nothing():
     study = _study()
     for number in range(20):
