@@ -167,7 +167,9 @@ def offspring_of(
     def made(i: int, vector: NDArray[np.float64], point: NDArray[np.float64]) -> Offspring:
         parents = tuple(evidence.numbers[parent] for parent in np.unique(picks[i]) if evidence.numbers)
         if default is not None:  # nor one of a gene at its default
-            vector = np.where(dormant(cube.scale(vector), ancestor), default, vector)
+            step = cube.genes.step
+            beside = (step > 0) & (np.abs(vector - default) >= step / 2)  # another value of a fine grid
+            vector = np.where(dormant(cube.scale(vector), ancestor) & ~beside, default, vector)
         return Offspring(vector, parents, steps=np.where(whole, 0.0, point - base[i]))
 
     for i in order.tolist():

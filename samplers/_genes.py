@@ -58,7 +58,8 @@ class Genes:
     def settle(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
         """Snap a vector (genes,), but leave what is allowed as it is: 0.3 between steps of 0.1 stays 0.3."""
         inside, snapped = np.clip(vector, self.low, self.high), self.snap(vector)
-        return np.where(np.abs(snapped - inside) <= _SAME * self.step, inside, snapped)
+        allowed = np.abs(snapped - inside) <= _SAME * self.step
+        return np.where(allowed & (self.step % 1 != 0), inside, snapped)  # whole steps have exact values
 
     def decode(self, vector: NDArray[np.float64]) -> dict[str, Any]:
         """Return a snapped vector (genes,) as parameter values, in Python types."""

@@ -206,6 +206,7 @@ def _short(epochs: Sequence[Epoch], schedule: int | None) -> str:
 
 def _pruner(found: Replay, trials: int) -> str:
     word = "is not safe here" if found.best else "costs good trials here" if found.of_few else "is safe here"
+    word = word if found.stopped else "does nothing here"
     best = ""
     if found.best:
         often = f" in {found.best:.0%} of {found.lots} draws of its brackets" if found.lots > 1 else ""

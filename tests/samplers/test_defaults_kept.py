@@ -74,6 +74,16 @@ def test_no_gene_that_stayed_at_its_default_is_said_to_differ():
     assert start.number == 0
 
 
+def test_values_beside_the_default_of_a_fine_grid_may_be_proposed():
+    sampler = WeightedParentSampler(mode="adaptive", seed=0, defaults={"n": 500_000}, gains={"n": 1e-8})
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for _ in range(12):
+        study.tell(study.ask({"n": IntDistribution(0, 1_000_000)}), 0.0)
+    away = [abs(trial.params["n"] - 500_000) for trial in study.get_trials(deepcopy=False)]
+    assert away[0] == 0
+    assert 0 < max(away) < _DORMANT * 1_000_000
+
+
 def test_classic_mode_rounds_to_five_decimals_as_yolov5_does():
     sampler = WeightedParentSampler(mode="classic", seed=0, defaults={"lr0": 0.0123456789})
     study = optuna.create_study(direction="maximize", sampler=sampler)

@@ -41,6 +41,12 @@ def test_decoded_values_are_python_numbers() -> None:
     assert [type(value) for value in params.values()] == [float, float, float, float, int, int, int, int]
 
 
+def test_settling_leaves_decimals_and_makes_integers_whole() -> None:
+    genes = Genes.of({"decimal": FloatDistribution(0.0, 1.0, step=0.1), "whole": IntDistribution(1, 100)})
+    settled = genes.settle(np.array([0.3, np.nextafter(3.0, 0.0)]))
+    assert genes.decode(settled) == {"decimal": 0.3, "whole": 3}
+
+
 def test_unknown_kind_of_distribution_is_refused() -> None:
     class Strange(BaseDistribution):
         def to_external_repr(self, param_value_in_internal_repr: float) -> float:

@@ -91,6 +91,13 @@ def test_epochs_that_tell_the_end_make_trials_shorter_and_the_pruner_safe():
     assert "would have proposed other trials" in limits
 
 
+def test_a_pruner_that_stops_nothing_is_not_called_safe():
+    study = _study()
+    _add(study, np.tile(np.arange(4.0), (12, 1)))
+    median, *_ = [line for line in fidelity(study).conclusion if "--pruner median" in line]
+    assert median.startswith("--pruner median does nothing here: it would have stopped 0 of 12 trials")
+
+
 @pytest.mark.parametrize(("settings", "schedule"), [({}, 4), ({"schedule_epochs": 100}, 100)])
 def test_the_built_in_trainer_has_options_for_a_shorter_trial(settings, schedule):
     study = _study(BUILT_IN, **settings)
