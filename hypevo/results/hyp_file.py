@@ -12,7 +12,7 @@ from hypevo.problem.yamlfile import is_word
 from hypevo.protocol import Value
 from hypevo.results.evolve_csv import WIDTH, Row, cell, shown_metrics
 
-BETTER = ": better than the default: "  # after the candidate, in a winner's verdict
+_BETTER = ": better than the default: "  # after the candidate, in a winner's verdict
 
 
 def write_hyp_evolved(path: Path, best: Row, *, generation: int, last: int, ranked_by: str = "") -> None:
@@ -54,7 +54,7 @@ def confirmed_candidate(path: Path) -> str | None:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
-    candidate, found, _ = "".join(lines[1:2]).removeprefix("# ").partition(BETTER)
+    candidate, found, _ = "".join(lines[1:2]).removeprefix("# ").partition(_BETTER)
     return candidate if found else ""
 
 

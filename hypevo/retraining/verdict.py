@@ -19,11 +19,13 @@ from functools import cache
 from statistics import fmean, stdev
 from typing import Any
 
+from hypevo.study.attributes import BETTER, HARMFUL, UNDECIDED
+
 ERROR = 0.05  # of all verdicts of a confirmation together
 UNTOUCHED_SHARE = 0.2  # of a candidate's part of the error, for the comparison with the untouched weights
 _WORDS = {
     1: "better than not training at all",
-    -1: "worse than not training at all",
+    -1: HARMFUL,
     0: "no difference from not training at all shown",
 }
 
@@ -109,13 +111,13 @@ class Verdict:
     def word(self) -> str:
         """The verdict in a word or two."""
         if not self.judged:
-            return "cannot be judged"
+            return UNDECIDED
         if self.same:
             return "the default itself"
         if self.dropped is not None:
             return "dropped"
         if self.wins:
-            return "better"
+            return BETTER
         if self.loses:
             return "worse"
         return "not better: it failed" if self.failures else "no difference shown"
@@ -154,7 +156,7 @@ class Verdict:
             return f"{self.candidate}: {self.dropped}"
         if not self.judged:
             return (
-                f"{self.candidate}: cannot be judged: expected a result of it and of the default for 2 seeds or more, "
+                f"{self.candidate}: {UNDECIDED}: expected a result of it and of the default for 2 seeds or more, "
                 f"got {self.pairs}"
             )
         numbers = f"{self.gain:+.4f} ± {self.half_width:.4f} over {self.pairs} seeds"
@@ -167,7 +169,7 @@ class Verdict:
         if self.failures and not self.loses:
             return f"{self.candidate}: not better: it {failed}; elsewhere {numbers} ({means})"
         also = f"; {failed}" if self.failures else ""
-        sentence = {"better": "better than the default", "worse": "worse than the default"}.get(
+        sentence = {BETTER: "better than the default", "worse": "worse than the default"}.get(
             self.word, self.word
         )
         return f"{self.candidate}: {sentence}: {numbers} ({means}){also}"

@@ -35,6 +35,8 @@ SEED_NOISE = (
     "seed_noise"  # standard deviation of the default's fitness over the fresh seeds of a confirmation
 )
 VERDICT = "verdict"  # what the last confirmation said
+BETTER, UNDECIDED = "better", "cannot be judged"  # words of it
+HARMFUL = "worse than not training at all"  # what it says against the untouched weights
 ENVIRONMENT = "hypevo_environment"  # command, versions, machine and revision of the last driver, by name
 
 _METRIC = "metrics/"

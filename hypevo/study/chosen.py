@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypevo.results.hyp_file import confirmed_candidate
 from hypevo.study.account import changes
-from hypevo.study.attributes import DEFAULT, ORIGIN
+from hypevo.study.attributes import BETTER, DEFAULT, HARMFUL, ORIGIN, UNDECIDED
 from hypevo.study.exports import CONFIRMED, HYP
 from hypevo.study.opening import TRIALS, study_folder
 from hypevo.study.standing import standing
@@ -18,9 +18,6 @@ from hypevo.trainings import record
 
 if TYPE_CHECKING:
     import optuna
-
-BETTER, UNDECIDED = "better", "cannot be judged"  # words of a verdict
-HARMFUL = "worse than not training at all"  # what one says against the untouched weights
 
 
 @dataclass(frozen=True)

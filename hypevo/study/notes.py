@@ -13,8 +13,8 @@ from hypevo.paste import pasted
 from hypevo.protocol import InputError
 from hypevo.study.account import changes
 from hypevo.study.attributes import DEFAULT
+from hypevo.study.chosen import chosen
 from hypevo.study.exports import CONFIRMED
-from hypevo.study.opening import study_folder
 from hypevo.study.standing import BAND, standing
 from hypevo.study.storage import load_plan
 
@@ -108,10 +108,11 @@ def _lines(study: optuna.Study) -> Sequence[str]:
 
 def _confirmed(study: optuna.Study) -> str:
     try:
-        file = study_folder(study, Path("runs/evolve")) / CONFIRMED
+        winner = chosen(study)
     except InputError:  # the folder is another study's now
         return ""
-    return f" Train with `{CONFIRMED}`." if file.is_file() else ""
+    confirmed = winner is not None and winner.file is not None and winner.file.name == CONFIRMED
+    return f" Train with `{CONFIRMED}`." if confirmed else ""
 
 
 def _verdict(verdict: Mapping[str, Any] | None, *, winner: bool) -> str:

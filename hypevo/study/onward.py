@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hypevo.problem.fitness import DEFAULT_FITNESS
 from hypevo.problem.options import option_name
 from hypevo.problem.settings import BUILT_IN, EMBEDDED, Stored
-from hypevo.study.chosen import chosen
+from hypevo.study.chosen import Chosen
 from hypevo.study.interchange import BEST_HYPERPARAMETERS, CHECKOUT, ULTRALYTICS
 from hypevo.study.opening import study_folder
 from hypevo.study.storage import load_plan
@@ -22,19 +22,16 @@ _OURS = (BUILT_IN, CHECKOUT, ULTRALYTICS)
 _WHAT = ("data", "weights", "model", "repo", "python")  # what is trained, which no default stands for
 
 
-def onward(study: optuna.Study, storage: str) -> dict[str, list[str]]:
+def onward(study: optuna.Study, storage: str, winner: Chosen) -> dict[str, list[str]]:
     """What can be done next with a study that has a best trial: what it is for, and the words of the command.
 
-    Where the best is the default, or has its verdict, there is nothing to confirm. What to train with: `chosen`.
+    Where the best is the default, or has its verdict, there is nothing to confirm. `winner` is what to train with.
 
     Raises:
         InputError: The study's folder is another study's now.
     """
-    plan, winner = load_plan(study), chosen(study)
-    which = study_words(study, storage)
+    plan, which = load_plan(study), study_words(study, storage)
     found: dict[str, list[str]] = {}
-    if winner is None:
-        return found
     if winner.asks:
         found["does the winner win"] = ["hypevo", "confirm", *which]
     if winner.file is None:

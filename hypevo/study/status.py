@@ -73,13 +73,12 @@ def status_of(ranked: Ranked, storage: str) -> dict[str, Any]:
 def _onward(study: optuna.Study, storage: str) -> dict[str, Any]:
     try:
         winner = chosen(study)
-        commands = onward(study, storage)
     except InputError:
-        return {"train_with": None, "next": {}}  # its folder is another study's: no file to go on with
+        winner = None  # its folder is another study's: no file to go on with
     if winner is None:
-        return {"train_with": None, "next": commands}
+        return {"train_with": None, "next": {}}
     file = None if winner.file is None else str(winner.file)
-    return {"train_with": {"file": file, "whose": winner.said}, "next": commands}
+    return {"train_with": {"file": file, "whose": winner.said}, "next": onward(study, storage, winner)}
 
 
 def _state(study: optuna.Study, driver: str | None) -> dict[str, Any]:

@@ -89,7 +89,10 @@ def test_a_study_of_an_older_version_has_no_goal(study, plan):
 def test_the_commands_have_the_study_s_own_values(study, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "coco128.yaml").touch()
-    found = {what.partition(" (")[0]: words for what, words in onward(study, "sqlite:///s.db").items()}
+    found = {
+        what.partition(" (")[0]: words
+        for what, words in onward(study, "sqlite:///s.db", chosen(study)).items()
+    }
     assert found["does the winner win"] == [
         "hypevo",
         "confirm",
@@ -116,7 +119,7 @@ def test_a_best_that_has_its_verdict_is_not_asked_for_another(study):
         ("trial 1", "cannot be judged", True),
     ):
         study.set_user_attr(VERDICT, {"verdicts": [{"candidate": candidate, "verdict": word}]})
-        assert ("does the winner win" in onward(study, "sqlite:///s.db")) == asked
+        assert ("does the winner win" in onward(study, "sqlite:///s.db", chosen(study))) == asked
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_what_to_train_with_follows_from_what_a_confirmation_said(
         study.set_user_attr(VERDICT, {"verdicts": [{"candidate": "trial 1", **verdict}]})
     found = chosen(study)
     assert (found.file, found.said) == (file and Path("runs/evolve/s") / file, said)
-    trained = [words for words in onward(study, "sqlite:///s.db").values() if "--hyp" in words]
+    trained = [words for words in onward(study, "sqlite:///s.db", chosen(study)).values() if "--hyp" in words]
     assert {words[words.index("--hyp") + 1].endswith(str(file)) for words in trained} <= {True}
     assert bool(trained) == (file is not None)
 
@@ -164,7 +167,7 @@ def test_a_confirmed_winner_goes_before_a_newer_best_that_is_not_confirmed(study
     study.set_user_attr(VERDICT, {"verdicts": [confirmed], "settings": settings})
     found = chosen(study)
     assert (found.file, found.said, found.asks) == (path, "my: own.yaml, confirmed", True)
-    assert onward(study, "sqlite:///s.db")["train with my: own.yaml, confirmed"] == [
+    assert onward(study, "sqlite:///s.db", chosen(study))["train with my: own.yaml, confirmed"] == [
         *("hypevo", "train", "--hyp", str(path), "--data", "d.yaml", "--weights", "w.pt"),
         *("--epochs", "100", "--fitness", "mAP_0.5"),
     ]
@@ -179,7 +182,7 @@ def test_where_the_best_is_the_default_there_is_nothing_to_confirm(plan):
     study.add_trial(_trial(0.1, lr0=1e-3))
     found = {
         **_account(study, plan),
-        "next": onward(study, "sqlite:///s.db"),
+        "next": onward(study, "sqlite:///s.db", chosen(study)),
         "best_trial": 0,
         "best_fitness": 0.2,
     }
